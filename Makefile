@@ -1,0 +1,75 @@
+# A short way into CMake, the set-up and the tests. `make` alone lists what there is.
+PREFIX ?= /usr/local
+DESTDIR ?=
+export SLUICE_DEPS := $(shell tools/setup --where)
+ifeq ($(SLUICE_DEPS),)
+$(error tools/setup --where says nothing: is bash there, and HOME or SLUICE_CACHE set?)
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test bench clean install dev unit e2e tidy check-clang coverage requirements
+
+help: ## this list
+	@echo 'sluice: REST API -> Raw -> Prepare -> Refine. Targets:'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo 'What the distribution lacks is kept in $(SLUICE_DEPS) (SLUICE_CACHE moves it).'
+
+setup: ## install and fetch everything that build, demo and tests need
+	@tools/setup test
+
+build: ## the programs, optimised, into build/release/bin
+	@tools/setup build
+	@tools/build release programs
+
+demo: ## a year of flights from an API to curated tables, into demo/
+	@tools/setup demo
+	@tools/build release programs
+	@tools/demo
+
+test: ## build (optimised, and with sanitizers), then all tests
+	@tools/setup test
+	@test/run
+
+bench: ## measure, beside the limit and the script by hand; PEERS=1 adds dlt
+	@tools/setup $(if $(PEERS),peers,test)
+	@tools/build release programs
+	@tools/build release benches
+	@bench/run
+
+install: ## programs, library and libduckdb under PREFIX=/usr/local (DESTDIR= is obeyed)
+	@test -x build/release/bin/sluice || $(MAKE) build
+	@DESTDIR='$(DESTDIR)' cmake --install build/release --prefix '$(PREFIX)'
+
+clean: ## remove build/ and demo/ (not the cache folder)
+	rm -rf build demo
+
+dev: ## developers: everything with ASan and UBSan, into build/dev
+	@tools/setup test
+	@tools/build dev
+
+unit: ## developers: unit tests only
+	@tools/setup test
+	@test/run unit
+
+e2e: ## developers: end-to-end tests only; ARGS='-k name' goes to pytest
+	@tools/setup test
+	@test/run e2e $(ARGS)
+
+tidy: ## developers: the house rules only
+	@test/tidy
+
+check-clang: ## developers: does clang accept everything, too?
+	@tools/setup test
+	@tools/build clang
+
+coverage: ## developers: unit tests with line counts (gcov), into build/coverage
+	@tools/setup test
+	@tools/build coverage
+	@ctest --test-dir build/coverage --output-on-failure
+
+requirements: ## developers: pin the Python packages again, with hashes (needs uv)
+	@for list in requirements requirements-peers; do \
+		{ echo "# Written by \`make requirements\` from $$list.in: wheels for Python 3.11 to 3.13, amd64 and arm64."; \
+		  uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+			--no-emit-index-url --no-emit-find-links tools/$$list.in; } > tools/$$list.txt.new || exit 1; \
+		mv tools/$$list.txt.new tools/$$list.txt; done

@@ -1,0 +1,182 @@
+"""The house itself: set-up, help, installation, and the machinery that judges."""
+import ctypes
+import importlib.machinery
+import importlib.util
+import os
+import shutil
+import subprocess
+import time
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def run(*command, **more):
+    return subprocess.run(command, cwd=more.pop("cwd", ROOT), capture_output=True, text=True, timeout=120, **more)
+
+
+def script(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\n" + text + "\n")
+    path.chmod(0o755)
+
+
+def load(name):
+    """A program without an ending, as a module."""
+    loader = importlib.machinery.SourceFileLoader(name, os.path.join(ROOT, "test", name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
+
+
+# ── set-up ──
+
+def test_setup_says_and_does_nothing_when_all_is_there():
+    best_s = 1e9
+    for _ in range(3):
+        started = time.monotonic()
+        done = run("tools/setup", "test")
+        best_s = min(best_s, time.monotonic() - started)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert best_s < 0.2
+
+
+def fake_machine(tmp_path):
+    """Commands that stand before the real ones; a Python environment that looks finished."""
+    fakes = tmp_path / "fakes"
+    script(tmp_path / "cache/deps/venv/bin/python", "exit 0")
+    script(tmp_path / "cache/deps/venv/bin/pip", "exit 1")
+    script(fakes / "dpkg-query", 'for p; do case $p in -*) ;; *) echo "$p installed" ;; esac; done')
+    script(fakes / "npm", 'case $1 in pack) echo other >file.tgz ;; esac')
+    for name in ("id", "sudo", "apt-get"):
+        script(fakes / name, f'echo "$0 $*" >>{tmp_path}/calls; echo 1000; exit 1')
+    return dict(os.environ, PATH=f"{fakes}:{os.environ['PATH']}", SLUICE_CACHE=str(tmp_path / "cache"))
+
+
+def test_setup_refuses_a_file_with_another_hash(tmp_path):
+    done = run("tools/setup", "build", env=fake_machine(tmp_path))
+    assert done.returncode == 1
+    assert "SHA-256 of @duckdb/node-bindings-linux" in done.stderr
+    assert "tools/setup.d/downloads.txt" in done.stderr
+    assert not (tmp_path / "cache/deps/duckdb").exists()
+    assert not list((tmp_path / "cache").glob("work.*"))
+    assert not (tmp_path / "calls").exists()  # nothing was missing: apt-get was not called
+
+
+def test_setup_reports_a_client_that_fails(tmp_path):
+    env = fake_machine(tmp_path)
+    script(tmp_path / "fakes/npm", "case $1 in pack) echo no route to host >&2; exit 1 ;; esac")
+    done = run("tools/setup", "build", env=env)
+    assert done.returncode == 1
+    assert "no route to host" in done.stderr and "could not fetch @duckdb/node-bindings-linux" in done.stderr
+
+
+def test_setup_without_rights_prints_the_line_to_run(tmp_path):
+    env = fake_machine(tmp_path)
+    script(tmp_path / "fakes/dpkg-query",
+           'for p; do case $p in -*|libfyaml-dev) ;; *) echo "$p installed" ;; esac; done')
+    done = run("tools/setup", "build", env=env)
+    assert done.returncode == 2
+    line = [x for x in done.stderr.splitlines() if "apt-get" in x]
+    assert line == ["sudo apt-get update && sudo apt-get install --no-install-recommends -y libfyaml-dev"]
+    assert "apt-get" not in (tmp_path / "calls").read_text().replace("sudo apt-get", "")
+
+
+def test_setup_knows_its_levels():
+    done = run("tools/setup", "everything")
+    assert done.returncode == 2 and "build, demo, test or peers" in done.stderr
+
+
+def test_make_alone_is_help():
+    done = run("make", "--no-print-directory")
+    assert done.returncode == 0
+    for target in "build demo test bench install clean dev check-clang".split():
+        assert f"\n  {target} " in done.stdout
+
+
+# ── installation ──
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    stage = tmp_path_factory.mktemp("stage")
+    done = run("make", "install", "PREFIX=/opt/sluice", f"DESTDIR={stage}")
+    assert done.returncode == 0, done.stderr
+    yield stage / "opt/sluice"
+    shutil.rmtree(stage)  # libduckdb is large
+
+
+def test_install_puts_all_in_place(installed):
+    files = sorted(str(p.relative_to(installed)) for p in installed.rglob("*") if p.is_file())
+    assert files == ["bin/sluice", "bin/sluice-mock", "lib/libsluice.so", "lib/sluice/libduckdb.so"]
+
+
+def test_installed_programs_find_their_parts(installed, tmp_path):
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    done = run(str(installed / "bin/sluice"), "--version", env=env, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1.5.5" in done.stdout  # the engine's version: libduckdb was loaded
+    ctypes.CDLL(str(installed / "lib/libsluice.so"))
+
+
+# ── those who judge ──
+
+TAP = "1..4\nok 1 - a\nnot ok 2 - b\n# why\n# skip: no such clock\nnot ok 3 # SKIP c\nok 4 - d\n"
+
+
+@pytest.mark.parametrize("text,good,passed,failed,skipped", [
+    (TAP, False, 2, 1, 1),
+    ("1..2\nok 1 - a\nok 2 - b\n", True, 2, 0, 0),
+    ("1..2\nok 1 - a\nok 2 - b\nleaks\n", False, 2, 1, 0),   # a sanitizer's verdict comes after the tests
+    ("1..3\nok 1 - a\n", False, 1, 1, 0),                    # crashed
+    ("1..3\nok 1 - a\n", True, 1, 1, 0),                     # ended early and called it a success
+    ("", True, 0, 1, 0),                                     # silence
+    ("", False, 0, 1, 0),
+])
+def test_results_are_counted(text, good, passed, failed, skipped):
+    module = load("run")
+    tally = module.Tally()
+    module.count_tap(tally, "x", text, good, "Failed")
+    assert (len(tally.passed), len(tally.failed), len(tally.skipped)) == (passed, failed, skipped)
+    if skipped:
+        assert tally.skipped == [("x: c", "no such clock")]
+
+
+@pytest.mark.parametrize("name,text,finding", [
+    ("src/base/a.c", '#include "format/warc.h"\n', 'src/base/a.c:1: "format/warc.h" is not in base/'),
+    ("src/later/a.c", "\n", "src/later is not in the list"),
+    ("mock/a.c", '#include "driver/http.h"\n', "is not in mock/"),
+    ("src/run/a.c", "#include <curl/curl.h>\n", "only src/driver/*_curl.c and"),
+    ("src/prepare/a.c", "#include <duckdb.h>\n", "only the DuckDB driver"),
+    ("src/driver/a.c", "#include <libfyaml.h>\n", "only src/config/"),
+    ("src/base/a.c", "int x;\n" * 601, "601 lines, more than 600"),
+    ("src/base/a.c", "static int f(void)\n{\n" + "\tg();\n" * 100 + "}\n", "f has 103 lines"),
+    ("src/base/a.c", "static int f(void)\n{\n\treturn rand();\n}\n", "a.c:3: rand: use getrandom"),
+    ("docs/a.md", "see https://" + "pypi" + ".org/x\n", "the host of a package registry"),
+    ("docs/a.md", "in /" + "root/x\n", "a path of somebody's machine"),
+    ("src/base/a.c", "int x; \n", "blanks at the end"),
+    ("src/base/a.c", "    int x;\n", "indented by blanks"),
+])
+def test_tidy_finds(tmp_path, name, text, finding):
+    (tmp_path / "test").mkdir()
+    shutil.copy(os.path.join(ROOT, "test/tidy"), tmp_path / "test/tidy")
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "src").mkdir(exist_ok=True)
+    (tmp_path / "src/base").mkdir(exist_ok=True)
+    (tmp_path / "src/base/good.c").write_text('/* strcpy(a, b) */\nconst char *x = "system(1)";\n')
+    (tmp_path / name).write_text(text)
+    done = run(str(tmp_path / "test/tidy"), cwd=tmp_path)
+    assert done.returncode == 1
+    assert finding in done.stdout
+    assert done.stdout.count("not ok") == 1
+
+
+def test_tidy_finds_circles(tmp_path):
+    (tmp_path / "test").mkdir()
+    shutil.copy(os.path.join(ROOT, "test/tidy"), tmp_path / "test/tidy")
+    (tmp_path / "src/base").mkdir(parents=True)
+    for me, other in ("ab", "bc", "ca"):
+        (tmp_path / f"src/base/{me}.h").write_text(f'#include "base/{other}.h"\n')
+    done = run(str(tmp_path / "test/tidy"), cwd=tmp_path)
+    assert done.returncode == 1
+    assert "src/base/a.h -> src/base/b.h -> src/base/c.h -> src/base/a.h" in done.stdout
