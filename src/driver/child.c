@@ -1,0 +1,365 @@
+#include "driver/child.h"
+
+#include "base/buf.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/json.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+	LINE_MAX_BYTES = 1 << 20,
+	TAIL_BYTES = 8 << 10,  /* of standard error kept */
+	SHOWN_BYTES = 1200,    /* of it in a message */
+	READ_BYTES = 64 << 10,
+	TICK_MS = 50,          /* how soon a stop request is seen at the latest */
+	GRACE_US = 5 * 1000000,
+};
+
+struct child {
+	const struct child_options *o;
+	pid_t pid;
+	int out, err, exec_error; /* read ends; -1 closed */
+	int pid_fd;               /* -1: not supported, then the tick finds its end */
+	struct buf line;          /* of standard output, incomplete */
+	bool line_too_long;
+	char tail[TAIL_BYTES];
+	size_t tail_n;
+	bool ended;
+	int status;
+	struct rusage usage;
+	int stopped_by;   /* the signal that made us stop it */
+	int64_t kill_us;  /* when SIGKILL follows */
+};
+
+/* ── start ── */
+
+static void close_pair(int fds[2])
+{
+	for (int i = 0; i < 2; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+/* Between fork and exec: only calls that are safe after fork in a threaded program. */
+static _Noreturn void child_exec(const struct child_options *o, pid_t parent, int null, int out, int err, int report)
+{
+	sigset_t none;
+	struct sigaction standard = { .sa_handler = SIG_DFL };
+	int failed = 0;
+	for (int s = 1; s < NSIG; s++)
+		if (s != SIGKILL && s != SIGSTOP)
+			sigaction(s, &standard, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	setpgid(0, 0);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1)
+		failed = errno;
+	if (getppid() != parent) /* it died before the line above */
+		_exit(1);
+	if (!failed && (dup2(null, 0) == -1 || dup2(out, 1) == -1 || dup2(err, 2) == -1))
+		failed = errno;
+	syscall(SYS_close_range, 3U, ~0U, (unsigned)CLOSE_RANGE_CLOEXEC);
+	if (!failed && o->address_space_bytes) {
+		struct rlimit limit = { o->address_space_bytes, o->address_space_bytes };
+		if (setrlimit(RLIMIT_AS, &limit) == -1)
+			failed = errno;
+	}
+	if (!failed) {
+		execv(o->argv[0], (char *const *)(uintptr_t)o->argv);
+		failed = errno;
+	}
+	ssize_t ignored = write(report, &failed, sizeof failed);
+	(void)ignored;
+	_exit(127);
+}
+
+static bool child_start(struct child *c, struct err *e)
+{
+	int out[2] = { -1, -1 }, err[2] = { -1, -1 }, report[2] = { -1, -1 };
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	pid_t parent = getpid();
+	if (null == -1 || pipe2(out, O_CLOEXEC) == -1 || pipe2(err, O_CLOEXEC) == -1 ||
+	    pipe2(report, O_CLOEXEC) == -1 || (c->pid = fork()) == -1) {
+		err_set_errno(e, ERR_ENGINE, errno, "%s: cannot be started", c->o->argv[0]);
+		close_pair(out);
+		close_pair(err);
+		close_pair(report);
+		if (null >= 0)
+			close(null);
+		return false;
+	}
+	if (c->pid == 0)
+		child_exec(c->o, parent, null, out[1], err[1], report[1]);
+	setpgid(c->pid, c->pid); /* here too: whichever of us comes first */
+	close(null);
+	close(out[1]);
+	close(err[1]);
+	close(report[1]);
+	c->out = out[0];
+	c->err = err[0];
+	c->exec_error = report[0];
+	fcntl(c->out, F_SETFL, O_NONBLOCK);
+	fcntl(c->err, F_SETFL, O_NONBLOCK);
+	c->pid_fd = (int)syscall(SYS_pidfd_open, c->pid, 0U);
+	return true;
+}
+
+/* Waits until the child has become its program, or has not. */
+static bool child_started(struct child *c, struct err *e)
+{
+	int failed = 0;
+	ssize_t n;
+	do
+		n = read(c->exec_error, &failed, sizeof failed);
+	while (n == -1 && errno == EINTR);
+	close(c->exec_error);
+	c->exec_error = -1;
+	if (n != (ssize_t)sizeof failed)
+		return true;
+	return err_set_errno(e, ERR_ENGINE, failed, "%s: cannot be started", c->o->argv[0]);
+}
+
+/* ── while it runs ── */
+
+static void take_lines(struct child *c, struct str bytes)
+{
+	while (bytes.n) {
+		size_t n = str_find_char(bytes, '\n');
+		if (!buf_add(&c->line, str_sub(bytes, 0, n)))
+			c->line_too_long = true;
+		if (n == bytes.n)
+			return;
+		if (c->o->progress && !c->line_too_long && c->line.n)
+			c->o->progress(c->o->user, buf_str(&c->line));
+		c->line.overflow = false;
+		buf_clear(&c->line);
+		c->line_too_long = false;
+		bytes = str_sub(bytes, n + 1, SIZE_MAX);
+	}
+}
+
+static void take_tail(struct child *c, struct str bytes)
+{
+	if (bytes.n > TAIL_BYTES)
+		bytes = str_sub(bytes, bytes.n - TAIL_BYTES, TAIL_BYTES);
+	size_t keep = TAIL_BYTES - bytes.n < c->tail_n ? TAIL_BYTES - bytes.n : c->tail_n;
+	memmove(c->tail, c->tail + (c->tail_n - keep), keep);
+	memcpy(c->tail + keep, bytes.p, bytes.n);
+	c->tail_n = keep + bytes.n;
+}
+
+/* One read at most, so that neither pipe starves the other nor a stop request. */
+static bool drain(struct child *c, int *fd)
+{
+	char bytes[READ_BYTES];
+	ssize_t n = *fd >= 0 ? read(*fd, bytes, sizeof bytes) : 0;
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return errno == EINTR;
+	if (n <= 0) {
+		if (*fd >= 0)
+			close(*fd);
+		*fd = -1;
+		return false;
+	}
+	if (fd == &c->out)
+		take_lines(c, (struct str){ bytes, (size_t)n });
+	else
+		take_tail(c, (struct str){ bytes, (size_t)n });
+	return true;
+}
+
+/* The group goes with its leader, and before the leader's number is free for somebody else. */
+static void reap(struct child *c, int options)
+{
+	siginfo_t info = { 0 };
+	int r;
+	do
+		r = waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOWAIT | options);
+	while (r == -1 && errno == EINTR);
+	CHECK(r == 0);
+	if (info.si_pid == 0)
+		return;
+	kill(-c->pid, SIGKILL);
+	pid_t ended;
+	do
+		ended = wait4(c->pid, &c->status, 0, &c->usage);
+	while (ended == -1 && errno == EINTR);
+	CHECK(ended == c->pid);
+	c->ended = true;
+}
+
+static void stop_if_asked(struct child *c)
+{
+	struct clock *clock = clock_system();
+	int asked = c->o->stop_signal ? *c->o->stop_signal : 0;
+	if (asked && !c->stopped_by) {
+		c->stopped_by = asked;
+		c->kill_us = clock->monotonic_us(clock) + (c->o->grace_us > 0 ? c->o->grace_us : GRACE_US);
+		kill(-c->pid, SIGTERM);
+	} else if (c->stopped_by && clock->monotonic_us(clock) >= c->kill_us) {
+		kill(-c->pid, SIGKILL);
+	}
+}
+
+static void child_watch(struct child *c)
+{
+	while (!c->ended) {
+		struct pollfd fds[3] = {
+			{ .fd = c->out, .events = POLLIN },
+			{ .fd = c->err, .events = POLLIN },
+			{ .fd = c->pid_fd, .events = POLLIN },
+		};
+		stop_if_asked(c);
+		if (poll(fds, 3, TICK_MS) > 0) {
+			if (fds[0].revents)
+				drain(c, &c->out);
+			if (fds[1].revents)
+				drain(c, &c->err);
+		}
+		reap(c, WNOHANG);
+	}
+	/* What it wrote before its end. Somebody may still hold the pipes, so this does not wait for their end. */
+	while (drain(c, &c->out))
+		;
+	while (drain(c, &c->err))
+		;
+	if (c->line.n)
+		take_lines(c, STR("\n"));
+}
+
+/* ── its end ── */
+
+/* The last lines of standard error on one line, without control characters. */
+static const char *tail_text(struct child *c, char out[SHOWN_BYTES + 1])
+{
+	struct str tail = str_trim((struct str){ c->tail, c->tail_n });
+	if (tail.n > SHOWN_BYTES) {
+		tail = str_sub(tail, tail.n - SHOWN_BYTES, SHOWN_BYTES);
+		size_t line = str_find_char(tail, '\n');
+		if (line < tail.n)
+			tail = str_sub(tail, line + 1, SIZE_MAX);
+	}
+	for (size_t i = 0; i < tail.n; i++) {
+		unsigned char b = (unsigned char)tail.p[i];
+		out[i] = b == '\n' ? '|' : b < 0x20 || b == 0x7f ? ' ' : tail.p[i];
+	}
+	out[tail.n] = 0;
+	return out;
+}
+
+static bool own_error(struct str text, struct arena *a, struct err *e)
+{
+	struct json_node *root;
+	struct err ignored = ERR_INIT;
+	if (!json_parse(text, a, &root, &ignored))
+		return false;
+	const struct json_node *error = json_get(root, "error");
+	struct str code = json_str_or(error, "code", STR_NONE), message = json_str_or(error, "message", STR_NONE);
+	struct str hint = json_str_or(error, "hint", STR_NONE);
+	if (!error || message.n == 0)
+		return false;
+	enum err_code known = ERR_ENGINE;
+	for (int i = ERR_NONE + 1; i < ERR_COUNT; i++)
+		if (str_eq_z(code, err_name((enum err_code)i)))
+			known = (enum err_code)i;
+	err_set(e, known, "%.*s", STR_ARG(message));
+	if (hint.n)
+		err_hint(e, "%.*s", STR_ARG(hint));
+	return true;
+}
+
+static bool judge(struct child *c, struct arena *a, struct str *result, struct err *e)
+{
+	const struct child_options *o = c->o;
+	const char *program = o->argv[0];
+	char tail[SHOWN_BYTES + 1];
+	struct err read_err = ERR_INIT;
+	if (c->stopped_by)
+		return err_set(e, c->stopped_by == SIGINT ? ERR_SIGINT : ERR_SIGTERM, "%s: stopped by %s", program,
+			       c->stopped_by == SIGINT ? "SIGINT" : "SIGTERM");
+	if (WIFSIGNALED(c->status)) {
+		int s = WTERMSIG(c->status);
+		tail_text(c, tail);
+		err_set(e, ERR_ENGINE, "%s: ended by signal %d (%s)%s%s", program, s, strsignal(s),
+			tail[0] ? "; its last words: " : "", tail);
+		if (s == SIGKILL)
+			err_hint(e, "the kernel kills a process when memory runs out: give it less to do at once, or "
+				 "the machine more memory");
+		return false;
+	}
+	int status = WEXITSTATUS(c->status);
+	bool got = file_read(o->result_path, (size_t)o->max_result_bytes, a, result, &read_err);
+	if (got && status == 0)
+		return true;
+	if (got && own_error(*result, a, e))
+		return false;
+	tail_text(c, tail);
+	err_set(e, ERR_ENGINE, "%s: exit status %d, %s%s%s", program, status,
+		got ? "and its result holds no error that can be read" : read_err.message,
+		tail[0] ? "; its last words: " : "", tail);
+	return false;
+}
+
+bool child_run(const struct child_options *o, struct arena *a, struct str *result, uint64_t *peak_rss_bytes,
+	       struct err *e)
+{
+	struct child *c = mem_alloc(sizeof *c);
+	*c = (struct child){ .o = o, .out = -1, .err = -1, .exec_error = -1, .pid_fd = -1,
+			     .line = BUF_INIT(LINE_MAX_BYTES) };
+	/* A result of an earlier attempt must not pass for this one's. */
+	bool ok = unlink(o->result_path) == 0 || errno == ENOENT ||
+		  err_set_errno(e, ERR_STORAGE, errno, "%s: an old result cannot be removed", o->result_path);
+	if (ok && (ok = child_start(c, e))) {
+		ok = child_started(c, e);
+		if (ok)
+			child_watch(c);
+		else
+			reap(c, 0);
+		if (peak_rss_bytes)
+			*peak_rss_bytes = (uint64_t)c->usage.ru_maxrss * 1024;
+		ok = ok && judge(c, a, result, e);
+	}
+	if (c->out >= 0)
+		close(c->out);
+	if (c->err >= 0)
+		close(c->err);
+	if (c->pid_fd >= 0)
+		close(c->pid_fd);
+	buf_free(&c->line);
+	mem_free(c);
+	return ok;
+}
+
+/* ── our own path ── */
+
+static char self_path[4096];
+
+static void find_self(void)
+{
+	ssize_t n = readlink("/proc/self/exe", self_path, sizeof self_path - 1);
+	self_path[n > 0 ? n : 0] = 0;
+	/* Replaced by an upgrade while we run: the link still leads to the old file, its text does not. */
+	if (n <= 0 || str_ends(str_from(self_path), STR(" (deleted)")))
+		memcpy(self_path, "/proc/self/exe", sizeof "/proc/self/exe");
+}
+
+const char *child_self_path(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	pthread_once(&once, find_self);
+	return self_path;
+}

@@ -1,0 +1,451 @@
+/* An engine is one DuckDB database in memory with one thread for each query: `threads=1` means that DuckDB starts no
+ * threads at all and that a query runs wholly on the thread that asked for it, so that N of our threads on N connections
+ * do N queries at once (measured: two queries take the time of one on two cores). */
+#include "driver/engine_duckdb.h"
+
+#include "base/check.h"
+#include "base/json.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+	SQL_MAX_BYTES = 64 << 20,
+	MESSAGE_MAX_BYTES = 1200, /* of DuckDB's own words in one of our errors */
+};
+
+/* ── errors ── */
+
+void engine_begin(struct engine_connection *c)
+{
+	c->source_failed = false;
+}
+
+/* DuckDB's messages are several lines: what, candidates or hints, the line of SQL, a caret under it, at times a stack
+ * trace. One line remains, without caret and trace. */
+static void message_trim(const char *message, char *out, size_t size)
+{
+	struct str rest = str_from(message), line;
+	size_t n = 0;
+
+	while (str_cut(&rest, '\n', &line)) {
+		line = str_trim(line);
+		if (line.n == 0 || str_eq_z(line, "^"))
+			continue;
+		if (str_starts(line, STR("Stack Trace")))
+			break;
+		if (n > 0 && n + 3 < size) {
+			memcpy(out + n, "; ", 2);
+			n += 2;
+		}
+		for (size_t i = 0; i < line.n && n + 1 < size; i++) {
+			unsigned char ch = (unsigned char)line.p[i];
+			out[n++] = (char)(ch < ' ' || ch == 0x7f ? ' ' : ch);
+		}
+	}
+	if (n + 1 == size) { /* cut, maybe inside a character: back to where its first byte was */
+		while (n > 0 && ((unsigned char)out[n - 1] & 0xc0) == 0x80)
+			n--;
+		if (n > 0 && (unsigned char)out[n - 1] >= 0xc0)
+			n--;
+	}
+	out[n] = '\0';
+}
+
+bool engine_fail_code(struct engine_connection *c, enum err_code code, const char *what, const char *message,
+		      duckdb_error_type type, struct err *e)
+{
+	char text[MESSAGE_MAX_BYTES];
+
+	if (c && c->source_failed) {
+		*e = c->source_err;
+		return false;
+	}
+	message_trim(message ? message : "no message", text, sizeof text);
+	err_set(e, code, "%s: %s", what, text[0] != '\0' ? text : "no message");
+	if (type == DUCKDB_ERROR_OUT_OF_MEMORY)
+		err_hint(e, "give the engine more memory, use fewer threads, or free space for its scratch folder");
+	return false;
+}
+
+bool engine_fail(struct engine_connection *c, const char *what, const char *message, duckdb_error_type type,
+		 struct err *e)
+{
+	return engine_fail_code(c, ERR_ENGINE, what, message, type, e);
+}
+
+static bool run_z(struct engine_connection *c, const char *what, const char *sql, duckdb_result *result, struct err *e)
+{
+	engine_begin(c);
+	if (duck.duckdb_query(c->handle, sql, result) == DuckDBSuccess)
+		return true;
+	engine_fail(c, what, duck.duckdb_result_error(result), duck.duckdb_result_error_type(result), e);
+	duck.duckdb_destroy_result(result);
+	return false;
+}
+
+static bool sql_is_plain(struct str sql, struct err *e)
+{
+	if (sql.n > SQL_MAX_BYTES)
+		return err_set(e, ERR_ENGINE, "SQL of %zu bytes: more than %d", sql.n, SQL_MAX_BYTES);
+	if (str_find_char(sql, '\0') < sql.n)
+		return err_set(e, ERR_ENGINE, "SQL with a NUL byte at %zu", str_find_char(sql, '\0'));
+	return true;
+}
+
+bool engine_run(struct engine_connection *c, struct str sql, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	duckdb_result result;
+	bool ok;
+
+	if (!sql_is_plain(sql, e))
+		return false;
+	ok = run_z(c, "SQL", arena_zero_terminated(&a, sql), &result, e);
+	if (ok)
+		duck.duckdb_destroy_result(&result);
+	arena_free(&a);
+	return ok;
+}
+
+/* ── opening: settings, then the door is shut ── */
+
+/* Before the database exists; values that need no quoting. */
+static const char *const CONFIG[][2] = {
+	{ "threads", "1" },
+	{ "autoinstall_known_extensions", "false" },
+	{ "autoload_known_extensions", "false" },
+	{ "allow_community_extensions", "false" },
+	{ "allow_unsigned_extensions", "false" },
+	{ "allow_persistent_secrets", "false" },
+	{ "preserve_insertion_order", "true" },
+	{ "default_null_order", "NULLS_FIRST_ON_ASC_LAST_ON_DESC" },
+	{ "default_order", "ASC" },
+};
+
+/* For all connections; engine-differences 4.1 of the design says why. */
+static const char *const SETTINGS[] = {
+	"SET GLOBAL TimeZone='UTC'",
+	"SET GLOBAL Calendar='gregorian'",
+	"SET GLOBAL integer_division=false",
+	"SET GLOBAL old_implicit_casting=false",
+	"SET GLOBAL ieee_floating_point_ops=true",
+	"SET GLOBAL default_collation=''",
+};
+
+static bool config_fill(duckdb_config config, const struct engine_options *o, struct err *e)
+{
+	char memory[32];
+	int n = snprintf(memory, sizeof memory, "%" PRIu64 "B", o->memory_bytes);
+
+	CHECK(n > 0 && (size_t)n < sizeof memory);
+	for (size_t i = 0; i < sizeof CONFIG / sizeof CONFIG[0]; i++)
+		if (duck.duckdb_set_config(config, CONFIG[i][0], CONFIG[i][1]) != DuckDBSuccess)
+			return err_set(e, ERR_ENGINE, "DuckDB: the setting %s is refused", CONFIG[i][0]);
+	if (o->memory_bytes > 0 && duck.duckdb_set_config(config, "memory_limit", memory) != DuckDBSuccess)
+		return err_set(e, ERR_ENGINE, "DuckDB: a memory limit of %s is refused", memory);
+	if (o->scratch && duck.duckdb_set_config(config, "temp_directory", o->scratch) != DuckDBSuccess)
+		return err_set(e, ERR_ENGINE, "DuckDB: %s is refused as scratch folder", o->scratch);
+	return true;
+}
+
+/* SET name=['a','b'] */
+static bool set_paths(struct engine_connection *c, const char *name, const char *const *paths, size_t n, struct err *e)
+{
+	struct buf sql = BUF_INIT(SQL_MAX_BYTES);
+	duckdb_result result;
+	bool ok = buf_addf(&sql, "SET GLOBAL %s=[", name);
+
+	for (size_t i = 0; ok && i < n; i++) {
+		if (paths[i][0] == '\0') { /* DuckDB would take it for the working folder */
+			buf_free(&sql);
+			return err_set(e, ERR_ENGINE, "an empty path cannot be allowed");
+		}
+		ok = (i == 0 || buf_add_char(&sql, ',')) && sql_literal(&sql, str_from(paths[i]));
+	}
+	ok = ok && buf_add_char(&sql, ']');
+	if (!ok)
+		err_set(e, ERR_ENGINE, "%zu paths are too many to allow", n);
+	else
+		ok = run_z(c, "DuckDB's settings", sql.p, &result, e);
+	if (ok)
+		duck.duckdb_destroy_result(&result);
+	buf_free(&sql);
+	return ok;
+}
+
+static bool engine_pin(struct engine *g, const struct engine_options *o, struct err *e)
+{
+	struct engine_connection *c = NULL;
+	bool ok = engine_connect(g, &c, e);
+
+	for (size_t i = 0; ok && i < sizeof SETTINGS / sizeof SETTINGS[0]; i++)
+		ok = engine_run(c, str_from(SETTINGS[i]), e);
+	ok = ok && (o->n_folders == 0 || set_paths(c, "allowed_directories", o->folders, o->n_folders, e)) &&
+	     (o->n_files == 0 || set_paths(c, "allowed_paths", o->files, o->n_files, e)) &&
+	     engine_run(c, STR("SET GLOBAL enable_external_access=false"), e) &&
+	     engine_run(c, STR("SET GLOBAL lock_configuration=true"), e);
+	if (c)
+		engine_disconnect(c);
+	return ok;
+}
+
+bool engine_open(const struct engine_options *o, struct engine **out, struct err *e)
+{
+	duckdb_config config = NULL;
+	struct engine *g;
+	char *message = NULL;
+	bool ok;
+
+	*out = NULL;
+	if (!engine_load(e))
+		return false;
+	if (duck.duckdb_create_config(&config) != DuckDBSuccess)
+		return err_set(e, ERR_ENGINE, "DuckDB gives no configuration");
+	g = mem_alloc(sizeof *g);
+	pthread_mutex_init(&g->lock, NULL);
+	ok = config_fill(config, o, e);
+	if (ok && duck.duckdb_open_ext(NULL, &g->database, config, &message) != DuckDBSuccess) {
+		ok = engine_fail(NULL, "DuckDB cannot be opened", message, DUCKDB_ERROR_INVALID, e);
+		g->database = NULL;
+	}
+	if (message)
+		duck.duckdb_free(message);
+	duck.duckdb_destroy_config(&config);
+	ok = ok && engine_pin(g, o, e);
+	if (!ok) {
+		engine_close(g);
+		return false;
+	}
+	*out = g;
+	return true;
+}
+
+void engine_close(struct engine *g)
+{
+	if (!g)
+		return;
+	CHECK(!g->connections);
+	if (g->database)
+		duck.duckdb_close(&g->database);
+	pthread_mutex_destroy(&g->lock);
+	arena_free(&g->arena);
+	mem_free(g);
+}
+
+bool engine_connect(struct engine *g, struct engine_connection **out, struct err *e)
+{
+	struct engine_connection *c = mem_alloc(sizeof *c);
+	duckdb_client_context context = NULL;
+
+	*out = NULL;
+	if (duck.duckdb_connect(g->database, &c->handle) != DuckDBSuccess) {
+		mem_free(c);
+		return err_set(e, ERR_ENGINE, "DuckDB gives no connection");
+	}
+	duck.duckdb_connection_get_client_context(c->handle, &context);
+	c->id = duck.duckdb_client_context_get_connection_id(context);
+	duck.duckdb_destroy_client_context(&context);
+	c->engine = g;
+	pthread_mutex_lock(&g->lock);
+	c->next = g->connections;
+	g->connections = c;
+	pthread_mutex_unlock(&g->lock);
+	*out = c;
+	return true;
+}
+
+void engine_disconnect(struct engine_connection *c)
+{
+	if (!c)
+		return;
+	pthread_mutex_lock(&c->engine->lock);
+	struct engine_connection **at = &c->engine->connections;
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	pthread_mutex_unlock(&c->engine->lock);
+	duck.duckdb_disconnect(&c->handle);
+	mem_free(c);
+}
+
+void engine_interrupt(struct engine_connection *c)
+{
+	duck.duckdb_interrupt(c->handle);
+}
+
+/* ── Parquet ── */
+
+/* Number of statements, 0 where the text does not parse. */
+static size_t statements(struct engine_connection *c, const char *sql, enum err_code code, const char *what,
+			 struct err *e)
+{
+	duckdb_extracted_statements extracted = NULL;
+	idx_t n = duck.duckdb_extract_statements(c->handle, sql, &extracted);
+
+	if (n == 0) {
+		const char *message = duck.duckdb_extract_statements_error(extracted);
+		engine_begin(c);
+		engine_fail_code(c, code, what, message ? message : "no statement", DUCKDB_ERROR_PARSER, e);
+	}
+	duck.duckdb_destroy_extracted(&extracted);
+	return (size_t)n;
+}
+
+static bool one_statement(struct engine_connection *c, const char *sql, enum err_code code, const char *what,
+			  struct err *e)
+{
+	size_t n = statements(c, sql, code, what, e);
+
+	if (n > 1)
+		err_set(e, code, "%s: %zu statements where one is wanted", what, n);
+	return n == 1;
+}
+
+/* What a commit names must outlive a loss of power: the bytes, and the name in its folder. */
+static bool file_settle(const char *path, uint64_t *size_bytes, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	char *folder = arena_zero_terminated(&a, str_from(path)), *slash = strrchr(folder, '/');
+	struct stat st;
+	bool ok = false;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), folder_fd;
+
+	if (slash == folder)
+		slash++;
+	if (slash)
+		*slash = '\0';
+	folder_fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ok = fd >= 0 && folder_fd >= 0 && fsync(fd) == 0 && fsync(folder_fd) == 0 && fstat(fd, &st) == 0;
+	if (ok)
+		*size_bytes = (uint64_t)st.st_size;
+	else
+		err_set_errno(e, ERR_STORAGE, errno, "%s: written, but it cannot be made durable", path);
+	if (fd >= 0)
+		close(fd);
+	if (folder_fd >= 0)
+		close(folder_fd);
+	arena_free(&a);
+	return ok;
+}
+
+/* COPY answers with one row: how many it wrote. */
+static bool copy_count(struct engine_connection *c, duckdb_result *result, uint64_t *rows, struct err *e)
+{
+	duckdb_data_chunk chunk = duck.duckdb_fetch_chunk(*result);
+	bool ok = chunk && duck.duckdb_data_chunk_get_size(chunk) == 1;
+
+	if (ok)
+		*rows = (uint64_t)*(int64_t *)duck.duckdb_vector_get_data(duck.duckdb_data_chunk_get_vector(chunk, 0));
+	else
+		engine_fail(c, "Parquet", "COPY did not say how many rows it wrote", DUCKDB_ERROR_INVALID, e);
+	if (chunk)
+		duck.duckdb_destroy_data_chunk(&chunk);
+	return ok;
+}
+
+/* ZSTD level 1: 2 M rows of 8 mixed columns took 0.68 s and 48.4 MB, level 3 0.82 s and 48.8 MB, level 6 1.44 s and
+ * 47.5 MB (bench/parquet_way.c). The file gets its final name at once: nobody reads it until a commit names it; DuckDB
+ * removes it if the COPY fails. */
+static bool copy_sql(struct buf *sql, struct str select, const char *path)
+{
+	return buf_add(sql, STR("COPY (\n")) && buf_add(sql, select) && buf_add(sql, STR("\n) TO ")) &&
+	       sql_literal(sql, str_from(path)) &&
+	       buf_add(sql, STR(" (FORMAT PARQUET, COMPRESSION ZSTD, COMPRESSION_LEVEL 1, PARQUET_VERSION V1, "
+				"ROW_GROUP_SIZE 122880, USE_TMP_FILE false)"));
+}
+
+bool engine_write_parquet(struct engine_connection *c, struct str select, const char *path, uint64_t *rows,
+			  uint64_t *size_bytes, struct err *e)
+{
+	struct buf sql = BUF_INIT(SQL_MAX_BYTES + (1 << 20));
+	struct arena a = ARENA_INIT;
+	duckdb_result result;
+	struct stat st;
+	bool ok = sql_is_plain(select, e);
+
+	if (ok && lstat(path, &st) == 0)
+		ok = err_set(e, ERR_ENGINE, "%s: exists already; no name is ever written twice", path);
+	/* By itself and inside COPY one statement: so it cannot close the bracket and go on as something else. */
+	ok = ok && one_statement(c, arena_zero_terminated(&a, select), ERR_ENGINE, path, e);
+	if (ok && !copy_sql(&sql, select, path))
+		ok = err_set(e, ERR_ENGINE, "%s: its SQL is too long", path);
+	ok = ok && one_statement(c, sql.p, ERR_ENGINE, path, e);
+	if (ok) {
+		ok = run_z(c, path, sql.p, &result, e);
+		if (ok) {
+			ok = copy_count(c, &result, rows, e);
+			duck.duckdb_destroy_result(&result);
+			ok = ok && file_settle(path, size_bytes, e);
+			if (!ok)
+				unlink(path);
+		}
+	}
+	buf_free(&sql);
+	arena_free(&a);
+	return ok;
+}
+
+/* ── syntax ── */
+
+struct parse {
+	struct arena *a;
+	struct str json;
+};
+
+static bool parse_take(void *user, const struct batch *b, struct err *e)
+{
+	struct parse *p = user;
+
+	(void)e;
+	if (b->n_rows > 0 && batch_is_valid(&b->columns[0], 0))
+		p->json = arena_copy(p->a, b->columns[0].s[0]);
+	return true;
+}
+
+/* The answer is {"error":true,"error_message":...} for a statement that is no SELECT. */
+static bool parse_answer(struct str json, struct arena *a, struct str *out, struct err *e)
+{
+	struct json_pick picks[] = { { .path = STR("error") }, { .path = STR("error_message") } };
+	const char *fault = NULL;
+	size_t fault_at = 0;
+	struct str message = STR("it is not a SELECT");
+
+	if (!json_pick(json, JSON_DEPTH_MAX, picks, 2, &fault, &fault_at))
+		return err_set(e, ERR_CONFIG, "SQL: its syntax tree cannot be read (%s at byte %zu): too deeply nested?",
+			       fault, fault_at);
+	if (picks[0].found && picks[0].type == JSON_FALSE) {
+		*out = json;
+		return true;
+	}
+	if (picks[1].found && picks[1].type == JSON_STRING && picks[1].raw.n >= 2 &&
+	    !json_unescape(str_sub(picks[1].raw, 1, picks[1].raw.n - 2), a, &message))
+		message = STR("it is not a SELECT");
+	return err_set(e, ERR_CONFIG, "SQL: %.*s", STR_ARG(message));
+}
+
+bool engine_parse_select(struct engine_connection *c, struct str sql, struct arena *a, struct str *json, struct err *e)
+{
+	struct buf ask = BUF_INIT(SQL_MAX_BYTES);
+	struct parse p = { .a = a };
+	struct batch_shape *shape;
+	size_t n_columns;
+	bool ok = true;
+
+	*json = STR_NONE;
+	if (sql.n > SQL_MAX_BYTES || str_find_char(sql, '\0') < sql.n)
+		return err_set(e, ERR_CONFIG, "SQL: a NUL byte, or longer than %d bytes", SQL_MAX_BYTES);
+	ok = one_statement(c, arena_zero_terminated(a, sql), ERR_CONFIG, "SQL", e);
+	if (ok && !(buf_add(&ask, STR("SELECT CAST(json_serialize_sql(")) && sql_literal(&ask, sql) &&
+		    buf_add(&ask, STR(") AS VARCHAR)"))))
+		ok = err_set(e, ERR_CONFIG, "SQL: longer than %d bytes", SQL_MAX_BYTES);
+	ok = ok && engine_query(c, buf_str(&ask), a, &shape, &n_columns, parse_take, &p, e) &&
+	     parse_answer(p.json, a, json, e);
+	buf_free(&ask);
+	return ok;
+}

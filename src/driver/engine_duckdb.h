@@ -1,0 +1,39 @@
+/* The inside of an engine, for the files of the DuckDB driver. */
+#ifndef SLUICE_DRIVER_ENGINE_DUCKDB_H
+#define SLUICE_DRIVER_ENGINE_DUCKDB_H
+
+#include "driver/engine_duckdb_load.h"
+
+#include <pthread.h>
+
+struct engine {
+	duckdb_database database;
+	pthread_mutex_t lock; /* of what follows */
+	struct engine_connection *connections;
+	struct arena arena; /* names and shapes of the sources: as long as the engine */
+	struct source_names {
+		struct str *v;
+		size_t n, cap;
+	} names;
+};
+
+struct engine_connection {
+	struct engine *engine;
+	struct engine_connection *next;
+	duckdb_connection handle;
+	idx_t id;
+	/* A source's failure on its way through DuckDB, which only carries text. */
+	bool source_failed;
+	struct err source_err;
+};
+
+/* Before each statement: forgets what an earlier one left. */
+void engine_begin(struct engine_connection *c);
+/* Sets e from DuckDB's message, or to exactly the failure of a source that this statement read; false. `what` says
+ * what was tried. */
+bool engine_fail(struct engine_connection *c, const char *what, const char *message, duckdb_error_type type,
+		 struct err *e);
+bool engine_fail_code(struct engine_connection *c, enum err_code code, const char *what, const char *message,
+		      duckdb_error_type type, struct err *e);
+
+#endif

@@ -1,0 +1,217 @@
+/* Children are small shell scripts: $1 is the place of the result. */
+#include "unit.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "driver/child.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct world {
+	struct arena arena;
+	char *folder, *result_path;
+	struct buf lines;
+	struct err e;
+	volatile int stop;
+	int stop_with; /* set as `stop` at the first line */
+};
+
+static void world_open(struct world *w)
+{
+	*w = (struct world){ .e = ERR_INIT, .lines = BUF_INIT(1 << 20) };
+	assert_true(file_make_scratch(NULL, &w->arena, &w->folder, &w->e));
+	w->result_path = arena_zero_terminated(&w->arena, arena_format(&w->arena, "%s/result.json", w->folder));
+}
+
+static void world_close(struct world *w)
+{
+	assert_true(file_remove_tree(w->folder, &w->e));
+	buf_free(&w->lines);
+	arena_free(&w->arena);
+}
+
+static void on_line(void *user, struct str line)
+{
+	struct world *w = user;
+	buf_addf(&w->lines, "%.*s;", STR_ARG(str_sub(line, 0, 40)));
+	w->stop = w->stop_with;
+}
+
+static bool run(struct world *w, const char *script, struct str *result, uint64_t *rss)
+{
+	const char *const argv[] = { "/bin/sh", "-c", script, "sh", w->result_path, NULL };
+	struct child_options o = { .argv = argv, .result_path = w->result_path, .max_result_bytes = 1000,
+				   .progress = on_line, .user = w, .stop_signal = &w->stop, .grace_us = 50000 };
+	return child_run(&o, &w->arena, result, rss, &w->e);
+}
+
+static void endings(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *script;
+		enum err_code code;
+		const char *words, *hint, *lines; /* words: the result where code is NONE; NULL: not looked at */
+	} table[] = {
+		{ "echo '{\"ok\":1}' >$1", ERR_NONE, "{\"ok\":1}\n", NULL, "" },
+		{ "echo one; echo; printf two; echo x >&2; : >$1", ERR_NONE, "", NULL, "one;two;" },
+		{ "exit 0", ERR_ENGINE, "exit status 0, opening", NULL, "" },
+		{ "echo first >&2; printf 'last \\033[2Jwords\\n' >&2; exit 9", ERR_ENGINE,
+		  "exit status 9, opening", NULL, "" },
+		{ "printf 'last \\033[2Jwords\\nmore' >&2; exit 9", ERR_ENGINE, "its last words: last  [2Jwords|more", NULL, "" },
+		{ "echo '{\"error\":{\"code\":\"CONTRACT\",\"message\":\"broken\",\"hint\":\"mend it\"}}' >$1; exit 4",
+		  ERR_CONTRACT, "broken", "mend it", "" },
+		{ "echo '{\"error\":{\"code\":\"NO_SUCH\",\"message\":\"odd\"}}' >$1; exit 4", ERR_ENGINE, "odd", NULL, "" },
+		{ "echo '{\"error\":' >$1; exit 4", ERR_ENGINE, "no error that can be read", NULL, "" },
+		{ "echo '{\"error\":\"text\"}' >$1; exit 4", ERR_ENGINE, "no error that can be read", NULL, "" },
+		{ "echo '[]' >$1; exit 4", ERR_ENGINE, "no error that can be read", NULL, "" },
+		{ "echo x >$1; echo bye >&2; kill -KILL $$", ERR_ENGINE, "ended by signal 9 (Killed); its last words: bye",
+		  "memory", "" },
+		{ "kill -SEGV $$", ERR_ENGINE, "ended by signal 11", NULL, "" },
+		{ "head -c 2000 /dev/zero >$1", ERR_ENGINE, "more than 1000 bytes", NULL, "" },
+		{ "head -c 3000000 /dev/zero | tr '\\0' a; echo; echo z; : >$1", ERR_NONE, "", NULL, "z;" },
+		{ "head -c 3000000 /dev/zero | tr '\\0' a >&2; exit 1", ERR_ENGINE, "aaaa", NULL, "" },
+		{ "exec >&- 2>&-; : >$1", ERR_NONE, "", NULL, "" },
+		{ "read x; echo \"in:$x\"; : >$1", ERR_NONE, "", NULL, "in:;" },
+		/* a grandchild that keeps the pipes open does not hold us up */
+		{ "sleep 30 & echo a; : >$1", ERR_NONE, "", NULL, "a;" },
+	};
+	for (size_t i = 0; i < COUNT(table); i++) {
+		struct world w;
+		struct str result = STR_NONE;
+		uint64_t rss = 0;
+		world_open(&w);
+		bool ok = run(&w, table[i].script, &result, &rss);
+		if (ok != (table[i].code == ERR_NONE) || w.e.code != table[i].code)
+			fail_msg("%s: %s %s", table[i].script, err_name(w.e.code), w.e.message);
+		if (ok)
+			assert_text(result, table[i].words);
+		else if (!strstr(w.e.message, table[i].words))
+			fail_msg("%s: %s", table[i].script, w.e.message);
+		if (table[i].hint)
+			assert_non_null(strstr(err_hint_text(&w.e), table[i].hint));
+		assert_text(buf_str(&w.lines), table[i].lines);
+		assert_true(rss > 100000 && rss < UINT64_C(1) << 32);
+		assert_null(strchr(w.e.message, '\033'));
+		world_close(&w);
+	}
+}
+
+static void stopping(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *script;
+		int stop_with;
+		enum err_code code;
+	} table[] = {
+		{ "echo go; exec sleep 30", SIGINT, ERR_SIGINT },
+		{ "echo go; exec sleep 30", SIGTERM, ERR_SIGTERM },
+		{ "echo go; sleep 30; sleep 30", SIGTERM, ERR_SIGTERM },
+		{ "trap '' TERM; echo go; sleep 30; sleep 30", SIGTERM, ERR_SIGTERM }, /* the grace runs out */
+		{ "trap 'exit 0' TERM; : >$1; echo go; sleep 30", SIGTERM, ERR_SIGTERM },
+		{ "exec >&1; echo go; exec >&- 2>&-; exec sleep 30", SIGTERM, ERR_SIGTERM },
+	};
+	struct clock *clock = clock_system();
+	for (size_t i = 0; i < COUNT(table); i++) {
+		struct world w;
+		struct str result;
+		world_open(&w);
+		w.stop_with = table[i].stop_with;
+		int64_t begin = clock->monotonic_us(clock);
+		assert_false(run(&w, table[i].script, &result, NULL));
+		assert_int_equal(w.e.code, table[i].code);
+		assert_true(clock->monotonic_us(clock) - begin < 5000000);
+		world_close(&w);
+	}
+}
+
+static void cannot_start(void **state)
+{
+	(void)state;
+	static const char *const paths[] = { "/no/such/program", "/etc/passwd", "/" };
+	for (size_t i = 0; i < COUNT(paths); i++) {
+		struct world w;
+		struct str result;
+		world_open(&w);
+		const char *const argv[] = { paths[i], NULL };
+		struct child_options o = { .argv = argv, .result_path = w.result_path, .max_result_bytes = 10 };
+		assert_false(child_run(&o, &w.arena, &result, NULL, &w.e));
+		assert_int_equal(w.e.code, ERR_ENGINE);
+		assert_true(w.e.sys_errno != 0);
+		assert_non_null(strstr(w.e.message, paths[i]));
+		world_close(&w);
+	}
+}
+
+static void old_result(void **state)
+{
+	(void)state;
+	struct world w;
+	struct str result;
+	world_open(&w);
+	assert_true(file_write(w.result_path, STR("{\"old\":1}"), &w.e));
+	assert_false(run(&w, "exit 0", &result, NULL));
+	assert_int_equal(w.e.code, ERR_ENGINE);
+	world_close(&w);
+}
+
+static void limits(void **state)
+{
+	(void)state;
+	struct world w;
+	struct str result;
+	world_open(&w);
+	const char *const argv[] = { "/bin/sh", "-c", "ulimit -v >$1", "sh", w.result_path, NULL };
+	struct child_options o = { .argv = argv, .result_path = w.result_path, .max_result_bytes = 100,
+				   .address_space_bytes = UINT64_C(1) << 30 };
+	assert_true(child_run(&o, &w.arena, &result, NULL, &w.e));
+	assert_text(result, "1048576\n");
+	world_close(&w);
+}
+
+/* What the parent ignores or blocks, and its open files, are not passed on. */
+static void clean_slate(void **state)
+{
+	(void)state;
+	struct world w;
+	struct str result;
+	world_open(&w);
+	signal(SIGPIPE, SIG_IGN);
+	sigset_t blocked;
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &blocked, NULL);
+	int leak = dup(0); /* without O_CLOEXEC */
+	const char *script = "exec 8>$1; grep -E '^Sig(Blk|Ign):' /proc/self/status >&8; ls /proc/self/fd | tr '\\n' ' ' >&8";
+	assert_true(run(&w, script, &result, NULL));
+	pthread_sigmask(SIG_UNBLOCK, &blocked, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	close(leak);
+	assert_text(result, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n0 1 2 3 8 ");
+	world_close(&w);
+}
+
+static void own_path(void **state)
+{
+	(void)state;
+	struct stat a, b;
+	assert_int_equal(stat(child_self_path(), &a), 0);
+	assert_int_equal(stat("/proc/self/exe", &b), 0);
+	assert_int_equal(a.st_ino, b.st_ino);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(endings),    cmocka_unit_test(stopping), cmocka_unit_test(cannot_start),
+		cmocka_unit_test(old_result), cmocka_unit_test(limits),	  cmocka_unit_test(clean_slate),
+		cmocka_unit_test(own_path),
+	};
+	return cmocka_run_group_tests_name("driver/child", tests, NULL, NULL);
+}
