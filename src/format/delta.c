@@ -1,0 +1,364 @@
+#include "format/delta.h"
+
+#include "base/check.h"
+#include "base/json.h"
+#include "format/ledger.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { LOG_FILE_NAME = 25 }; /* 20 digits and ".json" */
+
+/* ── writing ── */
+
+static void put_hash(struct json_out *o, const char *key, struct sha256 h)
+{
+	char hex[SHA256_HEX + 1];
+	sha256_hex(h, hex);
+	json_put_z(o, key, hex);
+}
+
+static struct str windows_json(const struct table_file *f, struct arena *a)
+{
+	struct buf b = BUF_INIT(DELTA_COMMIT_MAX_BYTES);
+	struct json_out o = JSON_OUT(&b);
+	json_begin_array(&o, NULL);
+	for (size_t i = 0; i < f->n_windows; i++) {
+		const struct table_window *w = &f->windows[i];
+		char hex[33];
+		row_hash_hex(&w->hash, hex);
+		json_begin_object(&o, NULL);
+		json_put_str(&o, "window", w->name);
+		json_put_u64(&o, "generation", w->generation);
+		put_hash(&o, "content", w->content);
+		put_hash(&o, "seal", w->seal);
+		put_hash(&o, "key", w->key);
+		json_put_u64(&o, "read", w->read);
+		json_put_u64(&o, "rows", w->rows);
+		json_put_z(&o, "row_hash", hex);
+		json_end_object(&o);
+	}
+	json_end_array(&o);
+	struct str text = arena_copy(a, buf_str(&b));
+	buf_free(&b);
+	return text;
+}
+
+static void put_add(struct json_out *o, const struct table_file *f, struct arena *a)
+{
+	json_begin_object(o, NULL);
+	json_begin_object(o, "add");
+	json_put_str(o, "path", f->path);
+	json_begin_object(o, "partitionValues");
+	json_end_object(o);
+	json_put_u64(o, "size", f->size_bytes);
+	json_put_i64(o, "modificationTime", f->modified_ms);
+	json_put_bool(o, "dataChange", !f->same_data);
+	json_put_str(o, "stats", f->stats.n > 0 ? f->stats
+						: arena_format(a, "{\"numRecords\":%" PRIu64 "}", f->rows));
+	json_begin_object(o, "tags");
+	json_put_str(o, "sluice.windows", windows_json(f, a));
+	json_end_object(o);
+	json_end_object(o);
+	json_end_object(o);
+}
+
+static void put_remove(struct json_out *o, const struct table_file *f, int64_t ms)
+{
+	json_begin_object(o, NULL);
+	json_begin_object(o, "remove");
+	json_put_str(o, "path", f->path);
+	json_put_i64(o, "deletionTimestamp", ms);
+	json_put_bool(o, "dataChange", true);
+	json_put_bool(o, "extendedFileMetadata", true);
+	json_begin_object(o, "partitionValues");
+	json_end_object(o);
+	json_put_u64(o, "size", f->size_bytes);
+	json_end_object(o);
+	json_end_object(o);
+}
+
+static void put_metadata(struct json_out *o, const struct table_commit *c, struct arena *a)
+{
+	json_begin_object(o, NULL);
+	json_begin_object(o, "protocol");
+	json_put_i64(o, "minReaderVersion", 1);
+	json_put_i64(o, "minWriterVersion", 2);
+	json_end_object(o);
+	json_end_object(o);
+	buf_add_char(o->b, '\n');
+	o->need_comma = false;
+	json_begin_object(o, NULL);
+	json_begin_object(o, "metaData");
+	json_put_str(o, "id", c->table_id);
+	json_put_str(o, "name", c->name);
+	if (c->description.n > 0)
+		json_put_str(o, "description", c->description);
+	json_begin_object(o, "format");
+	json_put_z(o, "provider", "parquet");
+	json_begin_object(o, "options");
+	json_end_object(o);
+	json_end_object(o);
+	json_put_str(o, "schemaString", table_schema_json(c->schema, a));
+	json_begin_array(o, "partitionColumns");
+	json_end_array(o);
+	json_begin_object(o, "configuration");
+	json_put_str(o, "sluice.contract", c->contract_meaning);
+	json_end_object(o);
+	json_put_i64(o, "createdTime", c->time_us / 1000);
+	json_end_object(o);
+	json_end_object(o);
+	buf_add_char(o->b, '\n');
+	o->need_comma = false;
+}
+
+static void put_commit_info(struct json_out *o, const struct table_commit *c)
+{
+	json_begin_object(o, NULL);
+	json_begin_object(o, "commitInfo");
+	json_put_i64(o, "timestamp", c->time_us / 1000);
+	json_put_str(o, "operation", c->operation);
+	json_begin_object(o, "operationParameters");
+	json_end_object(o);
+	json_put_z(o, "engineInfo", "sluice/" SLUICE_VERSION);
+	if (c->metrics.n > 0)
+		json_put_raw(o, "operationMetrics", c->metrics);
+	json_put_str(o, "sluice.run", c->run_id);
+	json_put_str(o, "sluice.nonce", c->nonce);
+	put_hash(o, "sluice.job", c->job_key);
+	json_end_object(o);
+	json_end_object(o);
+}
+
+struct str table_commit_encode(const struct table_commit *c, struct arena *a)
+{
+	struct buf b = BUF_INIT(DELTA_COMMIT_MAX_BYTES);
+	struct json_out o = JSON_OUT(&b);
+	put_commit_info(&o, c);
+	buf_add_char(&b, '\n');
+	o.need_comma = false;
+	if (c->schema)
+		put_metadata(&o, c, a);
+	for (size_t i = 0; i < c->n_remove; i++) {
+		put_remove(&o, &c->remove[i], c->time_us / 1000);
+		buf_add_char(&b, '\n');
+		o.need_comma = false;
+	}
+	for (size_t i = 0; i < c->n_add; i++) {
+		put_add(&o, &c->add[i], a);
+		buf_add_char(&b, '\n');
+		o.need_comma = false;
+	}
+	CHECK(!b.overflow);
+	struct str text = arena_copy(a, buf_str(&b));
+	buf_free(&b);
+	return text;
+}
+
+static struct str log_key(struct str table_key, uint64_t version, struct arena *a)
+{
+	return arena_format(a, "%.*s/_delta_log/%020" PRIu64 ".json", STR_ARG(table_key), version);
+}
+
+bool table_commit_write(struct store *s, struct str table_key, const struct table_commit *c, struct arena *a,
+			enum table_outcome *out, struct err *e)
+{
+	CHECK(c->version >= 0);
+	bool ours = false;
+	struct str key = log_key(table_key, (uint64_t)c->version, a);
+	if (!store_create_checked(s, key, table_commit_encode(c, a), &ours, a, e))
+		return err_wrap(e, "commit of %.*s", STR_ARG(table_key));
+	*out = ours ? TABLE_COMMITTED : TABLE_TAKEN;
+	return true;
+}
+
+/* ── reading ── */
+
+static bool need_hash(const struct json_node *n, const char *key, struct sha256 *out, struct err *e)
+{
+	struct str hex;
+	if (!json_need_str(n, key, &hex, e))
+		return false;
+	return sha256_from_hex(hex, out) || err_set(e, ERR_DAMAGE, "\"%s\" is no SHA-256", key);
+}
+
+static bool read_window(const struct json_node *n, struct table_window *w, struct err *e)
+{
+	uint64_t generation = 0;
+	struct str hex;
+	if (!json_need_str(n, "window", &w->name, e) || !json_need_u64(n, "generation", &generation, e) ||
+	    !need_hash(n, "content", &w->content, e) || !need_hash(n, "seal", &w->seal, e) ||
+	    !need_hash(n, "key", &w->key, e) || !json_need_u64(n, "read", &w->read, e) ||
+	    !json_need_u64(n, "rows", &w->rows, e) || !json_need_str(n, "row_hash", &hex, e))
+		return false;
+	if (generation > UINT32_MAX || !row_hash_from_hex(hex, w->rows, &w->hash))
+		return err_set(e, ERR_DAMAGE, "the tags of a window are damaged");
+	w->generation = (unsigned)generation;
+	return true;
+}
+
+static bool read_windows(struct str text, struct arena *a, struct table_file *f, struct err *e)
+{
+	struct json_node *list = NULL;
+	if (!json_parse(text, a, &list, e))
+		return false;
+	f->windows = arena_array(a, struct table_window, list->n_children + 1);
+	for (const struct json_node *n = list->child; n; n = n->next)
+		if (!read_window(n, &f->windows[f->n_windows++], e))
+			return err_wrap(e, "tag sluice.windows");
+	return true;
+}
+
+static bool read_add(const struct json_node *n, struct arena *a, struct table_file *f, struct err *e)
+{
+	memset(f, 0, sizeof *f);
+	if (!json_need_str(n, "path", &f->path, e) || !json_need_u64(n, "size", &f->size_bytes, e) ||
+	    !json_need_i64(n, "modificationTime", &f->modified_ms, e) || !json_need_str(n, "stats", &f->stats, e))
+		return err_wrap(e, "add");
+	struct json_node *stats = NULL;
+	const struct json_node *tags = json_get(n, "tags");
+	struct str windows = json_str_or(tags, "sluice.windows", STR_NONE);
+	if (!json_parse(f->stats, a, &stats, e) || !json_need_u64(stats, "numRecords", &f->rows, e))
+		return err_wrap(e, "add of %.*s", STR_ARG(f->path));
+	if (windows.n == 0)
+		return err_set(e, ERR_DAMAGE, "add of %.*s was not made by sluice: it has no windows", STR_ARG(f->path));
+	return read_windows(windows, a, f, e) || err_wrap(e, "add of %.*s", STR_ARG(f->path));
+}
+
+struct replay {
+	struct table_snapshot *t;
+	struct arena *a;
+	struct {
+		struct table_file *v;
+		size_t n, cap;
+	} files;
+};
+
+static void replay_remove(struct replay *r, struct str path)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < r->files.n; i++)
+		if (!str_eq(r->files.v[i].path, path))
+			r->files.v[kept++] = r->files.v[i];
+	r->files.n = kept;
+}
+
+static bool replay_metadata(struct replay *r, const struct json_node *n, struct err *e)
+{
+	struct str schema;
+	if (!json_need_str(n, "id", &r->t->id, e) || !json_need_str(n, "schemaString", &schema, e))
+		return err_wrap(e, "metaData");
+	r->t->contract_meaning = json_str_or(json_get(n, "configuration"), "sluice.contract", STR_NONE);
+	return table_schema_parse(schema, r->a, &r->t->schema, e);
+}
+
+static bool replay_action(struct replay *r, const struct json_node *action, struct err *e)
+{
+	const struct json_node *n;
+	if ((n = json_get(action, "add"))) {
+		struct table_file f;
+		if (!read_add(n, r->a, &f, e))
+			return false;
+		replay_remove(r, f.path); /* an add of a path that is there replaces its tags */
+		*arena_push(r->a, r->files) = f;
+	} else if ((n = json_get(action, "remove"))) {
+		struct str path;
+		if (!json_need_str(n, "path", &path, e))
+			return err_wrap(e, "remove");
+		replay_remove(r, path);
+	} else if ((n = json_get(action, "metaData"))) {
+		return replay_metadata(r, n, e);
+	} else if ((n = json_get(action, "protocol"))) {
+		if (json_i64_or(n, "minReaderVersion", 1) > 1 || json_i64_or(n, "minWriterVersion", 2) > 2)
+			return err_set(e, ERR_DAMAGE, "another program raised the table's protocol");
+	} else if ((n = json_get(action, "commitInfo"))) {
+		r->t->last_nonce = json_str_or(n, "sluice.nonce", STR_NONE);
+		r->t->last_run = json_str_or(n, "sluice.run", STR_NONE);
+		r->t->last_commit_us = json_i64_or(n, "timestamp", 0) * 1000;
+	}
+	return true;
+}
+
+static bool replay_version(struct replay *r, struct str text, struct err *e)
+{
+	struct str line;
+	while (str_cut(&text, '\n', &line)) {
+		struct json_node *action = NULL;
+		if (line.n == 0)
+			continue;
+		if (!json_parse(line, r->a, &action, e) || !replay_action(r, action, e)) {
+			if (e->code == ERR_JSON)
+				e->code = ERR_DAMAGE;
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool newest_version(struct store *s, struct str table_key, int64_t *out, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct store_listing list = { 0 };
+	*out = -1;
+	bool ok = store_list(s, arena_format(&a, "%.*s/_delta_log", STR_ARG(table_key)), &a, &list, e);
+	for (size_t i = 0; ok && i < list.n; i++) {
+		uint64_t n = 0;
+		struct str name = list.v[i].name;
+		if (name.n != LOG_FILE_NAME || !str_ends(name, STR(".json")) || !str_to_u64(str_sub(name, 0, 20), &n))
+			continue;
+		if ((int64_t)n != *out + 1)
+			ok = err_set(e, ERR_DAMAGE, "%.*s: version %lld is missing in _delta_log", STR_ARG(table_key),
+				     (long long)*out + 1);
+		*out = (int64_t)n;
+	}
+	arena_free(&a);
+	return ok;
+}
+
+bool table_load(struct store *s, struct str table_key, int64_t version, struct arena *a, struct table_snapshot *out,
+		struct err *e)
+{
+	int64_t newest = -1;
+	memset(out, 0, sizeof *out);
+	out->version = -1;
+	if (!newest_version(s, table_key, &newest, e))
+		return false;
+	if (version > newest)
+		return err_set(e, ERR_MISSING, "%.*s has no version %lld", STR_ARG(table_key), (long long)version);
+	if (version < 0)
+		version = newest;
+	struct replay r = { .t = out, .a = a };
+	for (int64_t v = 0; v <= version; v++) {
+		struct str text;
+		if (!store_get(s, log_key(table_key, (uint64_t)v, a), DELTA_COMMIT_MAX_BYTES, a, &text, e) ||
+		    !replay_version(&r, text, e))
+			return err_wrap(e, "%.*s, version %lld", STR_ARG(table_key), (long long)v);
+	}
+	out->version = version;
+	out->files = r.files.v;
+	out->n_files = r.files.n;
+	return true;
+}
+
+const struct table_window *table_find_window(const struct table_snapshot *t, struct str name)
+{
+	for (size_t i = 0; i < t->n_files; i++)
+		for (size_t k = 0; k < t->files[i].n_windows; k++)
+			if (str_eq(t->files[i].windows[k].name, name))
+				return &t->files[i].windows[k];
+	return NULL;
+}
+
+bool table_window_total(const struct table_snapshot *t, struct str name, uint64_t *rows, struct row_hash *hash)
+{
+	bool found = false;
+	*hash = ROW_HASH_INIT;
+	for (size_t i = 0; i < t->n_files; i++)
+		for (size_t k = 0; k < t->files[i].n_windows; k++)
+			if (str_eq(t->files[i].windows[k].name, name)) {
+				row_hash_merge(hash, &t->files[i].windows[k].hash);
+				found = true;
+			}
+	*rows = hash->rows;
+	return found;
+}

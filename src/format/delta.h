@@ -1,0 +1,90 @@
+/* Delta tables (protocol: reader 1, writer 2), the part that we write: commits that name files, and snapshots made by
+ * replaying them. No Parquet is touched here (rule 33). spec/table.md is the words to it.
+ *
+ * _delta_log/<20 digits>.json, one JSON action a line: commitInfo, protocol and metaData (version 0, and whenever the
+ * schema changes), remove, add. The commit point is one create-if-absent of the next number. */
+#ifndef SLUICE_FORMAT_DELTA_H
+#define SLUICE_FORMAT_DELTA_H
+
+#include "contract/batch.h"
+#include "driver/store.h"
+#include "format/row_hash.h"
+
+enum { DELTA_COMMIT_MAX_BYTES = 256 << 20 };
+
+struct table_window { /* tags "sluice.windows" of an add: rule 28 */
+	struct str name;          /* window name; "full" for a model of kind full */
+	unsigned generation;
+	struct sha256 content;    /* content digest; for models the digest of the inputs' keys */
+	struct sha256 seal;       /* SHA-256 of the seal entry; zero for models */
+	struct sha256 key;        /* window key, rule 26 */
+	uint64_t read;            /* records read from Raw for this window, in this table's books */
+	uint64_t rows;
+	struct row_hash hash;     /* sum; .rows == rows */
+};
+
+struct table_file {
+	struct str path;          /* relative to the table: data/<job key>-<nonce>/<n>.parquet */
+	uint64_t size_bytes, rows;
+	int64_t modified_ms;
+	struct str stats;         /* JSON text: numRecords, minValues, maxValues, nullCount */
+	struct table_window *windows;
+	size_t n_windows;
+	bool same_data;           /* in a commit: the file is there already, only its tags change */
+};
+
+struct table_column {
+	struct str name;
+	enum column_type type;    /* JSON is a string to Delta, with sluice.type in its metadata */
+	unsigned precision, scale;
+	struct str comment;
+};
+struct table_schema {
+	struct table_column *v;
+	size_t n;
+};
+
+struct table_snapshot {
+	int64_t version;          /* -1: the table does not exist */
+	struct str id;            /* metaData.id */
+	struct table_schema schema;
+	struct str contract_meaning; /* configuration "sluice.contract" */
+	struct table_file *files;
+	size_t n_files;
+	struct str last_nonce, last_run; /* commitInfo of `version` */
+	int64_t last_commit_us;
+};
+
+/* Version -1 is the newest. Replays the log; ERR_DAMAGE where it has a gap or does not parse. */
+bool table_load(struct store *s, struct str table_key, int64_t version, struct arena *a, struct table_snapshot *out,
+		struct err *e);
+/* The window's tag in the newest files, or NULL. A window over file_rows stands in several files with equal tags for
+ * everything but rows and hash. */
+const struct table_window *table_find_window(const struct table_snapshot *t, struct str name);
+/* Sum over all files that hold the window. */
+bool table_window_total(const struct table_snapshot *t, struct str name, uint64_t *rows, struct row_hash *hash);
+
+struct table_commit {
+	int64_t version;          /* the number to create: snapshot.version + 1 */
+	struct str operation;     /* "prepare", "refine", "quarantine", "tags" */
+	struct str run_id, nonce;
+	struct sha256 job_key;
+	int64_t time_us;
+	const struct table_schema *schema; /* set: protocol and metaData are written */
+	struct str table_id;      /* with schema: UUID text */
+	struct str name, description, contract_meaning;
+	const struct table_file *add;
+	size_t n_add;
+	const struct table_file *remove;
+	size_t n_remove;
+	struct str metrics;       /* JSON object text for commitInfo.operationMetrics, or empty */
+};
+struct str table_commit_encode(const struct table_commit *c, struct arena *a);
+enum table_outcome { TABLE_COMMITTED, TABLE_TAKEN /* the number exists and is not ours: rule 32 is the caller's */ };
+bool table_commit_write(struct store *s, struct str table_key, const struct table_commit *c, struct arena *a,
+			enum table_outcome *out, struct err *e);
+bool table_schema_parse(struct str json, struct arena *a, struct table_schema *out, struct err *e);
+/* The schema's JSON ("schemaString"), as Spark writes it. */
+struct str table_schema_json(const struct table_schema *s, struct arena *a);
+
+#endif

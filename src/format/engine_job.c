@@ -1,0 +1,261 @@
+#include "format/engine_job.h"
+
+#include "base/check.h"
+#include "base/json.h"
+#include "format/engine_json.h"
+
+#include <string.h>
+
+enum { JOB_MAX_BYTES = 256 << 20 };
+
+static const char job_format[] = "sluice-engine-job/1";
+static const char *const kind_names[] = { "prepare", "refine", "graph" };
+
+void engine_put_hash(struct json_out *o, const char *key, struct sha256 h)
+{
+	char hex[SHA256_HEX + 1];
+	sha256_hex(h, hex);
+	json_put_z(o, key, hex);
+}
+
+bool engine_need_hash(const struct json_node *n, const char *key, struct sha256 *out, struct err *e)
+{
+	struct str hex;
+	if (!json_need_str(n, key, &hex, e))
+		return false;
+	return sha256_from_hex(hex, out) || err_set(e, ERR_DAMAGE, "\"%s\" is no SHA-256", key);
+}
+
+bool engine_need_unsigned(const struct json_node *n, const char *key, unsigned *out, struct err *e)
+{
+	uint64_t v = 0;
+	if (!json_need_u64(n, key, &v, e))
+		return false;
+	if (v > UINT32_MAX)
+		return err_set(e, ERR_DAMAGE, "\"%s\" is out of range", key);
+	*out = (unsigned)v;
+	return true;
+}
+
+struct str engine_text(struct buf *b, struct arena *a)
+{
+	CHECK(!b->overflow);
+	struct str text = arena_copy(a, buf_str(b));
+	buf_free(b);
+	return text;
+}
+
+/* ── encoding ── */
+
+static void put_windows(struct json_out *o, const struct engine_job *j)
+{
+	json_begin_array(o, "windows");
+	for (size_t i = 0; i < j->n_windows; i++) {
+		const struct job_window *w = &j->windows[i];
+		json_begin_object(o, NULL);
+		json_put_str(o, "window", w->name);
+		json_put_u64(o, "generation", w->generation);
+		engine_put_hash(o, "content", w->content);
+		engine_put_hash(o, "seal", w->seal);
+		engine_put_hash(o, "key", w->key);
+		json_put_u64(o, "records", w->records);
+		json_end_object(o);
+	}
+	json_end_array(o);
+}
+
+static void put_input(struct json_out *o, const struct job_input *in)
+{
+	json_begin_object(o, NULL);
+	json_put_str(o, "schema", in->schema);
+	json_put_str(o, "table", in->table);
+	json_begin_array(o, "columns");
+	for (size_t i = 0; i < in->columns.n; i++) {
+		const struct table_column *c = &in->columns.v[i];
+		json_begin_object(o, NULL);
+		json_put_str(o, "name", c->name);
+		json_put_z(o, "type", column_type_name(c->type));
+		if (c->type == TYPE_DECIMAL) {
+			json_put_u64(o, "precision", c->precision);
+			json_put_u64(o, "scale", c->scale);
+		}
+		json_end_object(o);
+	}
+	json_end_array(o);
+	json_begin_array(o, "files");
+	for (size_t i = 0; i < in->n_files; i++)
+		json_put_str(o, NULL, in->files[i]);
+	json_end_array(o);
+	json_end_object(o);
+}
+
+static void put_refine(struct json_out *o, const struct engine_job *j)
+{
+	json_begin_array(o, "sql");
+	for (size_t i = 0; i < j->n_sql; i++) {
+		json_begin_object(o, NULL);
+		json_put_str(o, "name", j->sql_names[i]);
+		json_put_str(o, "text", j->sql[i]);
+		json_end_object(o);
+	}
+	json_end_array(o);
+	json_begin_array(o, "inputs");
+	for (size_t i = 0; i < j->n_inputs; i++)
+		put_input(o, &j->inputs[i]);
+	json_end_array(o);
+}
+
+struct str engine_job_encode(const struct engine_job *j, struct arena *a)
+{
+	struct buf b = BUF_INIT(JOB_MAX_BYTES);
+	struct json_out o = JSON_OUT(&b);
+	json_begin_object(&o, NULL);
+	json_put_z(&o, "format", job_format);
+	json_put_z(&o, "kind", kind_names[j->kind]);
+	json_put_str(&o, "run", j->run_id);
+	json_put_str(&o, "pipeline", j->pipeline);
+	json_put_str(&o, "table", j->table);
+	json_put_str(&o, "lake", j->lake);
+	json_put_str(&o, "result", j->result_path);
+	json_put_str(&o, "scratch", j->scratch);
+	json_put_u64(&o, "threads", j->threads);
+	json_put_u64(&o, "memory_bytes", j->memory_bytes);
+	json_put_u64(&o, "file_rows", j->file_rows);
+	json_put_str(&o, "output", j->output);
+	if (j->contract.n > 0)
+		json_put_raw(&o, "contract", j->contract);
+	if (j->kind == ENGINE_PREPARE) {
+		json_put_str(&o, "quarantine_output", j->quarantine_output);
+		json_put_str(&o, "records", j->records);
+		json_put_u64(&o, "max_body_bytes", j->max_body_bytes);
+		json_put_u64(&o, "max_ratio", j->max_ratio);
+		json_put_u64(&o, "json_depth", j->json_depth);
+		json_put_raw(&o, "budget_percent", double_to_text(j->budget_percent, a));
+		json_put_u64(&o, "budget_rows", j->budget_rows);
+		put_windows(&o, j);
+	} else {
+		put_refine(&o, j);
+	}
+	json_end_object(&o);
+	buf_add_char(&b, '\n');
+	return engine_text(&b, a);
+}
+
+/* ── decoding ── */
+
+static bool get_windows(const struct json_node *root, struct arena *a, struct engine_job *j, struct err *e)
+{
+	const struct json_node *list;
+	if (!json_need(root, "windows", JSON_ARRAY, &list, e))
+		return false;
+	j->windows = arena_array(a, struct job_window, list->n_children + 1);
+	for (const struct json_node *n = list->child; n; n = n->next) {
+		struct job_window *w = &j->windows[j->n_windows++];
+		if (!json_need_str(n, "window", &w->name, e) || !engine_need_unsigned(n, "generation", &w->generation, e) ||
+		    !engine_need_hash(n, "content", &w->content, e) || !engine_need_hash(n, "seal", &w->seal, e) ||
+		    !engine_need_hash(n, "key", &w->key, e) || !json_need_u64(n, "records", &w->records, e))
+			return err_wrap(e, "window %zu of the job", j->n_windows);
+	}
+	return true;
+}
+
+static bool get_column(const struct json_node *n, struct table_column *c, struct err *e)
+{
+	struct str type;
+	if (!json_need_str(n, "name", &c->name, e) || !json_need_str(n, "type", &type, e))
+		return false;
+	size_t t = 0;
+	while (t < TYPE_COUNT && !str_eq_z(type, column_type_name((enum column_type)t)))
+		t++;
+	if (t == TYPE_COUNT)
+		return err_set(e, ERR_DAMAGE, "unknown type \"%.*s\"", STR_ARG(type));
+	c->type = (enum column_type)t;
+	if (c->type != TYPE_DECIMAL)
+		return true;
+	return engine_need_unsigned(n, "precision", &c->precision, e) && engine_need_unsigned(n, "scale", &c->scale, e);
+}
+
+static bool get_input(const struct json_node *n, struct arena *a, struct job_input *in, struct err *e)
+{
+	const struct json_node *columns, *files;
+	if (!json_need_str(n, "schema", &in->schema, e) || !json_need_str(n, "table", &in->table, e) ||
+	    !json_need(n, "columns", JSON_ARRAY, &columns, e) || !json_need(n, "files", JSON_ARRAY, &files, e))
+		return false;
+	in->columns.v = arena_array(a, struct table_column, columns->n_children + 1);
+	for (const struct json_node *c = columns->child; c; c = c->next)
+		if (!get_column(c, &in->columns.v[in->columns.n++], e))
+			return false;
+	in->files = arena_array(a, struct str, files->n_children + 1);
+	for (const struct json_node *f = files->child; f; f = f->next)
+		in->files[in->n_files++] = f->text;
+	return true;
+}
+
+static bool get_refine(const struct json_node *root, struct arena *a, struct engine_job *j, struct err *e)
+{
+	const struct json_node *sql, *inputs;
+	if (!json_need(root, "sql", JSON_ARRAY, &sql, e) || !json_need(root, "inputs", JSON_ARRAY, &inputs, e))
+		return false;
+	j->sql = arena_array(a, struct str, sql->n_children + 1);
+	j->sql_names = arena_array(a, struct str, sql->n_children + 1);
+	for (const struct json_node *n = sql->child; n; n = n->next, j->n_sql++)
+		if (!json_need_str(n, "name", &j->sql_names[j->n_sql], e) ||
+		    !json_need_str(n, "text", &j->sql[j->n_sql], e))
+			return false;
+	j->inputs = arena_array(a, struct job_input, inputs->n_children + 1);
+	for (const struct json_node *n = inputs->child; n; n = n->next)
+		if (!get_input(n, a, &j->inputs[j->n_inputs++], e))
+			return err_wrap(e, "input %zu of the job", j->n_inputs);
+	return true;
+}
+
+static bool get_kind(const struct json_node *root, struct engine_job *j, struct err *e)
+{
+	struct str format, kind;
+	if (!json_need_str(root, "format", &format, e) || !json_need_str(root, "kind", &kind, e))
+		return false;
+	if (!str_eq_z(format, job_format))
+		return err_set(e, ERR_USAGE, "an engine job has the format \"%s\", this one \"%.*s\"", job_format,
+			       STR_ARG(format));
+	for (size_t k = 0; k < sizeof kind_names / sizeof *kind_names; k++)
+		if (str_eq_z(kind, kind_names[k])) {
+			j->kind = (enum engine_job_kind)k;
+			return true;
+		}
+	return err_set(e, ERR_USAGE, "unknown kind of job \"%.*s\"", STR_ARG(kind));
+}
+
+static bool get_percent(const struct json_node *root, double *out, struct err *e)
+{
+	const struct json_node *n = NULL;
+	return json_need(root, "budget_percent", JSON_NUMBER, &n, e) &&
+	       (number_to_double(n->text, out) == NUMBER_OK ||
+		err_set(e, ERR_DAMAGE, "budget_percent: %.*s is no percentage", STR_ARG(n->text)));
+}
+
+bool engine_job_decode(struct str text, struct arena *a, struct engine_job *j, struct err *e)
+{
+	struct json_node *root = NULL;
+	memset(j, 0, sizeof *j);
+	if (!json_parse(text, a, &root, e) || !get_kind(root, j, e) || !json_need_str(root, "run", &j->run_id, e) ||
+	    !json_need_str(root, "pipeline", &j->pipeline, e) || !json_need_str(root, "table", &j->table, e) ||
+	    !json_need_str(root, "lake", &j->lake, e) || !json_need_str(root, "result", &j->result_path, e) ||
+	    !json_need_str(root, "scratch", &j->scratch, e) || !engine_need_unsigned(root, "threads", &j->threads, e) ||
+	    !json_need_u64(root, "memory_bytes", &j->memory_bytes, e) ||
+	    !json_need_u64(root, "file_rows", &j->file_rows, e) || !json_need_str(root, "output", &j->output, e))
+		return err_wrap(e, "engine job");
+	const struct json_node *contract = json_get(root, "contract");
+	if (contract)
+		j->contract = contract->raw;
+	bool ok = j->kind != ENGINE_PREPARE
+			  ? get_refine(root, a, j, e)
+			  : json_need_str(root, "quarantine_output", &j->quarantine_output, e) &&
+				    json_need_str(root, "records", &j->records, e) &&
+				    json_need_u64(root, "max_body_bytes", &j->max_body_bytes, e) &&
+				    engine_need_unsigned(root, "max_ratio", &j->max_ratio, e) &&
+				    engine_need_unsigned(root, "json_depth", &j->json_depth, e) &&
+				    get_percent(root, &j->budget_percent, e) &&
+				    json_need_u64(root, "budget_rows", &j->budget_rows, e) &&
+				    get_windows(root, a, j, e);
+	return ok || err_wrap(e, "engine job");
+}

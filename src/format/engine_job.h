@@ -1,0 +1,103 @@
+/* The engine job: what a run asks of an engine child, and what it gets back. Two JSON files, the whole interface
+ * (spec/engine-job.md); `sluice engine duckdb JOB` and `spark-submit ... JOB` are the same conversation.
+ *
+ * kind "prepare": windows of one resource → files of the table and of its quarantine
+ * kind "refine":  one model → files of its table
+ * kind "graph":   SELECT texts → the tables that each reads */
+#ifndef SLUICE_FORMAT_ENGINE_JOB_H
+#define SLUICE_FORMAT_ENGINE_JOB_H
+
+#include "format/delta.h"
+#include "format/ledger.h"
+
+enum engine_job_kind { ENGINE_PREPARE, ENGINE_REFINE, ENGINE_GRAPH };
+
+struct job_window { /* prepare: in */
+	struct str name;
+	unsigned generation;
+	struct sha256 content, seal, key;
+	uint64_t records; /* as sealed: decides how windows share files */
+};
+
+struct job_input { /* refine: in; a table pinned to a version */
+	struct str schema, table; /* "prepare", "flights" */
+	struct table_schema columns;
+	struct str *files;        /* paths, absolute or s3:// */
+	size_t n_files;
+};
+
+struct engine_job {
+	enum engine_job_kind kind;
+	struct str run_id, pipeline, table; /* table: resource or model name */
+	struct str lake;          /* root of the store, as given to store_open_disk */
+	struct str result_path;
+	struct str scratch;       /* folder for spilling; the parent removes it */
+	unsigned threads;
+	uint64_t memory_bytes, file_rows;
+	struct str output;        /* folder for the table's files, absolute; exists: <lake>/<table>/data/<job key>-<nonce> */
+	struct str quarantine_output; /* prepare only */
+	struct str contract;      /* canonical JSON; empty: none */
+	/* prepare */
+	struct str records;       /* JSON path of the records in a page */
+	struct job_window *windows;
+	size_t n_windows;
+	uint64_t max_body_bytes;  /* decoded; limits of the source */
+	uint32_t max_ratio, json_depth;
+	double budget_percent;    /* as in the contract's file: it is no part of the canonical JSON */
+	uint64_t budget_rows;
+	/* refine, graph */
+	struct str *sql;          /* one text for refine; several for graph */
+	struct str *sql_names;    /* models' names, for messages */
+	size_t n_sql;
+	struct job_input *inputs;
+	size_t n_inputs;
+};
+
+struct rule_count {
+	struct str rule;          /* "dep_delay.minimum" */
+	enum rule_action action;
+	uint64_t rows;
+};
+
+/* The books of one prepare, rule by rule: read = published + quarantined + duplicates (promise 3). */
+struct loss_report {
+	uint64_t read, published, quarantined, duplicates;
+	struct rule_count *rules;
+	size_t n_rules;
+	struct str *extra_fields; /* unknown fields seen, at most 100 */
+	uint64_t *extra_counts;
+	size_t n_extra;
+	uint64_t inexact;         /* values that the contract allows to be rounded, and were */
+};
+
+struct graph_reads {
+	struct str name;          /* model */
+	struct str *tables;       /* "prepare.flights", sorted, no doubles */
+	size_t n_tables;
+};
+
+struct engine_result {
+	struct str engine;        /* "DuckDB v1.5.5" */
+	struct table_file *files; /* path is relative to the table folder; windows filled in with rows and hashes */
+	size_t n_files;
+	struct table_file *quarantine_files;
+	size_t n_quarantine_files;
+	struct loss_report loss;
+	struct rule_count *failed_rules; /* refine: output contract, rows per rule */
+	size_t n_failed_rules;
+	struct graph_reads *graph;
+	size_t n_graph;
+	uint64_t rows;
+	int64_t parse_us, write_us, read_back_us; /* summed over threads */
+};
+
+struct str engine_job_encode(const struct engine_job *j, struct arena *a);
+bool engine_job_decode(struct str text, struct arena *a, struct engine_job *out, struct err *e);
+struct str engine_result_encode(const struct engine_result *r, struct arena *a);
+bool engine_result_decode(struct str text, struct arena *a, struct engine_result *out, struct err *e);
+struct json_out;
+void loss_report_put(struct json_out *o, const char *key, const struct loss_report *l);
+/* {"error":{...}}: what a child writes instead of a result. */
+struct str engine_error_encode(const struct err *why, struct arena *a);
+
+#endif

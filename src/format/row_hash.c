@@ -1,0 +1,174 @@
+#include "format/row_hash.h"
+
+#include "base/check.h"
+
+#include <math.h>
+#include <string.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the encoding below copies values as they lie in memory");
+
+
+struct hashed_column {
+	size_t column;     /* in the batch */
+	enum column_type type;
+	uint8_t prefix[2 + 512 + 2]; /* length, name, tag; for decimals the scale too */
+	size_t prefix_n;
+};
+
+struct row_hasher {
+	size_t n;
+	struct hashed_column *columns;
+	uint8_t *row;
+	size_t row_max;
+};
+
+static uint8_t tag_of(enum column_type t)
+{
+	static const uint8_t tags[TYPE_COUNT] = {
+		[TYPE_STRING] = 's', [TYPE_BOOLEAN] = 'b', [TYPE_INTEGER] = 'i', [TYPE_DECIMAL] = 'n',
+		[TYPE_DOUBLE] = 'f', [TYPE_DATE] = 'd', [TYPE_TIMESTAMP] = 't', [TYPE_JSON] = 'j',
+	};
+	CHECK((size_t)t < TYPE_COUNT && tags[t] != 0);
+	return tags[t];
+}
+
+struct row_hasher *row_hasher_new(const struct contract *c, const size_t *columns, struct arena *a)
+{
+	struct row_hasher *r = arena_new(a, struct row_hasher);
+	r->n = c->n_columns;
+	r->columns = arena_array(a, struct hashed_column, c->n_columns + 1);
+	r->row_max = 0;
+	for (size_t i = 0; i < c->n_columns; i++) {
+		const struct column *from = &c->columns[c->by_name[i]];
+		struct hashed_column *h = &r->columns[i];
+		CHECK(from->name.n <= 512);
+		h->column = columns[c->by_name[i]];
+		h->type = from->type;
+		h->prefix[0] = (uint8_t)(from->name.n & 0xff);
+		h->prefix[1] = (uint8_t)(from->name.n >> 8);
+		memcpy(h->prefix + 2, from->name.p, from->name.n);
+		h->prefix_n = 2 + from->name.n;
+		h->prefix[h->prefix_n++] = tag_of(from->type);
+		if (from->type == TYPE_DECIMAL)
+			h->prefix[h->prefix_n++] = (uint8_t)from->scale;
+		r->row_max += h->prefix_n + 16;
+	}
+	r->row = arena_alloc(a, r->row_max + 1);
+	return r;
+}
+
+static uint64_t double_bits(double v)
+{
+	uint64_t bits;
+	if (isnan(v))
+		return UINT64_C(0x7ff8000000000000);
+	memcpy(&bits, &v, sizeof bits);
+	return bits;
+}
+
+/* The value of a column that has a fixed size, behind its prefix. */
+static uint8_t *put_fixed(uint8_t *p, enum column_type t, const struct batch_column *c, size_t row)
+{
+	switch (t) {
+	case TYPE_BOOLEAN:
+		*p = c->b[row] != 0;
+		return p + 1;
+	case TYPE_INTEGER:
+	case TYPE_TIMESTAMP:
+		memcpy(p, &c->i64[row], 8);
+		return p + 8;
+	case TYPE_DECIMAL:
+		memcpy(p, &c->i128[row], 16);
+		return p + 16;
+	case TYPE_DATE:
+		memcpy(p, &c->i32[row], 4);
+		return p + 4;
+	default: {
+		CHECK(t == TYPE_DOUBLE);
+		uint64_t bits = double_bits(c->f64[row]);
+		memcpy(p, &bits, 8);
+		return p + 8;
+	}
+	}
+}
+
+static uint128 row_hash_one(struct row_hasher *r, const struct batch *b, size_t row)
+{
+	struct sha256_state s;
+	uint8_t *p = r->row;
+	sha256_begin(&s);
+	for (size_t i = 0; i < r->n; i++) {
+		const struct hashed_column *h = &r->columns[i];
+		const struct batch_column *c = &b->columns[h->column];
+		if (!batch_is_valid(c, row))
+			continue;
+		memcpy(p, h->prefix, h->prefix_n);
+		p += h->prefix_n;
+		if (h->type != TYPE_STRING && h->type != TYPE_JSON) {
+			p = put_fixed(p, h->type, c, row);
+			continue;
+		}
+		struct str text = c->s[row];
+		CHECK(text.n <= UINT32_MAX);
+		uint32_t n = (uint32_t)text.n;
+		memcpy(p, &n, 4);
+		p += 4;
+		/* Short texts are collected, so that a row is hashed in one go; `row_max` has 12 bytes left for them. */
+		if (text.n <= 12) {
+			if (text.n > 0)
+				memcpy(p, text.p, text.n);
+			p += text.n;
+			continue;
+		}
+		sha256_add(&s, r->row, (size_t)(p - r->row));
+		sha256_add_str(&s, text);
+		p = r->row;
+	}
+	sha256_add(&s, r->row, (size_t)(p - r->row));
+	struct sha256 full = sha256_end(&s);
+	uint128 h;
+	memcpy(&h, full.b, sizeof h);
+	return h;
+}
+
+void row_hash_add(struct row_hash *h, struct row_hasher *r, const struct batch *b, size_t from, size_t to)
+{
+	CHECK(from <= to && to <= b->n_rows);
+	for (size_t row = from; row < to; row++)
+		h->sum += row_hash_one(r, b, row);
+	h->rows += to - from;
+}
+
+void row_hash_merge(struct row_hash *h, const struct row_hash *other)
+{
+	h->sum += other->sum;
+	h->rows += other->rows;
+}
+
+bool row_hash_eq(const struct row_hash *a, const struct row_hash *b)
+{
+	return a->sum == b->sum && a->rows == b->rows;
+}
+
+void row_hash_hex(const struct row_hash *h, char out[33])
+{
+	for (int i = 0; i < 32; i++)
+		out[i] = "0123456789abcdef"[(unsigned)(h->sum >> (124 - 4 * i)) & 15];
+	out[32] = '\0';
+}
+
+bool row_hash_from_hex(struct str hex, uint64_t rows, struct row_hash *out)
+{
+	uint128 sum = 0;
+	if (hex.n != 32)
+		return false;
+	for (size_t i = 0; i < 32; i++) {
+		char c = hex.p[i];
+		unsigned v = c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 : 16;
+		if (v == 16)
+			return false;
+		sum = sum << 4 | v;
+	}
+	*out = (struct row_hash){ sum, rows };
+	return true;
+}

@@ -1,0 +1,191 @@
+#include "ingest/ingest.h"
+
+#include "base/check.h"
+#include "ingest/lane.h"
+
+#include <string.h>
+
+enum { PROGRESS_EVERY_US = 100000, WAIT_MAX_US = 200000 };
+
+int64_t loop_now_us(const struct loop *l)
+{
+	return l->o->clock->monotonic_us(l->o->clock);
+}
+
+static void wake_http(void *user)
+{
+	http_wake(((struct loop *)user)->o->http);
+}
+
+static unsigned lanes_wanted(const struct loop *l)
+{
+	unsigned n = l->o->lanes_at_once ? l->o->lanes_at_once : l->source->in_flight;
+	return n > 0 ? n : 1;
+}
+
+/* Nothing new is begun, answers on their way are not waited for: lanes commit what they have. */
+static void stop_all(struct loop *l)
+{
+	http_cancel_all(l->o->http);
+	l->flying = 0;
+	for (size_t i = 0; i < l->n_lanes; i++)
+		lane_cancel_flying(l->lanes[i]);
+	for (size_t i = 0; i < l->n_lanes; i++)
+		lane_close(l->lanes[i], CLOSE_STOP, &l->stop_err);
+}
+
+static void check_stop(struct loop *l)
+{
+	if (l->stopping)
+		return;
+	if (l->o->stop && *l->o->stop != 0) {
+		err_set(&l->stop_err, *l->o->stop == 2 ? ERR_SIGINT : ERR_SIGTERM, "stopped by a signal");
+		l->stopping = true;
+	} else if (l->o->deadline_us != 0 && loop_now_us(l) >= l->o->deadline_us) {
+		err_set(&l->stop_err, ERR_BUDGET, "the deadline for fetching was reached");
+		l->stopping = true;
+	}
+	if (l->stopping)
+		stop_all(l);
+}
+
+static void open_lanes(struct loop *l)
+{
+	while (!l->stopping && !l->fenced && l->n_lanes < l->lanes_max && l->next_task < l->n_tasks) {
+		struct lane_task *t = &l->tasks[l->next_task++];
+		l->lanes[l->n_lanes++] = lane_new(l, t, l->next_task);
+	}
+}
+
+static void remove_ended(struct loop *l)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < l->n_lanes; i++) {
+		if (l->lanes[i]->state == LANE_S_ENDED)
+			lane_free(l->lanes[i]);
+		else
+			l->lanes[kept++] = l->lanes[i];
+	}
+	l->n_lanes = kept;
+}
+
+static bool send_one(struct loop *l, struct slot *s)
+{
+	struct err why = ERR_INIT;
+	s->request.http.user = s;
+	if (!http_start(l->o->http, &s->request.http, &why)) {
+		lane_close(s->lane, CLOSE_FAIL, &why);
+		return false;
+	}
+	rate_take(&l->rate, loop_now_us(l));
+	s->state = SLOT_FLYING;
+	s->lane->task->requests++;
+	l->flying++;
+	return true;
+}
+
+/* Lanes in the order of their windows, so that early windows are sealed early; true if something waits for the rate. */
+static bool send_requests(struct loop *l)
+{
+	for (size_t i = 0; i < l->n_lanes; i++) {
+		struct slot *s = NULL;
+		while (lane_wants_request(l->lanes[i], &s)) {
+			if (l->flying >= l->source->in_flight)
+				return false;
+			if (rate_wait_us(&l->rate, loop_now_us(l)) > 0)
+				return true;
+			if (!send_one(l, s))
+				break;
+		}
+	}
+	return false;
+}
+
+static int64_t time_to_wait(struct loop *l, bool rate_bound)
+{
+	int64_t now = loop_now_us(l), until = now + WAIT_MAX_US;
+	for (size_t i = 0; i < l->n_lanes; i++) {
+		int64_t t = lane_next_time_us(l->lanes[i]);
+		if (t < until)
+			until = t;
+	}
+	if (rate_bound) {
+		int64_t t = now + rate_wait_us(&l->rate, now);
+		if (t < until)
+			until = t;
+	}
+	return until > now ? until - now : 0;
+}
+
+static void show_progress(struct loop *l, bool last)
+{
+	int64_t now = loop_now_us(l);
+	if (l->o->progress == NULL || (!last && now - l->last_progress_us < PROGRESS_EVERY_US))
+		return;
+	l->last_progress_us = now;
+	for (size_t i = 0; i < l->n_lanes; i++) {
+		struct lane *n = l->lanes[i];
+		n->task->pages = n->accepted.pages;
+		n->task->records = n->accepted.records;
+		n->task->body_bytes = n->accepted.bytes;
+	}
+	l->o->progress(l->o->user, l->tasks, l->n_tasks);
+}
+
+static void turn(struct loop *l)
+{
+	check_stop(l);
+	open_lanes(l);
+	for (size_t i = 0; i < l->n_lanes; i++)
+		lane_step(l->lanes[i]);
+	remove_ended(l);
+	open_lanes(l);
+	bool rate_bound = send_requests(l);
+	if (pool_collect(l->pool))
+		return; /* something moved: look again before waiting */
+	if (l->n_lanes == 0)
+		return;
+	struct http_exchange *x = http_wait(l->o->http, time_to_wait(l, rate_bound));
+	while (x) {
+		struct slot *s = x->user;
+		CHECK(l->flying > 0);
+		l->flying--;
+		lane_answer(s, x);
+		x = http_wait(l->o->http, 0);
+	}
+	pool_collect(l->pool);
+	show_progress(l, false);
+}
+
+static void finish_unbegun(struct loop *l)
+{
+	for (; l->next_task < l->n_tasks; l->next_task++) {
+		struct lane_task *t = &l->tasks[l->next_task];
+		t->outcome = LANE_STOPPED;
+		if (l->stopping)
+			t->err = l->stop_err;
+		else
+			err_set(&t->err, ERR_FENCED, "not begun, since another run is at work");
+	}
+}
+
+bool ingest_run(const struct ingest_options *o, struct lane_task *tasks, size_t n_tasks, struct arena *a, struct err *e)
+{
+	(void)e;
+	if (n_tasks == 0)
+		return true;
+	struct loop l = { .o = o, .tasks = tasks, .n_tasks = n_tasks, .run_arena = a };
+	l.source = tasks[0].resource->source;
+	for (size_t i = 1; i < n_tasks; i++)
+		CHECK(tasks[i].resource->source == l.source);
+	l.lanes_max = lanes_wanted(&l);
+	l.lanes = arena_array(a, struct lane *, l.lanes_max);
+	l.pool = pool_new(o->threads, wake_http, &l);
+	rate_init(&l.rate, l.source, loop_now_us(&l));
+	while (l.n_lanes > 0 || (l.next_task < n_tasks && !l.stopping && !l.fenced))
+		turn(&l);
+	finish_unbegun(&l);
+	show_progress(&l, true);
+	pool_free(l.pool);
+	return true;
+}

@@ -1,0 +1,131 @@
+/* A lane: one generation of one window on its way from the API to its ledger. Private to ingest/.
+ *
+ *   OPENING ──▶ RUNNING ──▶ CLOSING ──▶ ENDED
+ *   (a job)     slots ask,   (jobs: last  (task->outcome)
+ *               jobs store    commit)
+ *
+ * A slot is one request in flight. Pages are accepted in their order; while the API declares how many there are, several
+ * slots ask ahead. Jobs of a lane run one after the other on the pool (lane_store.c): they own the segment, the pending
+ * pages and the ledger, the loop's thread owns everything else. */
+#ifndef SLUICE_INGEST_LANE_H
+#define SLUICE_INGEST_LANE_H
+
+#include "base/pool.h"
+#include "format/warc.h"
+#include "ingest/ingest.h"
+#include "ingest/page.h"
+#include "ingest/retry.h"
+
+enum { SLOTS_MAX = 16, STORES_AHEAD_MAX = 3, ATTEMPTS_PER_SEGMENT_MAX = 64, KEPT_BODY_OF_ATTEMPT = 64 << 10 };
+
+enum slot_state { SLOT_IDLE, SLOT_READY, SLOT_PAUSED, SLOT_FLYING, SLOT_JUDGING, SLOT_JUDGED };
+
+struct slot {
+	struct lane *lane;
+	enum slot_state state;
+	struct page_next asked;
+	struct page_request request;
+	struct retry retry;
+	unsigned hops;
+	int64_t pause_until_us;
+	struct http_exchange *exchange;
+	struct buf decoded;
+	struct arena *arena; /* of this page: goes with the store job */
+	struct page_result result;
+	bool judged_ok;
+	struct err err;
+	struct pool_job judge;
+	uint64_t records_before; /* of the accepted pages when it was asked; exact for the first slot */
+	bool dropped; /* its answer is no longer wanted: thrown away when it comes */
+};
+
+enum lane_state { LANE_S_NEW, LANE_S_OPENING, LANE_S_LEASE_WAIT, LANE_S_RUNNING, LANE_S_CLOSING, LANE_S_ENDED };
+
+enum close_kind { CLOSE_NONE, CLOSE_SEAL, CLOSE_FAIL, CLOSE_ABANDON, CLOSE_STOP };
+
+struct pages_pending {
+	struct ledger_page *v;
+	size_t n, cap;
+};
+struct attempts_pending {
+	struct ledger_attempt *v;
+	size_t n, cap;
+};
+
+struct lane {
+	struct loop *loop;
+	struct lane_task *task;
+	uint64_t id; /* the pool's lane number */
+	enum lane_state state;
+	/* the loop's thread */
+	struct slot slots[SLOTS_MAX]; /* in no order: the one asked with accepted.next comes next */
+	size_t n_slots;               /* used so far; idle ones are used again */
+	struct ledger_state accepted; /* after the newest accepted page, committed or not */
+	unsigned page_records;        /* records of a full page, once one was seen */
+	enum close_kind closing;
+	struct err close_err;
+	struct ledger_seal seal;
+	unsigned jobs;                /* submitted and not done */
+	int64_t lease_wait_until_us, last_entry_us;
+	bool waited_for_lease;
+	struct arena arena;           /* texts of `accepted` */
+	/* the jobs of this lane */
+	struct ledger ledger;
+	struct arena ledger_arena;
+	struct warc_writer *warc;
+	int64_t segment_since_us;
+	struct pages_pending pages;
+	struct attempts_pending attempts;
+	struct arena pending_arena;
+	struct ledger_state stored;   /* after the newest page in the segment */
+	struct str last_segment_key;  /* of the newest committed segment */
+	uint64_t last_attempt_offset;
+	bool has_last_attempt;
+	bool broken;                  /* a job failed: those behind it do nothing */
+};
+
+struct loop {
+	const struct ingest_options *o;
+	const struct source *source;
+	struct pool *pool;
+	struct rate rate;
+	struct lane **lanes;  /* those that are not ended */
+	size_t n_lanes, lanes_max;
+	struct lane_task *tasks;
+	size_t n_tasks, next_task;
+	unsigned flying;
+	bool fenced, stopping;
+	int stop_signal;
+	struct err stop_err;
+	struct arena *run_arena;
+	int64_t last_progress_us;
+};
+
+int64_t loop_now_us(const struct loop *l);
+
+/* lane.c: on the loop's thread */
+struct lane *lane_new(struct loop *l, struct lane_task *task, uint64_t id);
+void lane_accept(struct lane *n); /* pages that are judged and next in order, as far as they go */
+bool slot_prepare(struct slot *s, struct err *e);
+void slots_drop_from(struct lane *n, size_t first);
+void lane_step(struct lane *n);                 /* does whatever can be done now: opens, prepares slots, closes */
+bool lane_wants_request(struct lane *n, struct slot **slot); /* a slot that may be sent when the rate allows */
+int64_t lane_next_time_us(const struct lane *n); /* when a pause ends; INT64_MAX none */
+void lane_cancel_flying(struct lane *n); /* the transport has forgotten them */
+void lane_answer(struct slot *s, struct http_exchange *x);
+void lane_judged(struct slot *s);
+void lane_close(struct lane *n, enum close_kind kind, const struct err *why);
+void lane_job_failed(struct lane *n, const struct err *why);
+void lane_opened(struct lane *n, enum lease_answer lease, const struct err *failed);
+void lane_ended(struct lane *n);
+void lane_free(struct lane *n);
+
+/* lane_store.c: jobs */
+void lane_submit_open(struct lane *n);
+/* Takes over the slot's exchange and arena. A page (result accepted) or a failed attempt to keep. */
+void lane_submit_page(struct slot *s, const struct ledger_state *after, unsigned attempts);
+void lane_submit_attempt(struct slot *s, enum err_code code);
+void lane_submit_commit(struct lane *n, enum close_kind kind);
+void lane_submit_tick(struct lane *n); /* commits an old segment, renews the lease */
+
+#endif

@@ -1,0 +1,372 @@
+/* From an answer to an accepted page, or to the end of the lane: all on the loop's thread, but for page_judge. */
+#include "ingest/lane.h"
+
+#include "base/check.h"
+
+#include <string.h>
+
+static void slot_idle(struct slot *s)
+{
+	if (s->exchange)
+		http_exchange_free(s->exchange);
+	s->exchange = NULL;
+	s->state = SLOT_IDLE;
+	s->dropped = false;
+}
+
+void lane_cancel_flying(struct lane *n)
+{
+	for (size_t i = 0; i < n->n_slots; i++)
+		if (n->slots[i].state == SLOT_FLYING)
+			slot_idle(&n->slots[i]);
+}
+
+/* ── what a failure leads to ── */
+
+enum { FAILED_BODY_SHOWN = 500 };
+
+static void remember_failure(struct slot *s)
+{
+	struct lane_task *t = s->lane->task;
+	struct arena *a = s->lane->loop->run_arena;
+	const struct http_exchange *x = s->exchange;
+	t->failed_request = arena_format(a, "%.*s %.*s", STR_ARG(s->request.http.method), STR_ARG(s->request.target));
+	t->failed_status = x ? x->status : 0;
+	if (x == NULL)
+		return;
+	struct buf shown = BUF_INIT(FAILED_BODY_SHOWN * 64), decoded = BUF_INIT(0);
+	struct str body = x->body;
+	struct err ignored = ERR_INIT;
+	if (!body_decode(x->head, x->body, 1 << 20, 1000, &decoded, &body, &ignored))
+		body = x->body;
+	size_t hits = 0;
+	if (secret_redact(&s->lane->task->resource->source->secrets, str_sub(body, 0, FAILED_BODY_SHOWN), &shown, &hits))
+		t->failed_body = arena_copy(a, buf_str(&shown));
+	buf_free(&shown);
+	buf_free(&decoded);
+}
+
+static bool keeps_generation_open(enum err_code code)
+{
+	/* Rule 7: where the pages so far may no longer belong together, the next run starts at page 1. */
+	return code != ERR_PAGE_LOOP && code != ERR_TOTAL;
+}
+
+static void slot_failed(struct slot *s, const struct err *why)
+{
+	struct lane *n = s->lane;
+	struct err told = *why;
+	bool cursor_refused = why->code == ERR_HTTP_STATUS && s->asked.kind == NEXT_TEXT && s->exchange &&
+			      s->exchange->status >= 400 && s->exchange->status < 500;
+	err_wrap(&told, "%.*s, window %.*s, page %llu", STR_ARG(n->task->resource->name),
+		 STR_ARG(window_name(n->task->window, n->loop->run_arena)), (unsigned long long)n->accepted.pages + 1);
+	remember_failure(s);
+	if (s->exchange) {
+		n->task->failed_attempts++;
+		lane_submit_attempt(s, why->code);
+	}
+	slot_idle(s);
+	lane_close(n, keeps_generation_open(why->code) && !cursor_refused ? CLOSE_FAIL : CLOSE_ABANDON, &told);
+}
+
+/* After a pause, or not at all. The failed exchange is kept in Raw either way. */
+static void slot_retry(struct slot *s, enum answer_class class, const struct err *why, int64_t server_wait_us)
+{
+	struct lane *n = s->lane;
+	struct err last = *why;
+	int64_t pause_us = 0;
+	if (!retry_next(&s->retry, &n->loop->source->retry, class, why, server_wait_us, &pause_us, &last)) {
+		slot_failed(s, &last);
+		return;
+	}
+	n->task->retries++;
+	int64_t now = loop_now_us(n->loop);
+	if (class == ANSWER_BUSY) {
+		n->task->busy++;
+		rate_hold(&n->loop->rate, now + pause_us);
+	}
+	if (s->exchange) {
+		n->task->failed_attempts++;
+		lane_submit_attempt(s, why->code);
+	}
+	struct err bad = ERR_INIT;
+	if (!slot_prepare(s, &bad)) {
+		slot_failed(s, &bad);
+		return;
+	}
+	s->state = SLOT_PAUSED;
+	s->pause_until_us = now + pause_us;
+}
+
+/* ── answers ── */
+
+static void judge_work(struct pool_job *p)
+{
+	struct slot *s = (struct slot *)((char *)p - offsetof(struct slot, judge));
+	s->judged_ok = page_judge(s->lane->task->resource, s->exchange, &s->request, &s->asked, s->records_before,
+				  &s->decoded, s->arena, &s->result, &s->err);
+}
+
+static void judge_done(struct pool_job *p)
+{
+	lane_judged((struct slot *)((char *)p - offsetof(struct slot, judge)));
+}
+
+static void slot_redirected(struct slot *s)
+{
+	struct err e = ERR_INIT;
+	struct page_request to;
+	struct str location = arena_copy(s->arena, http_header_get(s->exchange, "location"));
+	if (!request_redirect(s->lane->task->resource, &s->request, location, s->hops++, s->arena, &to, &e)) {
+		slot_failed(s, &e);
+		return;
+	}
+	to.fingerprint = s->request.fingerprint; /* the page is known by what was asked, not by where it was found */
+	s->request = to;
+	http_exchange_free(s->exchange);
+	s->exchange = NULL;
+	s->state = SLOT_READY;
+}
+
+static void note_first_sent(struct lane *n, const struct http_exchange *x)
+{
+	int64_t sent = x->sent_wall_us, date = 0;
+	if (n->accepted.first_sent_us != 0)
+		return;
+	/* Rule 4: the earlier of our clock and the server's. */
+	if (us_from_http_date(http_header_get(x, "date"), &date) && date < sent)
+		sent = date;
+	n->accepted.first_sent_us = sent;
+}
+
+void lane_answer(struct slot *s, struct http_exchange *x)
+{
+	struct lane *n = s->lane;
+	CHECK(s->state == SLOT_FLYING);
+	s->exchange = x;
+	if (s->dropped || n->closing != CLOSE_NONE) {
+		slot_idle(s);
+		return;
+	}
+	struct err why = ERR_INIT;
+	int64_t wall = n->loop->o->clock->wall_us(n->loop->o->clock), now = loop_now_us(n->loop), wait = -1;
+	n->task->wire_bytes += x->body.n;
+	if (rate_headers_wait_us(x, wall, &wait))
+		rate_hold(&n->loop->rate, now + wait);
+	wait = -1;
+	enum answer_class class = answer_classify(x, s->request.http.method, s->request.target, &why);
+	if (class == ANSWER_RETRY || class == ANSWER_BUSY) {
+		if (!retry_after_us(x, wall, &wait) && !(class == ANSWER_BUSY && rate_headers_wait_us(x, wall, &wait)))
+			wait = -1;
+		slot_retry(s, class, &why, wait);
+	} else if (class == ANSWER_REDIRECT) {
+		slot_redirected(s);
+	} else if (class == ANSWER_FAIL) {
+		s->retry.attempts++;
+		slot_failed(s, &why);
+	} else {
+		note_first_sent(n, x);
+		s->state = SLOT_JUDGING;
+		s->err = ERR_INIT;
+		s->judge = (struct pool_job){ .work = judge_work, .done = judge_done };
+		pool_submit(n->loop->pool, &s->judge);
+	}
+}
+
+void lane_judged(struct slot *s)
+{
+	struct lane *n = s->lane;
+	CHECK(s->state == SLOT_JUDGING);
+	if (s->dropped || n->closing != CLOSE_NONE) {
+		slot_idle(s);
+		return;
+	}
+	if (s->judged_ok) {
+		s->state = SLOT_JUDGED;
+		lane_accept(n);
+		return;
+	}
+	struct err why = s->err;
+	s->state = SLOT_READY;
+	if (err_retry(why.code) == ERR_RETRY_SAFE)
+		slot_retry(s, ANSWER_RETRY, &why, -1);
+	else
+		slot_failed(s, &why);
+}
+
+/* ── accepting in order ── */
+
+static struct sha256 digest_add(struct sha256 before, const struct page_request *q, struct sha256 body)
+{
+	struct sha256_state s; /* rule 13 */
+	sha256_begin(&s);
+	sha256_add(&s, before.b, sizeof before.b);
+	sha256_add(&s, q->fingerprint.b, sizeof q->fingerprint.b);
+	sha256_add(&s, body.b, sizeof body.b);
+	return sha256_end(&s);
+}
+
+/* What must not come twice. By cursor or URL: the same question with the same answer. By number every question differs,
+ * so it is the answer alone; pages without records end the window and are not looked at. */
+static struct sha256 guard_value(const struct slot *s)
+{
+	struct sha256_state h;
+	sha256_begin(&h);
+	if (s->asked.kind != NEXT_NUMBER)
+		sha256_add(&h, s->request.fingerprint.b, sizeof s->request.fingerprint.b);
+	sha256_add(&h, s->result.body_hash.b, sizeof s->result.body_hash.b);
+	return sha256_end(&h);
+}
+
+static bool state_after(struct slot *s, struct ledger_state *after, struct err *e)
+{
+	struct lane *n = s->lane;
+	const struct page_result *r = &s->result;
+	const struct resource *res = n->task->resource;
+	*after = n->accepted;
+	after->pages++;
+	after->records += r->records;
+	after->bytes += r->body.n;
+	after->digest = digest_add(n->accepted.digest, &s->request, r->body_hash);
+	after->next = r->next;
+	if (r->has_total) {
+		after->totals_differ = after->totals_differ || (after->has_total && after->total != r->total);
+		after->has_total = true;
+		after->total = r->total;
+	}
+	if (res->total_max > 0 && (after->records >= res->total_max || (r->has_total && r->total >= res->total_max)))
+		return err_set(e, ERR_TOTAL, "the window holds %llu records or more, which is where this API stops "
+			       "counting (total_max): make `window.every` smaller", (unsigned long long)res->total_max);
+	if (r->next.kind == NEXT_END)
+		return true;
+	if (loop_guard_step(&after->guard, guard_value(s)))
+		return err_set(e, ERR_PAGE_LOOP, "%.*s gave the same page as one before it", STR_ARG(s->request.target));
+	return true;
+}
+
+static bool totals_add_up(struct lane *n, struct err *e)
+{
+	const struct ledger_state *s = &n->accepted;
+	if (!s->has_total || s->totals_differ || s->records == s->total)
+		return true;
+	return err_set(e, ERR_TOTAL, "%.*s, window %.*s: the API declares %llu records and gave %llu",
+		       STR_ARG(n->task->resource->name), STR_ARG(window_name(n->task->window, n->loop->run_arena)),
+		       (unsigned long long)s->total, (unsigned long long)s->records);
+}
+
+/* How far the set of pages can be trusted, and whether it becomes the window's truth. */
+static void seal_make(struct lane *n)
+{
+	const struct ledger_state *s = &n->accepted;
+	const struct lane_task *t = n->task;
+	struct ledger_seal *seal = &n->seal;
+	*seal = (struct ledger_seal){
+		.promoted = true,
+		.pages = s->pages,
+		.records = s->records,
+		.bytes = s->bytes,
+		.digest = s->digest,
+		.sealed_us = n->loop->o->clock->wall_us(n->loop->o->clock),
+		.consistency = CLASS_BEST_EFFORT,
+		.evidence = STR("several requests; the source may have changed between them"),
+	};
+	if (s->pages == 1) {
+		seal->consistency = CLASS_SNAPSHOT;
+		seal->evidence = STR("one response");
+	} else if (s->totals_differ) {
+		seal->evidence = STR("the declared totals of the pages differ: the source changed during the fetch");
+	} else if (s->has_total) {
+		seal->evidence = STR("all pages declare the same total, and so many records came");
+	}
+	uint64_t percent = t->resource->refetch_min_percent;
+	if (t->has_previous && t->previous_records >= 100 && s->records * 100 < t->previous_records * percent) {
+		seal->promoted = false;
+		seal->candidate_reason = arena_format(n->loop->run_arena, "%llu records where the generation before had %llu",
+						      (unsigned long long)s->records,
+						      (unsigned long long)t->previous_records);
+	}
+}
+
+static void lane_complete(struct lane *n)
+{
+	struct err why = ERR_INIT;
+	if (!totals_add_up(n, &why)) {
+		lane_close(n, CLOSE_ABANDON, &why);
+		return;
+	}
+	seal_make(n);
+	lane_close(n, CLOSE_SEAL, NULL);
+}
+
+static struct page_next keep_next(struct lane *n, const struct page_next *next)
+{
+	struct page_next kept = *next;
+	kept.text = arena_copy(&n->arena, next->text);
+	kept.markers = arena_array(&n->arena, struct next_marker, next->n_markers + 1);
+	for (size_t i = 0; i < next->n_markers; i++)
+		kept.markers[i] = (struct next_marker){ next->markers[i].at,
+							arena_copy(&n->arena, next->markers[i].marker) };
+	return kept;
+}
+
+static bool same_next(const struct page_next *a, const struct page_next *b)
+{
+	return a->kind == b->kind && a->number == b->number && str_eq(a->text, b->text);
+}
+
+/* Guesses that do not lie on the way that the accepted pages take. */
+static void drop_wrong_guesses(struct lane *n)
+{
+	for (size_t i = 0; i < n->n_slots; i++) {
+		struct slot *s = &n->slots[i];
+		if (s->state == SLOT_IDLE || s->asked.kind != NEXT_NUMBER)
+			continue;
+		const struct page_next *next = &n->accepted.next;
+		int64_t step = n->task->resource->paginate.style == PAGE_OFFSET ? (int64_t)n->page_records : 1;
+		bool on_the_way = next->kind == NEXT_NUMBER && s->asked.number >= next->number && step > 0 &&
+				  (s->asked.number - next->number) % step == 0;
+		if (on_the_way)
+			continue;
+		if (s->state == SLOT_FLYING || s->state == SLOT_JUDGING)
+			s->dropped = true;
+		else
+			slot_idle(s);
+	}
+}
+
+static bool accept_one(struct lane *n, struct slot *s)
+{
+	struct ledger_state after;
+	struct err why = ERR_INIT;
+	if (!state_after(s, &after, &why)) {
+		slot_failed(s, &why);
+		return false;
+	}
+	if (n->page_records == 0)
+		n->page_records = s->result.records > UINT32_MAX ? UINT32_MAX : (unsigned)s->result.records;
+	after.next = keep_next(n, &after.next);
+	n->accepted = after;
+	lane_submit_page(s, &after, s->retry.attempts + 1);
+	slot_idle(s);
+	if (after.next.kind == NEXT_END) {
+		lane_complete(n);
+		return false;
+	}
+	drop_wrong_guesses(n);
+	return true;
+}
+
+void lane_accept(struct lane *n)
+{
+	bool more = true;
+	while (more && n->closing == CLOSE_NONE) {
+		more = false;
+		for (size_t i = 0; i < n->n_slots && !more; i++) {
+			struct slot *s = &n->slots[i];
+			if (s->state == SLOT_JUDGED && !s->dropped && same_next(&s->asked, &n->accepted.next))
+				more = accept_one(n, s);
+			if (n->closing != CLOSE_NONE)
+				return;
+		}
+	}
+}

@@ -1,0 +1,391 @@
+/* The jobs of a lane: everything that blocks or computes, in the order submitted, never two of a lane at once. */
+#include "ingest/lane.h"
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "format/layout.h"
+
+#include <string.h>
+
+enum job_kind { JOB_OPEN, JOB_PAGE, JOB_ATTEMPT, JOB_COMMIT, JOB_TICK };
+
+struct lane_job {
+	struct pool_job job;
+	struct lane *lane;
+	enum job_kind kind;
+	bool ok;
+	struct err err;
+	/* open */
+	enum lease_answer lease;
+	/* page, attempt */
+	struct http_exchange *exchange;
+	struct page_request request;
+	struct page_result result;
+	struct ledger_state after;
+	unsigned attempts;
+	enum err_code code;
+	struct arena *arena;
+	/* commit */
+	enum close_kind close;
+	bool wrote_entry;
+};
+
+static void job_work(struct pool_job *p);
+static void job_done(struct pool_job *p);
+
+static struct lane_job *job_new(struct lane *n, enum job_kind kind)
+{
+	struct lane_job *j = mem_alloc(sizeof *j);
+	j->job = (struct pool_job){ .work = job_work, .done = job_done, .lane = n->id };
+	j->lane = n;
+	j->kind = kind;
+	return j;
+}
+
+static void job_submit(struct lane_job *j)
+{
+	j->lane->jobs++;
+	pool_submit(j->lane->loop->pool, &j->job);
+}
+
+/* ── opening ── */
+
+static struct str generation_key(struct lane *n)
+{
+	const struct lane_task *t = n->task;
+	struct arena *a = &n->ledger_arena;
+	struct str resource = key_resource(n->loop->o->pipeline, t->resource->name, a);
+	return key_generation(key_window(resource, window_name(t->window, a), a), t->generation, a);
+}
+
+static bool open_generation(struct lane *n, struct err *e)
+{
+	const struct ingest_options *o = n->loop->o;
+	return ledger_open(o->store, o->clock, generation_key(n), o->run_id, &n->ledger_arena, &n->ledger, e);
+}
+
+/* Rules 6 and 7: an unsealed generation is resumed, unless its pages no longer fit what would follow them. */
+static bool must_abandon(struct lane *n, const char **why)
+{
+	const struct resource *r = n->task->resource;
+	const struct ledger *l = &n->ledger;
+	bool counts_rows = r->paginate.style == PAGE_NUMBER || r->paginate.style == PAGE_OFFSET;
+	int64_t age_us = n->loop->o->clock->wall_us(n->loop->o->clock) - l->last_time_us;
+	*why = NULL;
+	if (!sha256_eq(l->origin.definition, n->task->origin.definition))
+		*why = "definition";
+	else if (counts_rows && l->state.pages > 0 && age_us > r->resume_within_us)
+		*why = "abandoned";
+	return *why != NULL;
+}
+
+static bool claim_generation(struct lane *n, struct err *e)
+{
+	struct lane_task *t = n->task;
+	if (n->ledger.n_entries == 0)
+		return ledger_claim(&n->ledger, &t->origin, e);
+	const char *why = NULL;
+	if (!ledger_read_origin(&n->ledger, e) || !ledger_claim(&n->ledger, NULL, e))
+		return false;
+	if (!must_abandon(n, &why)) {
+		t->resumed_pages = n->ledger.state.pages;
+		return true;
+	}
+	if (!ledger_abandon(&n->ledger, str_from(why), e))
+		return false;
+	t->generation++;
+	t->origin.reason = str_from(why);
+	return open_generation(n, e) && ledger_claim(&n->ledger, &t->origin, e);
+}
+
+static bool work_open(struct lane_job *j, struct err *e)
+{
+	struct lane *n = j->lane;
+	if (!open_generation(n, e))
+		return false;
+	if (n->ledger.status != GENERATION_OPEN && n->ledger.status != GENERATION_NONE)
+		return err_set(e, ERR_FENCED, "%.*s: another run closed it first", STR_ARG(n->ledger.generation_key));
+	j->lease = ledger_lease_check(&n->ledger);
+	if (j->lease == LEASE_LIVE && !n->task->takeover)
+		return true;
+	j->lease = LEASE_FREE;
+	if (!claim_generation(n, e))
+		return false;
+	n->stored = n->ledger.state;
+	return true;
+}
+
+/* ── storing ── */
+
+static bool segment_begin(struct lane *n, struct err *e)
+{
+	const struct ingest_options *o = n->loop->o;
+	if (n->warc)
+		return true;
+	n->segment_since_us = o->clock->monotonic_us(o->clock);
+	return warc_open(o->store, o->software, o->run_id, o->clock->wall_us(o->clock), &n->warc, e);
+}
+
+static struct str ip_of(const char *address, struct arena *a)
+{
+	struct str s = str_from(address);
+	size_t colon = s.n;
+	while (colon > 0 && s.p[colon - 1] != ':')
+		colon--;
+	s = colon > 0 ? str_sub(s, 0, colon - 1) : s;
+	if (str_starts(s, STR("[")) && str_ends(s, STR("]")))
+		s = str_sub(s, 1, s.n - 2);
+	return arena_copy(a, s);
+}
+
+static const char *truncation(const struct http_exchange *x)
+{
+	if (x->outcome != HTTP_CUT)
+		return NULL;
+	return x->err.code == ERR_TIMEOUT ? "time" : x->err.code == ERR_TOO_LARGE ? "length" : "disconnect";
+}
+
+static bool keep_exchange(struct lane_job *j, uint64_t page, struct warc_range *range, struct err *e)
+{
+	struct lane *n = j->lane;
+	const struct lane_task *t = n->task;
+	const struct http_exchange *x = j->exchange;
+	struct arena *a = j->arena;
+	struct origin base = t->resource->source->origin;
+	struct warc_exchange w = {
+		.request_head = request_head_kept(t->resource, x->request_head, a),
+		.request_body = STR_NONE,
+		.response_head = x->outcome == HTTP_NO_ANSWER ? STR_NONE : response_head_kept(t->resource, x->head, a),
+		.body = x->outcome == HTTP_NO_ANSWER ? STR_NONE : x->body,
+		.truncated = truncation(x),
+		.remote_ip = ip_of(x->remote_address, a),
+		.wall_us = x->sent_wall_us,
+		.run_id = n->loop->o->run_id,
+		.resource = t->resource->name,
+		.window = window_name(t->window, a),
+		.page = page,
+		.attempt = j->attempts,
+	};
+	w.url = arena_format(a, "%.*s%.*s", STR_ARG(origin_text(&base, a)), STR_ARG(j->request.url.path));
+	if (j->request.url.query.n > 0)
+		w.url = arena_format(a, "%.*s?%.*s", STR_ARG(w.url), STR_ARG(j->request.url.query));
+	if (page == 0 && w.body.n > KEPT_BODY_OF_ATTEMPT) {
+		w.body = str_sub(w.body, 0, KEPT_BODY_OF_ATTEMPT);
+		w.truncated = "length";
+	}
+	return segment_begin(n, e) && warc_add(n->warc, &w, range, e);
+}
+
+static struct page_next next_copy(const struct page_next *from, struct arena *a)
+{
+	struct page_next to = *from;
+	to.text = arena_copy(a, from->text);
+	to.markers = arena_array(a, struct next_marker, from->n_markers + 1);
+	for (size_t i = 0; i < from->n_markers; i++)
+		to.markers[i] = (struct next_marker){ from->markers[i].at, arena_copy(a, from->markers[i].marker) };
+	return to;
+}
+
+static bool commit_pending(struct lane *n, const struct ledger_seal *seal, struct err *e)
+{
+	struct ledger_commit c = { .state = n->stored, .seal = seal };
+	c.state.failed_attempts += n->attempts.n;
+	c.state.next = next_copy(&n->stored.next, &n->ledger_arena);
+	c.pages = n->pages.v;
+	c.n_pages = n->pages.n;
+	c.attempts = n->attempts.v;
+	c.n_attempts = n->attempts.n;
+	if (n->warc) {
+		struct warc_writer *w = n->warc;
+		n->warc = NULL;
+		if (!warc_finish(w, n->ledger.generation_key, n->ledger.epoch, &n->ledger_arena, &c.segment,
+				 &c.segment_hash, &c.segment_size, e))
+			return false;
+		n->last_segment_key = key_segment(n->ledger.generation_key, c.segment, &n->ledger_arena);
+	}
+	if (!ledger_pages(&n->ledger, &c, e))
+		return false;
+	n->stored = n->ledger.state;
+	n->pages = (struct pages_pending){ 0 };
+	n->attempts = (struct attempts_pending){ 0 };
+	arena_reset(&n->pending_arena);
+	return true;
+}
+
+static bool segment_is_full(const struct lane *n)
+{
+	const struct resource *r = n->task->resource;
+	struct clock *c = n->loop->o->clock;
+	return n->pages.n >= r->segment_pages || warc_size(n->warc) >= r->segment_bytes ||
+	       n->attempts.n >= ATTEMPTS_PER_SEGMENT_MAX || c->monotonic_us(c) - n->segment_since_us >= r->segment_us;
+}
+
+static bool work_page(struct lane_job *j, struct err *e)
+{
+	struct lane *n = j->lane;
+	struct arena *a = &n->pending_arena;
+	struct warc_range range;
+	if (!keep_exchange(j, j->after.pages, &range, e))
+		return false;
+	*arena_push(a, n->pages) = (struct ledger_page){
+		.page = j->after.pages,
+		.request = arena_format(a, "%.*s %.*s", STR_ARG(j->request.http.method), STR_ARG(j->request.target)),
+		.fingerprint = j->request.fingerprint,
+		.status = j->exchange->status,
+		.attempts = j->attempts,
+		.offset = range.offset,
+		.size = range.size,
+		.body = j->result.body_hash,
+		.body_bytes = j->result.body.n,
+		.records = j->result.records,
+		.has_total = j->result.has_total,
+		.total = j->result.total,
+		.next = next_copy(&j->result.next, a),
+	};
+	n->stored = j->after;
+	n->stored.next = n->pages.v[n->pages.n - 1].next;
+	n->stored.failed_attempts = n->ledger.state.failed_attempts;
+	/* The last page is committed together with the seal, by the job that follows. */
+	if (!segment_is_full(n) || j->after.next.kind == NEXT_END)
+		return true;
+	j->wrote_entry = true;
+	return commit_pending(n, NULL, e);
+}
+
+static bool work_attempt(struct lane_job *j, struct err *e)
+{
+	struct lane *n = j->lane;
+	struct arena *a = &n->pending_arena;
+	struct warc_range range;
+	if (n->attempts.n >= ATTEMPTS_PER_SEGMENT_MAX)
+		return true; /* enough for an audit */
+	if (!keep_exchange(j, 0, &range, e))
+		return false;
+	*arena_push(a, n->attempts) = (struct ledger_attempt){
+		.request = arena_format(a, "%.*s %.*s", STR_ARG(j->request.http.method), STR_ARG(j->request.target)),
+		.status = j->exchange->status,
+		.error = str_from(err_name(j->code)),
+		.offset = range.offset,
+		.size = range.size,
+		.body = sha256_of(j->exchange->body),
+	};
+	n->last_attempt_offset = range.offset;
+	n->has_last_attempt = true;
+	return true;
+}
+
+static bool work_commit(struct lane_job *j, struct err *e)
+{
+	struct lane *n = j->lane;
+	bool pending = n->warc || n->pages.n > 0 || n->attempts.n > 0;
+	j->wrote_entry = true;
+	if (j->close == CLOSE_SEAL)
+		return commit_pending(n, &n->seal, e);
+	if (pending && !commit_pending(n, NULL, e))
+		return false;
+	if (j->close == CLOSE_ABANDON)
+		return ledger_abandon(&n->ledger, str_from(n->close_err.message), e);
+	return true;
+}
+
+static bool work_tick(struct lane_job *j, struct err *e)
+{
+	j->wrote_entry = true;
+	return commit_pending(j->lane, NULL, e);
+}
+
+static void job_work(struct pool_job *p)
+{
+	struct lane_job *j = (struct lane_job *)p;
+	if (j->lane->broken) {
+		j->ok = true; /* the failure was told by the job that met it */
+		return;
+	}
+	switch (j->kind) {
+	case JOB_OPEN:
+		j->ok = work_open(j, &j->err);
+		break;
+	case JOB_PAGE:
+		j->ok = work_page(j, &j->err);
+		break;
+	case JOB_ATTEMPT:
+		j->ok = work_attempt(j, &j->err);
+		break;
+	case JOB_COMMIT:
+		j->ok = work_commit(j, &j->err);
+		break;
+	case JOB_TICK:
+		j->ok = work_tick(j, &j->err);
+		break;
+	}
+	if (!j->ok && j->kind != JOB_OPEN)
+		j->lane->broken = true;
+}
+
+/* ── back on the loop's thread ── */
+
+static void job_done(struct pool_job *p)
+{
+	struct lane_job *j = (struct lane_job *)p;
+	struct lane *n = j->lane;
+	CHECK(n->jobs > 0);
+	n->jobs--;
+	if (j->exchange)
+		http_exchange_free(j->exchange);
+	if (j->arena) {
+		arena_free(j->arena);
+		mem_free(j->arena);
+	}
+	if (j->wrote_entry || j->kind == JOB_OPEN)
+		n->last_entry_us = loop_now_us(n->loop);
+	if (j->kind == JOB_OPEN)
+		lane_opened(n, j->lease, j->ok ? NULL : &j->err);
+	else if (!j->ok)
+		lane_job_failed(n, &j->err);
+	mem_free(j);
+}
+
+void lane_submit_open(struct lane *n)
+{
+	job_submit(job_new(n, JOB_OPEN));
+}
+
+static struct lane_job *job_for_slot(struct slot *s, enum job_kind kind)
+{
+	struct lane_job *j = job_new(s->lane, kind);
+	j->exchange = s->exchange;
+	j->arena = s->arena;
+	j->request = s->request;
+	j->result = s->result;
+	j->attempts = s->retry.attempts;
+	s->exchange = NULL;
+	s->arena = NULL;
+	return j;
+}
+
+void lane_submit_page(struct slot *s, const struct ledger_state *after, unsigned attempts)
+{
+	struct lane_job *j = job_for_slot(s, JOB_PAGE);
+	j->after = *after;
+	j->attempts = attempts;
+	job_submit(j);
+}
+
+void lane_submit_attempt(struct slot *s, enum err_code code)
+{
+	struct lane_job *j = job_for_slot(s, JOB_ATTEMPT);
+	j->code = code;
+	job_submit(j);
+}
+
+void lane_submit_commit(struct lane *n, enum close_kind kind)
+{
+	struct lane_job *j = job_new(n, JOB_COMMIT);
+	j->close = kind;
+	job_submit(j);
+}
+
+void lane_submit_tick(struct lane *n)
+{
+	job_submit(job_new(n, JOB_TICK));
+}

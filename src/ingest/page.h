@@ -1,0 +1,35 @@
+/* Judging an answer: is this exchange a page, what is in it, and what leads on? Runs on a worker; touches nothing shared. */
+#ifndef SLUICE_INGEST_PAGE_H
+#define SLUICE_INGEST_PAGE_H
+
+#include "format/ledger.h"
+#include "ingest/request.h"
+
+struct page_result {
+	struct str body;        /* decoded; a view into the exchange or `decoded` */
+	struct sha256 body_hash;
+	uint64_t records;
+	bool has_total;
+	uint64_t total;
+	struct page_next next;  /* NEXT_END: this was the last page. Markers are in place; texts live in the arena */
+};
+
+/* False, with a code that says whether asking again may help (err_retry): DECODE, JSON (with the byte), RECORDS (path
+ * missing, null, or no list; an error object by `ok`; a cursor or total that is none), TOO_LARGE, HTTP_MALFORMED (Link),
+ * ORIGIN, SECRET (body holds one), PAGE_LOOP. Messages begin with "GET /target: ".
+ * `asked` is what led to this page, `records_before` how many records the accepted pages before it had: if that is
+ * guessed, it must be too low rather than too high, and page_settle has the last word.
+ *
+ * End of pagination by style: none: always; cursor, next URL, link: none given (absent, null, "", false), or
+ * more_path says false; page, offset: a page without records, a short one where declared, pages_path reached, or
+ * the declared total reached. A cursor or URL equal to the one just used is ERR_PAGE_LOOP; "more" without a cursor is
+ * ERR_RECORDS.
+ * `ok` paths may lead to null, false, "", [] or {}: an empty error is none. */
+bool page_judge(const struct resource *r, const struct http_exchange *x, const struct page_request *request,
+		const struct page_next *asked, uint64_t records_before, struct buf *decoded, struct arena *a,
+		struct page_result *out, struct err *e);
+
+/* When the page is accepted and records_before is exact: the end is here where the declared total is reached. */
+void page_settle(uint64_t records_before, struct page_result *result);
+
+#endif

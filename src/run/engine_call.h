@@ -1,0 +1,20 @@
+/* One engine job from the parent's side: a scratch folder, the job file, the child, its result. */
+#ifndef SLUICE_RUN_ENGINE_CALL_H
+#define SLUICE_RUN_ENGINE_CALL_H
+
+#include "format/engine_job.h"
+
+struct engine_call {
+	struct engine_job *job;     /* scratch and result_path are filled in */
+	void (*progress)(void *user, uint64_t rows);
+	void *user;
+	const volatile int *stop;
+	uint64_t peak_rss_bytes;    /* out */
+	struct str result_text;     /* out: as written by the child */
+};
+bool engine_call(struct engine_call *c, struct arena *a, struct engine_result *out, struct err *e);
+
+/* The child's side: `sluice engine duckdb JOB`. Returns the exit status. */
+int engine_child_main(const char *job_path);
+
+#endif

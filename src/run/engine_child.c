@@ -1,0 +1,61 @@
+/* The child's side of an engine job. */
+#include "base/file.h"
+#include "base/json.h"
+#include "driver/engine.h"
+#include "prepare/prepare.h"
+#include "refine/model.h"
+#include "run/engine_call.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+enum { JOB_MAX = 256 << 20 };
+
+/* One line of JSON on standard output, for the parent's progress display. */
+static void tell_progress(void *user, uint64_t rows)
+{
+	(void)user;
+	printf("{\"progress\":{\"rows\":%llu}}\n", (unsigned long long)rows);
+	fflush(stdout);
+}
+
+static bool work(const struct engine_job *job, struct arena *a, struct engine_result *r, struct err *e)
+{
+	memset(r, 0, sizeof *r);
+	switch (job->kind) {
+	case ENGINE_PREPARE:
+		return prepare_run(job, tell_progress, NULL, a, r, e);
+	case ENGINE_REFINE:
+		return refine_run(job, a, r, e);
+	case ENGINE_GRAPH:
+		return graph_run(job, a, r, e);
+	}
+	return err_set(e, ERR_BUG, "an engine job of no known kind");
+}
+
+int engine_child_main(const char *job_path)
+{
+	struct arena a = ARENA_INIT;
+	struct err e = ERR_INIT, late = ERR_INIT;
+	struct str text;
+	struct engine_job job;
+	struct engine_result result;
+	/* A crash must not leave the data of an API in a core file. */
+	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+	if (!file_read(job_path, JOB_MAX, &a, &text, &e) || !engine_job_decode(text, &a, &job, &e)) {
+		fprintf(stderr, "sluice: %s\n", e.message);
+		return err_exit_status(e.code);
+	}
+	bool ok = work(&job, &a, &result, &e);
+	if (ok && result.engine.n == 0)
+		ok = engine_version(&a, &result.engine, &e);
+	struct str answer = ok ? engine_result_encode(&result, &a) : engine_error_encode(&e, &a);
+	if (!file_write(arena_zero_terminated(&a, job.result_path), answer, &late)) {
+		fprintf(stderr, "sluice: %s\n", late.message);
+		return err_exit_status(late.code);
+	}
+	int status = ok ? 0 : err_exit_status(e.code);
+	arena_free(&a);
+	return status;
+}

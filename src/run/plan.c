@@ -1,0 +1,185 @@
+#include "run/plan.h"
+
+#include "base/check.h"
+#include "run/plan_window.h"
+
+#include <string.h>
+
+/* ── what --only names ── */
+
+static bool selects(struct str only, struct str name)
+{
+	struct str part;
+	if (only.n == 0)
+		return true;
+	while (str_cut(&only, ',', &part))
+		if (str_eq(str_trim(part), name))
+			return true;
+	return false;
+}
+
+static bool check_only(const struct project *j, struct str only, struct err *e)
+{
+	struct str part;
+	while (only.n > 0 && str_cut(&only, ',', &part)) {
+		struct str name = str_trim(part);
+		bool known = pipeline_resource(j->pipeline, name) != NULL;
+		for (size_t i = 0; i < j->models.n && !known; i++)
+			known = str_eq(j->models.v[i].name, name);
+		if (!known)
+			return err_set(e, ERR_USAGE, "--only %.*s: no resource and no model has this name", STR_ARG(name));
+	}
+	return true;
+}
+
+/* ── resources ── */
+
+static bool plan_one(struct project *j, const struct plan_request *q, struct plan_resource *p, struct arena *a,
+		     struct err *e)
+{
+	const struct resource *r = p->resource;
+	struct str key = key_resource(j->pipeline->name, r->name, a);
+	if (!grid_load(j->store, key, plan_step(j, r), a, &p->grid, &p->grid_missing, e) ||
+	    !grid_agrees(&p->grid, plan_step(j, r), r->name, e))
+		return false;
+	struct str table = project_table_key(j, ZONE_PREPARE, r->name, a);
+	struct str aside = project_table_key(j, ZONE_QUARANTINE, r->name, a);
+	if (!table_load(j->store, table, -1, a, &p->table, e) || !table_load(j->store, aside, -1, a, &p->quarantine, e))
+		return false;
+	if (p->contract && p->table.version >= 0) {
+		char hex[SHA256_HEX + 1];
+		sha256_hex(p->contract->meaning, hex);
+		p->contract_changed = !str_eq_z(p->table.contract_meaning, hex);
+	}
+	return plan_resource_windows(j, q, p, a, e);
+}
+
+static struct str resource_note(const struct plan_resource *p, const struct plan_request *q, struct arena *a)
+{
+	size_t waiting = 0, not_final = 0;
+	for (size_t i = 0; i < p->n_windows; i++) {
+		waiting += p->windows[i].action == WINDOW_CANDIDATE;
+		not_final += p->windows[i].action == WINDOW_NOT_FINAL;
+	}
+	if (!p->selected)
+		return STR("not asked for (--only)");
+	if (p->n_windows == 0)
+		return STR("no window ends in the interval");
+	if ((q->ingest && p->n_fetch > 0) || (q->prepare && p->n_prepare > 0))
+		return arena_format(a, "%zu of %zu windows to fetch, %zu to prepare", p->n_fetch, p->n_windows,
+				    p->contract ? p->n_prepare + p->n_fetch : 0);
+	if (waiting > 0)
+		return arena_format(a, "%zu of %zu windows wait for `sluice accept`", waiting, p->n_windows);
+	if (not_final == p->n_windows)
+		return arena_format(a, "nothing to do: %zu windows are not over yet", not_final);
+	return arena_format(a, "nothing to do: %zu windows are sealed%s", p->n_windows - not_final,
+			    p->contract ? " and prepared" : "; there is no contract, so nothing is prepared");
+}
+
+/* ── models ── */
+
+static const struct plan_resource *find_resource(const struct plan *p, struct str table)
+{
+	for (size_t i = 0; i < p->n_resources; i++)
+		if (str_eq(p->resources[i].resource->name, table))
+			return &p->resources[i];
+	return NULL;
+}
+
+static const struct plan_model *find_model(const struct plan *p, struct str table)
+{
+	for (size_t i = 0; i < p->n_models; i++)
+		if (str_eq(p->models[i].model->name, table))
+			return &p->models[i];
+	return NULL;
+}
+
+static struct str table_part(struct str name)
+{
+	size_t dot = str_find_char(name, '.');
+	return str_sub(name, dot + 1, name.n);
+}
+
+/* Whether it would run as things stand; the run itself decides again once its inputs are there. */
+static void plan_model(const struct plan *p, struct plan_model *m, struct arena *a)
+{
+	struct sha256 inputs[64];
+	CHECK(m->model->n_reads <= 64);
+	for (size_t i = 0; i < m->model->n_reads; i++) {
+		struct str name = m->model->reads[i], table = table_part(name);
+		bool changes = false;
+		if (str_starts(name, STR("prepare."))) {
+			const struct plan_resource *r = find_resource(p, table);
+			CHECK(r != NULL);
+			changes = r->selected && ((p->request.ingest && r->n_fetch > 0 && r->contract) ||
+						  (p->request.prepare && r->n_prepare > 0));
+			inputs[i] = table_content_key(&r->table);
+		} else {
+			const struct plan_model *from = find_model(p, table);
+			CHECK(from != NULL);
+			changes = from->run;
+			inputs[i] = table_content_key(&from->table);
+		}
+		if (changes && !m->run) {
+			m->run = true;
+			m->reason = arena_format(a, "%.*s changes", STR_ARG(name));
+		}
+	}
+	if (m->run)
+		return;
+	struct sha256 key = model_key(m->model, inputs, m->model->n_reads);
+	const struct table_window *full = table_find_window(&m->table, STR("full"));
+	m->run = full == NULL || !sha256_eq(full->key, key);
+	m->reason = full == NULL ? STR("never made") : m->run ? STR("its inputs or its text changed")
+							      : STR("nothing to do: nothing that it reads changed");
+}
+
+static bool plan_models(struct project *j, struct plan *p, struct arena *a, struct err *e)
+{
+	p->models = arena_array(a, struct plan_model, j->models.n + 1);
+	p->n_models = j->models.n;
+	for (size_t i = 0; i < j->models.n; i++) {
+		struct plan_model *m = &p->models[i];
+		m->model = &j->models.v[i];
+		m->selected = p->request.refine && selects(p->request.only, m->model->name);
+		if (!table_load(j->store, project_table_key(j, ZONE_REFINE, m->model->name, a), -1, a, &m->table, e))
+			return false;
+	}
+	for (size_t i = 0; i < p->n_models; i++)
+		plan_model(p, &p->models[i], a);
+	return true;
+}
+
+bool plan_make(struct project *j, const struct plan_request *q, struct arena *a, struct plan *out, struct err *e)
+{
+	memset(out, 0, sizeof *out);
+	out->request = *q;
+	if (!check_only(j, q->only, e))
+		return false;
+	if (q->has_to && !q->has_from)
+		return err_set(e, ERR_USAGE, "--to needs --from");
+	if (q->has_from && !plan_instant(q->from, j->pipeline->schedule.zone, "--from", &out->from_us, e))
+		return false;
+	out->to_us = q->now_us;
+	if (q->has_to && !plan_instant(q->to, j->pipeline->schedule.zone, "--to", &out->to_us, e))
+		return false;
+	out->n_resources = j->pipeline->n_resources;
+	out->resources = arena_array(a, struct plan_resource, out->n_resources + 1);
+	for (size_t i = 0; i < out->n_resources; i++) {
+		struct plan_resource *r = &out->resources[i];
+		r->resource = &j->pipeline->resources[i];
+		r->contract = j->contracts[i];
+		r->selected = selects(q->only, r->resource->name);
+		if (!plan_one(j, q, r, a, e))
+			return err_wrap(e, "plan");
+		if (r->note.n == 0 || r->n_fetch + r->n_prepare > 0)
+			r->note = resource_note(r, q, a);
+		out->anything = out->anything || (r->selected && ((q->ingest && r->n_fetch > 0) ||
+								  (q->prepare && r->n_prepare > 0)));
+	}
+	if (!plan_models(j, out, a, e))
+		return err_wrap(e, "plan");
+	for (size_t i = 0; i < out->n_models; i++)
+		out->anything = out->anything || (out->models[i].selected && out->models[i].run);
+	return true;
+}

@@ -1,0 +1,99 @@
+/* The plan: what is wanted, what is there, what would run, and why. A pure function of pipeline file, lake and time; it
+ * changes nothing. It costs a listing of Raw by window and a snapshot of each table; ledgers are read only for windows
+ * that are not prepared yet. */
+#ifndef SLUICE_RUN_PLAN_H
+#define SLUICE_RUN_PLAN_H
+
+#include "format/delta.h"
+#include "format/grid.h"
+#include "format/ledger.h"
+#include "run/project.h"
+
+enum { OUTPUT_VERSION_PREPARE = 1, OUTPUT_VERSION_REFINE = 1, PLAN_WINDOWS_MAX = 100000 };
+
+struct plan_request {
+	bool has_from, has_to;
+	struct str from, to;       /* as given: a date (midnight in each resource's zone) or an RFC 3339 instant */
+	struct str only;           /* comma-separated resources and models; "" all */
+	bool refetch;
+	struct str refetch_name;   /* rule 5; default: the run id */
+	bool stale;                /* also what lies outside the interval */
+	bool ingest, prepare, refine; /* which stages */
+	bool takeover;
+	struct str run_id;
+	int64_t now_us;
+};
+
+enum window_action {
+	WINDOW_SEALED,      /* nothing to fetch */
+	WINDOW_FETCH,       /* never fetched */
+	WINDOW_RESUME,      /* an unsealed generation is there */
+	WINDOW_REFETCH,     /* sealed, and asked for again */
+	WINDOW_NOT_FINAL,   /* not over yet (end + settle) */
+	WINDOW_CANDIDATE,   /* sealed with far fewer rows than before: waits for `sluice accept` */
+	WINDOW_OLD,         /* a snapshot older than the newest sealed one */
+};
+const char *window_action_name(enum window_action a);
+
+struct plan_window {
+	struct window window;
+	struct str name;
+	enum window_action action;
+	struct str reason;           /* one line of words */
+	unsigned generation;         /* to fetch, to resume, or the promoted one */
+	struct ledger_origin origin; /* where a generation is opened */
+	/* the window's truth, where there is one (promoted generation) */
+	unsigned promoted;
+	struct sha256 content, seal;
+	uint64_t records;
+	bool known;                  /* content, seal, records are filled in */
+	/* prepare */
+	bool prepared;               /* main and quarantine carry the key */
+	struct sha256 key;           /* rule 26, where known and there is a contract */
+};
+
+struct plan_resource {
+	const struct resource *resource;
+	struct contract *contract;   /* NULL: ingest only */
+	struct grid grid;
+	bool grid_missing;
+	struct plan_window *windows; /* of the interval (and all others with --stale), in time order */
+	size_t n_windows;
+	size_t n_fetch, n_prepare;   /* how many windows need it */
+	size_t n_stale_elsewhere, n_unprepared_elsewhere; /* outside the interval: reported only */
+	struct table_snapshot table, quarantine; /* pinned */
+	bool contract_changed;       /* differs from the one in the table */
+	struct str note;             /* "nothing to do: 365 windows are sealed and prepared" */
+	bool selected;               /* by --only */
+};
+
+struct plan_model {
+	const struct model *model;
+	struct table_snapshot table;
+	bool run;
+	struct str reason;           /* "prepare.flights changed", "nothing changed" */
+	bool selected;
+};
+
+struct plan {
+	struct plan_request request;
+	int64_t from_us, to_us;      /* of the schedule's zone; each resource has its own reading of bare dates */
+	struct plan_resource *resources;
+	size_t n_resources;
+	struct plan_model *models;
+	size_t n_models;
+	bool anything;
+};
+
+bool plan_make(struct project *j, const struct plan_request *r, struct arena *a, struct plan *out, struct err *e);
+/* plan.json: everything above that is not derived from Raw's bytes. */
+struct str plan_json(const struct plan *p, struct arena *a);
+/* For people: per resource and model, what would run and why. */
+void plan_print(const struct plan *p, struct buf *out);
+
+/* Rule 26. */
+struct sha256 window_key(const struct resource *r, struct str window, struct sha256 content, const struct contract *c);
+struct sha256 table_content_key(const struct table_snapshot *t); /* of all window keys of a table */
+struct sha256 model_key(const struct model *m, const struct sha256 *inputs, size_t n_inputs);
+
+#endif

@@ -1,0 +1,71 @@
+/* Keys: what makes a step's output what it is (rule 26). Equal key, already committed: nothing to do. */
+#include "run/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void add_text(struct sha256_state *s, struct str text)
+{
+	uint64_t n = text.n; /* lengths keep neighbours apart */
+	sha256_add(s, &n, sizeof n);
+	sha256_add_str(s, text);
+}
+
+struct sha256 window_key(const struct resource *r, struct str window, struct sha256 content, const struct contract *c)
+{
+	struct sha256_state s;
+	uint32_t version = OUTPUT_VERSION_PREPARE;
+	sha256_begin(&s);
+	add_text(&s, STR("sluice-window-key/1"));
+	add_text(&s, r->kind == KIND_WINDOW ? window : STR_NONE);
+	sha256_add(&s, content.b, sizeof content.b);
+	sha256_add(&s, c->meaning.b, sizeof c->meaning.b);
+	add_text(&s, r->records); /* where in a page the records stand: the one setting that changes rows */
+	sha256_add(&s, &version, sizeof version);
+	return sha256_end(&s);
+}
+
+struct named_key {
+	struct str name;
+	struct sha256 key;
+};
+
+static int by_name(const void *a, const void *b)
+{
+	return str_cmp(((const struct named_key *)a)->name, ((const struct named_key *)b)->name);
+}
+
+struct sha256 table_content_key(const struct table_snapshot *t)
+{
+	struct arena a = ARENA_INIT;
+	size_t n = 0, max = 0;
+	for (size_t i = 0; i < t->n_files; i++)
+		max += t->files[i].n_windows;
+	struct named_key *v = arena_array(&a, struct named_key, max + 1);
+	for (size_t i = 0; i < t->n_files; i++)
+		for (size_t k = 0; k < t->files[i].n_windows; k++)
+			v[n++] = (struct named_key){ t->files[i].windows[k].name, t->files[i].windows[k].key };
+	qsort(v, n, sizeof *v, by_name);
+	struct sha256_state s;
+	sha256_begin(&s);
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0 && str_eq(v[i].name, v[i - 1].name))
+			continue; /* a window cut into several files */
+		sha256_add(&s, v[i].key.b, sizeof v[i].key.b);
+	}
+	arena_free(&a);
+	return sha256_end(&s);
+}
+
+struct sha256 model_key(const struct model *m, const struct sha256 *inputs, size_t n_inputs)
+{
+	struct sha256_state s;
+	uint32_t version = OUTPUT_VERSION_REFINE;
+	sha256_begin(&s);
+	add_text(&s, STR("sluice-model-key/1"));
+	sha256_add(&s, m->meaning.b, sizeof m->meaning.b);
+	for (size_t i = 0; i < n_inputs; i++)
+		sha256_add(&s, inputs[i].b, sizeof inputs[i].b);
+	sha256_add(&s, &version, sizeof version);
+	return sha256_end(&s);
+}

@@ -1,0 +1,127 @@
+#include "base/check.h"
+#include "base/json.h"
+#include "run/plan.h"
+
+enum { PLAN_MAX_BYTES = 256 << 20 };
+
+static void put_windows(struct json_out *o, const struct plan_resource *p, struct arena *a)
+{
+	json_begin_array(o, "windows");
+	for (size_t i = 0; i < p->n_windows; i++) {
+		const struct plan_window *w = &p->windows[i];
+		json_begin_object(o, NULL);
+		json_put_str(o, "window", w->name);
+		json_put_str(o, "from", us_to_rfc3339(w->window.from_us, a));
+		json_put_str(o, "to", us_to_rfc3339(w->window.to_us, a));
+		json_put_z(o, "action", window_action_name(w->action));
+		json_put_str(o, "reason", w->reason);
+		json_put_u64(o, "generation", w->generation);
+		json_put_bool(o, "prepare", p->contract && w->known && !w->prepared);
+		json_end_object(o);
+	}
+	json_end_array(o);
+}
+
+static void put_resource(struct json_out *o, const struct plan_resource *p, struct arena *a)
+{
+	json_begin_object(o, NULL);
+	json_put_str(o, "resource", p->resource->name);
+	json_put_bool(o, "selected", p->selected);
+	json_put_str(o, "note", p->note);
+	json_put_u64(o, "fetch", p->n_fetch);
+	json_put_u64(o, "prepare", p->n_prepare);
+	json_put_u64(o, "stale_elsewhere", p->n_stale_elsewhere);
+	json_put_u64(o, "unprepared_elsewhere", p->n_unprepared_elsewhere);
+	json_put_bool(o, "contract", p->contract != NULL);
+	json_put_bool(o, "contract_changed", p->contract_changed);
+	json_put_i64(o, "table_version", p->table.version);
+	json_put_i64(o, "quarantine_version", p->quarantine.version);
+	put_windows(o, p, a);
+	json_end_object(o);
+}
+
+struct str plan_json(const struct plan *p, struct arena *a)
+{
+	struct buf b = BUF_INIT(PLAN_MAX_BYTES);
+	struct json_out o = JSON_OUT(&b);
+	json_begin_object(&o, NULL);
+	json_put_z(&o, "format", "sluice-plan/1");
+	json_put_str(&o, "run", p->request.run_id);
+	json_put_str(&o, "now", us_to_rfc3339(p->request.now_us, a));
+	if (p->request.has_from)
+		json_put_str(&o, "from", p->request.from);
+	if (p->request.has_to)
+		json_put_str(&o, "to", p->request.to);
+	json_put_str(&o, "only", p->request.only);
+	json_put_bool(&o, "stale", p->request.stale);
+	if (p->request.refetch)
+		json_put_str(&o, "refetch", p->request.refetch_name);
+	json_put_bool(&o, "anything", p->anything);
+	json_begin_array(&o, "resources");
+	for (size_t i = 0; i < p->n_resources; i++)
+		put_resource(&o, &p->resources[i], a);
+	json_end_array(&o);
+	json_begin_array(&o, "models");
+	for (size_t i = 0; i < p->n_models; i++) {
+		const struct plan_model *m = &p->models[i];
+		json_begin_object(&o, NULL);
+		json_put_str(&o, "model", m->model->name);
+		json_put_bool(&o, "selected", m->selected);
+		json_put_bool(&o, "run", m->selected && m->run);
+		json_put_str(&o, "reason", m->reason);
+		json_put_i64(&o, "table_version", m->table.version);
+		json_begin_array(&o, "reads");
+		for (size_t k = 0; k < m->model->n_reads; k++)
+			json_put_str(&o, NULL, m->model->reads[k]);
+		json_end_array(&o);
+		json_end_object(&o);
+	}
+	json_end_array(&o);
+	json_end_object(&o);
+	buf_add_char(&b, '\n');
+	CHECK(!b.overflow);
+	struct str text = arena_copy(a, buf_str(&b));
+	buf_free(&b);
+	return text;
+}
+
+enum { SHOWN_WINDOWS = 6 };
+
+static void print_resource(const struct plan_resource *p, struct buf *out)
+{
+	size_t shown = 0, more = 0;
+	buf_addf(out, "  %-20.*s %.*s\n", STR_ARG(p->resource->name), STR_ARG(p->note));
+	for (size_t i = 0; p->selected && i < p->n_windows; i++) {
+		const struct plan_window *w = &p->windows[i];
+		bool plain = w->action == WINDOW_SEALED && (w->prepared || !p->contract);
+		if (plain)
+			continue;
+		if (shown == SHOWN_WINDOWS) {
+			more++;
+			continue;
+		}
+		shown++;
+		buf_addf(out, "    %.*s  %s%s%.*s\n", STR_ARG(w->name),
+			 w->action == WINDOW_SEALED ? "prepare" : window_action_name(w->action), w->reason.n ? ": " : "",
+			 STR_ARG(w->reason));
+	}
+	if (more > 0)
+		buf_addf(out, "    ... and %zu more\n", more);
+	if (p->n_stale_elsewhere + p->n_unprepared_elsewhere > 0)
+		buf_addf(out, "    outside this interval %zu windows are stale and %zu are not prepared: `sluice run --stale`\n",
+			 p->n_stale_elsewhere, p->n_unprepared_elsewhere);
+}
+
+void plan_print(const struct plan *p, struct buf *out)
+{
+	buf_add_z(out, "Ingest and prepare\n");
+	for (size_t i = 0; i < p->n_resources; i++)
+		print_resource(&p->resources[i], out);
+	if (p->n_models > 0)
+		buf_add_z(out, "Refine\n");
+	for (size_t i = 0; i < p->n_models; i++) {
+		const struct plan_model *m = &p->models[i];
+		buf_addf(out, "  %-20.*s %s%.*s\n", STR_ARG(m->model->name),
+			 !m->selected ? "not asked for; " : m->run ? "run: " : "", STR_ARG(m->reason));
+	}
+}

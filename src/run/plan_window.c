@@ -1,0 +1,339 @@
+#include "run/plan_window.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *window_action_name(enum window_action a)
+{
+	static const char *const names[] = { "sealed", "fetch", "resume", "refetch", "not-final", "candidate", "old" };
+	CHECK((size_t)a < sizeof names / sizeof *names);
+	return names[a];
+}
+
+const struct step *plan_step(const struct project *j, const struct resource *r)
+{
+	return r->kind == KIND_WINDOW ? &r->step : &j->pipeline->schedule;
+}
+
+bool plan_instant(struct str text, const struct zone *zone, const char *option, int64_t *us, struct err *e)
+{
+	int32_t days = 0;
+	bool more = false;
+	if (days_from_text(text, &days)) {
+		struct civil c = civil_from_us((int64_t)days * US_PER_DAY);
+		*us = zone ? zone_us_from_civil(zone, c) : us_from_civil(c);
+		return true;
+	}
+	if (us_from_rfc3339(text, us, &more))
+		return true;
+	return err_set(e, ERR_USAGE, "%s %.*s: a date (2013-01-01) or an instant (2013-01-01T05:00:00Z) is expected", option,
+		       STR_ARG(text));
+}
+
+bool plan_window_prepared(const struct plan_resource *p, const struct plan_window *w)
+{
+	const struct table_window *main = table_find_window(&p->table, w->name);
+	const struct table_window *aside = table_find_window(&p->quarantine, w->name);
+	return main && aside && sha256_eq(main->key, w->key) && sha256_eq(aside->key, w->key) &&
+	       main->generation == w->promoted;
+}
+
+/* ── names in Raw ── */
+
+struct raw_windows {
+	struct {
+		struct str name;
+		struct window window;
+	} *v;
+	size_t n, cap;
+};
+
+static bool list_raw(struct project *j, const struct resource *r, struct arena *a, struct raw_windows *out, struct err *e)
+{
+	struct store_listing list = { 0 };
+	memset(out, 0, sizeof *out);
+	if (!store_list(j->store, key_resource(j->pipeline->name, r->name, a), a, &list, e))
+		return false;
+	for (size_t i = 0; i < list.n; i++) {
+		struct window w;
+		if (!list.v[i].is_folder || !window_from_name(list.v[i].name, &w))
+			continue;
+		arena_push(a, *out);
+		out->v[out->n - 1].name = list.v[i].name;
+		out->v[out->n - 1].window = w;
+	}
+	return true;
+}
+
+static bool in_raw(const struct raw_windows *raw, struct str name)
+{
+	size_t low = 0, high = raw->n; /* the listing is in byte order */
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		int c = str_cmp(raw->v[mid].name, name);
+		if (c == 0)
+			return true;
+		if (c < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return false;
+}
+
+/* ── one window ── */
+
+static bool newest_generation(struct project *j, struct str window_key_text, struct arena *a, unsigned *out, struct err *e)
+{
+	struct store_listing list = { 0 };
+	*out = 0;
+	if (!store_list(j->store, window_key_text, a, &list, e))
+		return false;
+	for (size_t i = 0; i < list.n; i++) {
+		unsigned g = 0;
+		if (list.v[i].is_folder && generation_from_name(list.v[i].name, &g) && g > *out)
+			*out = g;
+	}
+	return true;
+}
+
+static void take_tag(struct plan_window *w, const struct table_window *tag)
+{
+	w->promoted = tag->generation;
+	w->content = tag->content;
+	w->seal = tag->seal;
+	w->records = tag->read;
+	w->known = true;
+}
+
+static bool take_ledger(struct project *j, struct str key, unsigned generation, struct plan_window *w, struct arena *a,
+			struct err *e)
+{
+	struct ledger l;
+	if (!ledger_open(j->store, j->clock, key_generation(key, generation, a), STR_NONE, a, &l, e))
+		return false;
+	w->promoted = generation;
+	w->content = l.seal.digest;
+	w->seal = l.seal_hash;
+	w->records = l.seal.records;
+	w->known = true;
+	return true;
+}
+
+static void want(struct plan_window *w, enum window_action action, unsigned generation, const char *reason, struct str ask)
+{
+	w->action = action;
+	w->generation = generation;
+	w->reason = str_from(reason);
+	w->origin.reason = action == WINDOW_FETCH ? STR("first") : str_from(reason);
+	w->origin.ask = ask;
+}
+
+/* Rule 5: one name, one interval asks at most once for a window; rule 4: a fetch that began too early does not count. */
+static bool asked_again(struct project *j, const struct plan_request *q, const struct plan_resource *p, struct str key,
+			unsigned newest, bool lookback, struct str interval, struct plan_window *w, struct arena *a,
+			struct err *e)
+{
+	struct ledger l;
+	const struct resource *r = p->resource;
+	if (!ledger_open(j->store, j->clock, key_generation(key, newest, a), STR_NONE, a, &l, e) ||
+	    !ledger_read_origin(&l, e))
+		return false;
+	if (q->refetch && !str_eq(l.origin.ask, q->refetch_name))
+		want(w, WINDOW_REFETCH, newest + 1, "refetch", q->refetch_name);
+	else if (lookback && !str_eq(l.origin.ask, interval))
+		want(w, WINDOW_REFETCH, newest + 1, "lookback", interval);
+	else if (r->kind == KIND_WINDOW && l.state.first_sent_us != 0 &&
+		 l.state.first_sent_us <= w->window.to_us + r->settle_us) {
+		want(w, WINDOW_REFETCH, newest + 1, "early", interval);
+		w->known = false; /* it stays wanted, and is no truth yet */
+	}
+	return true;
+}
+
+static bool look_at_raw(struct project *j, const struct plan_request *q, const struct plan_resource *p, bool lookback,
+			struct str interval, struct plan_window *w, struct arena *a, struct err *e)
+{
+	const struct table_window *tag = table_find_window(&p->table, w->name);
+	struct str key = key_window(key_resource(j->pipeline->name, p->resource->name, a), w->name, a);
+	unsigned newest = 0;
+	if (!newest_generation(j, key, a, &newest, e))
+		return false;
+	w->action = WINDOW_SEALED;
+	if (tag && tag->generation == newest) {
+		take_tag(w, tag);
+		w->generation = newest;
+	} else {
+		struct window_generations g;
+		if (!window_generations_read(j->store, j->clock, key, a, &g, e))
+			return false;
+		if (g.promoted > 0 && !take_ledger(j, key, g.promoted, w, a, e))
+			return false;
+		w->generation = g.promoted;
+		if (g.open > g.promoted)
+			want(w, WINDOW_RESUME, g.open, "resume", interval);
+		else if (g.candidate > 0)
+			want(w, WINDOW_CANDIDATE, g.candidate, "candidate", interval);
+		else if (g.promoted == 0)
+			want(w, WINDOW_FETCH, g.n + 1, g.n ? "abandoned" : "first", interval);
+	}
+	bool again = q->refetch || lookback || (w->action == WINDOW_SEALED && tag == NULL);
+	if (w->action == WINDOW_CANDIDATE && q->refetch)
+		return asked_again(j, q, p, key, newest, false, interval, w, a, e);
+	return w->action != WINDOW_SEALED || !again ||
+	       asked_again(j, q, p, key, newest, lookback, interval, w, a, e);
+}
+
+static bool look_at_window(struct project *j, const struct plan_request *q, struct plan_resource *p,
+			   const struct raw_windows *raw, bool lookback, struct str interval, struct plan_window *w,
+			   struct arena *a, struct err *e)
+{
+	const struct resource *r = p->resource;
+	w->name = window_name(w->window, a);
+	int64_t settle = r->kind == KIND_WINDOW ? r->settle_us : 0;
+	if (in_raw(raw, w->name)) {
+		if (!look_at_raw(j, q, p, lookback, interval, w, a, e))
+			return false;
+	} else if (q->now_us <= w->window.to_us + settle) {
+		w->action = WINDOW_NOT_FINAL;
+		w->reason = STR("not over yet");
+	} else {
+		want(w, WINDOW_FETCH, 1, "first", interval);
+	}
+	if (w->known && p->contract) {
+		w->key = window_key(r, w->name, w->content, p->contract);
+		w->prepared = plan_window_prepared(p, w);
+	}
+	struct str json = resource_definition(r, a);
+	w->origin.definition = sha256_of(json);
+	w->origin.definition_json = json;
+	w->origin.window = w->window;
+	return true;
+}
+
+/* ── the interval ── */
+
+struct interval {
+	int64_t from_us, to_us; /* windows whose end lies in (from, to] */
+	int64_t fresh_from_us;  /* those that end at or before it are look-back */
+	struct str text;
+};
+
+static bool interval_of(struct project *j, const struct plan_request *q, const struct resource *r, struct arena *a,
+			struct interval *out, struct err *e)
+{
+	const struct step *step = plan_step(j, r);
+	if (q->has_from) {
+		out->to_us = q->now_us;
+		if (!plan_instant(q->from, step->zone, "--from", &out->from_us, e) ||
+		    (q->has_to && !plan_instant(q->to, step->zone, "--to", &out->to_us, e)))
+			return false;
+		if (out->to_us <= out->from_us)
+			return err_set(e, ERR_USAGE, "--to is not later than --from");
+		out->fresh_from_us = INT64_MIN;
+	} else {
+		int64_t settle = r->kind == KIND_WINDOW ? r->settle_us : 0;
+		out->to_us = step_floor(step, q->now_us - settle - 1);
+		out->fresh_from_us = step_floor(step, out->to_us - 1);
+		out->from_us = out->fresh_from_us - (r->kind == KIND_WINDOW ? r->lookback_us : 0);
+	}
+	out->text = arena_format(a, "%.*s/%.*s", STR_ARG(us_to_rfc3339(out->from_us, a)),
+				 STR_ARG(us_to_rfc3339(out->to_us, a)));
+	return true;
+}
+
+/* A snapshot's window is the last scheduled interval; where Raw holds a newer one already, that is the one that counts. */
+static void only_newest(const struct raw_windows *raw, const struct plan_request *q, struct window_list *list,
+			struct str *note)
+{
+	if (list->n == 0)
+		return;
+	struct window last = list->v[list->n - 1];
+	while (list->n > 1 && last.to_us > q->now_us)
+		last = list->v[--list->n - 1];
+	for (size_t i = 0; i < raw->n; i++)
+		if (raw->v[i].window.to_us > last.to_us) {
+			last = raw->v[i].window;
+			*note = STR("a newer snapshot is there already");
+		}
+	list->v[0] = last;
+	list->n = 1;
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const struct window *x = a, *y = b;
+	return (x->from_us > y->from_us) - (x->from_us < y->from_us);
+}
+
+static bool list_has(const struct window_list *l, struct window w)
+{
+	return l->n > 0 && bsearch(&w, l->v, l->n, sizeof *l->v, by_time) != NULL;
+}
+
+/* Prepared under another key, or sealed and never prepared: reported, and with --stale part of the plan. */
+static bool elsewhere(struct project *j, const struct plan_request *q, struct plan_resource *p,
+		      const struct raw_windows *raw, struct window_list *list, struct arena *a, struct err *e)
+{
+	struct window_list more = { 0 };
+	for (size_t i = 0; p->contract && p->resource->kind == KIND_WINDOW && i < raw->n; i++) {
+		if (list_has(list, raw->v[i].window))
+			continue;
+		const struct table_window *tag = table_find_window(&p->table, raw->v[i].name);
+		if (tag && sha256_eq(tag->key, window_key(p->resource, tag->name, tag->content, p->contract)))
+			continue;
+		if (tag)
+			p->n_stale_elsewhere++;
+		else
+			p->n_unprepared_elsewhere++;
+		*arena_push(a, more) = raw->v[i].window;
+	}
+	(void)j;
+	(void)e;
+	if (!q->stale || more.n == 0)
+		return true;
+	for (size_t i = 0; i < more.n; i++)
+		*arena_push(a, *list) = more.v[i];
+	qsort(list->v, list->n, sizeof *list->v, by_time);
+	p->n_stale_elsewhere = p->n_unprepared_elsewhere = 0;
+	return true;
+}
+
+static void count_windows(struct plan_resource *p)
+{
+	for (size_t i = 0; i < p->n_windows; i++) {
+		const struct plan_window *w = &p->windows[i];
+		if (w->action == WINDOW_FETCH || w->action == WINDOW_RESUME || w->action == WINDOW_REFETCH)
+			p->n_fetch++;
+		if (p->contract && w->known && !w->prepared)
+			p->n_prepare++;
+	}
+}
+
+bool plan_resource_windows(struct project *j, const struct plan_request *q, struct plan_resource *p, struct arena *a,
+			   struct err *e)
+{
+	struct interval in;
+	struct raw_windows raw;
+	struct window_list list;
+	if (!interval_of(j, q, p->resource, a, &in, e) || !list_raw(j, p->resource, a, &raw, e) ||
+	    !grid_windows(&p->grid, in.from_us, in.to_us, PLAN_WINDOWS_MAX, a, &list, e))
+		return err_wrap(e, "%.*s", STR_ARG(p->resource->name));
+	if (p->resource->kind == KIND_SNAPSHOT)
+		only_newest(&raw, q, &list, &p->note);
+	if (!elsewhere(j, q, p, &raw, &list, a, e))
+		return false;
+	p->windows = arena_array(a, struct plan_window, list.n + 1);
+	p->n_windows = list.n;
+	for (size_t i = 0; i < list.n; i++) {
+		struct plan_window *w = &p->windows[i];
+		w->window = list.v[i];
+		bool lookback = !q->has_from && w->window.to_us <= in.fresh_from_us && w->window.to_us > in.from_us;
+		if (!look_at_window(j, q, p, &raw, lookback, in.text, w, a, e))
+			return err_wrap(e, "%.*s, window %.*s", STR_ARG(p->resource->name), STR_ARG(w->name));
+	}
+	count_windows(p);
+	return true;
+}

@@ -1,0 +1,42 @@
+/* A project: the pipeline file, its contracts and models, and the lake they work on. Opened once by every command. */
+#ifndef SLUICE_RUN_PROJECT_H
+#define SLUICE_RUN_PROJECT_H
+
+#include "base/clock.h"
+#include "config/pipeline.h"
+#include "contract/contract.h"
+#include "driver/store.h"
+#include "format/layout.h"
+#include "refine/model.h"
+
+struct project_options {
+	const char *pipeline_file;   /* NULL: ./pipeline.yaml */
+	struct str environment;      /* --env */
+	struct str lake;             /* --lake; "" as the file says */
+	bool create_lake;            /* make its folder if it is not there */
+};
+
+struct project {
+	struct pipeline *pipeline;
+	struct contract **contracts; /* by resource index; NULL: none yet */
+	struct models models;        /* not linked until project_link */
+	bool linked;
+	struct store *store;
+	struct clock *clock;
+	struct str lake;             /* path or URL in use */
+	char *lake_path;             /* absolute, of a local lake */
+	struct arena *arena;
+};
+
+/* All problems of all files at once; true if there are none that stop a run. Opens no store and no secret. */
+bool project_load(const struct project_options *o, struct arena *a, struct project *out, struct problems *p);
+/* Opens the lake. ERR_MISSING if it is not there and create_lake is false. */
+bool project_open_lake(struct project *j, const struct project_options *o, struct err *e);
+void project_close(struct project *j);
+/* Finds out which tables each model reads: from the lake where the same texts were looked at before, else by the
+ * engine. Sorts the models. */
+bool project_link(struct project *j, struct problems *p, struct err *e);
+
+struct str project_table_key(const struct project *j, enum lake_zone z, struct str table, struct arena *a);
+
+#endif

@@ -1,0 +1,53 @@
+/* Publishing: from sealed windows to a committed table, from a model to a committed table. Private to run/.
+ *
+ *   windows to do ─▶ with those that share their files ─▶ engine job ─▶ sizes checked, files made durable
+ *        ─▶ commit of the quarantine ─▶ commit of the main table ─▶ the quarantine's tags read once more
+ */
+#ifndef SLUICE_RUN_PUBLISH_H
+#define SLUICE_RUN_PUBLISH_H
+
+#include "run/engine_call.h"
+#include "run/runner.h"
+
+struct publish {
+	struct project *project;
+	const struct run_options *options;
+	struct str run_id;
+	unsigned threads;
+	uint64_t peak_rss_bytes;   /* out: of the largest child */
+	void (*progress)(void *user, uint64_t rows);
+	void *user;
+};
+
+/* Windows of the plan that are known and not prepared. ERR_CONTRACT, ERR_ENGINE, ERR_FENCED, ERR_DAMAGE ... */
+bool publish_resource(struct publish *u, struct plan_resource *p, struct run_table *out, struct arena *a, struct err *e);
+/* Runs it if its key changed. ERR_MISSING: something that it reads was never prepared. */
+bool publish_model(struct publish *u, const struct model *m, struct run_table *out, struct arena *a, struct err *e);
+
+/* Totals of the table as it stands. */
+void publish_totals(const struct table_snapshot *t, struct run_table *out);
+
+/* publish_commit.c */
+struct table_schema publish_schema(const struct contract *c, bool prepare, struct arena *a);
+struct table_schema publish_quarantine_schema(struct arena *a);
+struct commit_ask {
+	enum lake_zone zone;
+	struct str table, operation, description, contract_meaning;
+	const struct table_schema *schema;
+	struct sha256 job_key;
+	struct table_file *add;
+	size_t n_add;
+	struct table_file *remove;
+	size_t n_remove;
+};
+/* Rule 32. On success *t is the table as committed. *again: the ground has moved, build on the newest version anew. */
+bool publish_commit(struct publish *u, const struct commit_ask *ask, struct table_snapshot *t, bool *again,
+		    struct arena *a, struct err *e);
+/* Sizes as the engine said, and durable. */
+bool publish_settle(struct publish *u, struct str table_key, const struct table_file *files, size_t n, struct arena *a,
+		    struct err *e);
+/* data/<16 hex of the job key>-<nonce>, made durably; its absolute path for the engine. */
+bool publish_folder(struct publish *u, struct str table_key, struct sha256 job_key, struct arena *a, struct str *absolute,
+		    struct err *e);
+
+#endif

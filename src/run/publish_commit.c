@@ -1,0 +1,205 @@
+#include "base/check.h"
+#include "format/process.h"
+#include "prepare/prepare.h"
+#include "prepare/record.h"
+#include "run/publish.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { COMMIT_TRIES = 20 };
+
+/* ── schemas ── */
+
+static struct str meta_comment(struct str name)
+{
+	static const struct {
+		const char *name, *comment;
+	} known[] = {
+		{ "_extra", "fields that the contract does not know, as sent (JSON)" },
+		{ "_window", "the window that the row came with" },
+		{ "_gen", "generation: the fetch of the window that the row came with" },
+		{ "_page", "page of that generation, from 1" },
+		{ "_off", "offset of the record in the page's decoded body, in bytes" },
+		{ "_len", "length of the record in bytes" },
+		{ "_idx", "place in the parent's array; NULL for a record of its own" },
+		{ "_reasons", "why it was set aside: JSON list of rule, column, path, value" },
+		{ "_raw", "the record as sent, cut at 64 KiB" },
+	};
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (str_eq_z(name, known[i].name))
+			return str_from(known[i].comment);
+	return STR_NONE;
+}
+
+static struct table_schema schema_of(const struct batch_shape *shape, size_t n, const struct contract *c, struct arena *a)
+{
+	struct table_schema s = { arena_array(a, struct table_column, n + 1), n };
+	for (size_t i = 0; i < n; i++) {
+		struct str comment = c && i < c->n_columns ? c->columns[i].description : meta_comment(shape[i].name);
+		s.v[i] = (struct table_column){ shape[i].name, shape[i].type, shape[i].precision, shape[i].scale, comment };
+	}
+	return s;
+}
+
+struct table_schema publish_schema(const struct contract *c, bool prepare, struct arena *a)
+{
+	size_t n = 0;
+	struct batch_shape *shape = record_shape(c, a, &n);
+	return schema_of(shape, prepare ? n : c->n_columns, c, a);
+}
+
+struct table_schema publish_quarantine_schema(struct arena *a)
+{
+	size_t n = 0;
+	struct batch_shape *shape = quarantine_shape(a, &n);
+	return schema_of(shape, n, NULL, a);
+}
+
+static bool schema_eq(const struct table_schema *x, const struct table_schema *y, struct arena *a)
+{
+	return str_eq(table_schema_json(x, a), table_schema_json(y, a));
+}
+
+/* ── files ── */
+
+bool publish_folder(struct publish *u, struct str table_key, struct sha256 job_key, struct arena *a, struct str *absolute,
+		    struct err *e)
+{
+	struct str hex = sha256_hex_str(job_key, a), nonce = process_nonce(a);
+	struct str key = arena_format(a, "%.*s/data/%.16s-%.12s", STR_ARG(table_key), hex.p, nonce.p);
+	if (!store_make_folder(u->project->store, key, e))
+		return false;
+	*absolute = arena_format(a, "%s/%.*s", u->project->lake_path, STR_ARG(key));
+	return true;
+}
+
+bool publish_settle(struct publish *u, struct str table_key, const struct table_file *files, size_t n, struct arena *a,
+		    struct err *e)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct str key = arena_format(a, "%.*s/%.*s", STR_ARG(table_key), STR_ARG(files[i].path));
+		uint64_t size = 0;
+		if (!store_size(u->project->store, key, &size, e))
+			return err_wrap(e, "a file that the engine says it wrote");
+		if (size != files[i].size_bytes)
+			return err_set(e, ERR_ENGINE, "%.*s has %" PRIu64 " bytes, the engine said %" PRIu64, STR_ARG(key), size,
+				       files[i].size_bytes);
+		if (!store_settle(u->project->store, key, e))
+			return false;
+	}
+	return true;
+}
+
+/* ── the commit ── */
+
+static bool has_file(const struct table_snapshot *t, struct str path)
+{
+	for (size_t i = 0; i < t->n_files; i++)
+		if (str_eq(t->files[i].path, path))
+			return true;
+	return false;
+}
+
+static bool all_there(const struct table_snapshot *t, const struct commit_ask *ask)
+{
+	for (size_t i = 0; i < ask->n_add; i++)
+		for (size_t k = 0; k < ask->add[i].n_windows; k++) {
+			const struct table_window *ours = &ask->add[i].windows[k];
+			const struct table_window *theirs = table_find_window(t, ours->name);
+			if (theirs == NULL || !sha256_eq(theirs->key, ours->key))
+				return false;
+		}
+	return true;
+}
+
+enum verdict { ADD_ON_TOP, ALREADY_DONE, BUILD_AGAIN, LOST };
+
+/* Rule 32: what the winners of our version number mean for us. `before` is what we built on, `now` what they made. */
+static enum verdict judge_winners(const struct commit_ask *ask, const struct table_snapshot *before,
+				  const struct table_snapshot *now, struct arena *a)
+{
+	if (all_there(now, ask))
+		return ALREADY_DONE;
+	if (before->version >= 0 && !schema_eq(&before->schema, &now->schema, a))
+		return LOST;
+	if (before->version < 0 && !schema_eq(ask->schema, &now->schema, a))
+		return LOST;
+	enum verdict verdict = ADD_ON_TOP;
+	for (size_t i = 0; i < ask->n_remove; i++)
+		if (!has_file(now, ask->remove[i].path))
+			verdict = BUILD_AGAIN;
+	for (size_t i = 0; i < ask->n_add; i++) {
+		if (ask->add[i].same_data && !has_file(now, ask->add[i].path))
+			verdict = BUILD_AGAIN;
+		for (size_t k = 0; k < ask->add[i].n_windows; k++) {
+			const struct table_window *ours = &ask->add[i].windows[k];
+			const struct table_window *was = table_find_window(before, ours->name);
+			const struct table_window *is = table_find_window(now, ours->name);
+			bool theirs = is && (!was || !sha256_eq(was->key, is->key) || was->generation != is->generation);
+			if (theirs && is->generation >= ours->generation)
+				return LOST;
+			if (theirs)
+				verdict = BUILD_AGAIN;
+		}
+	}
+	return verdict;
+}
+
+static void fill_commit(struct publish *u, const struct commit_ask *ask, const struct table_snapshot *t,
+			struct table_commit *c, struct arena *a)
+{
+	bool new_schema = t->version < 0 || !schema_eq(&t->schema, ask->schema, a) ||
+			  !str_eq(t->contract_meaning, ask->contract_meaning);
+	*c = (struct table_commit){
+		.version = t->version + 1,
+		.operation = ask->operation,
+		.run_id = u->run_id,
+		.nonce = process_nonce(a),
+		.job_key = ask->job_key,
+		.time_us = u->project->clock->wall_us(u->project->clock),
+		.schema = new_schema ? ask->schema : NULL,
+		.table_id = t->version < 0 ? process_uuid(a) : t->id,
+		.name = ask->table,
+		.description = ask->description,
+		.contract_meaning = ask->contract_meaning,
+		.add = ask->add,
+		.n_add = ask->n_add,
+		.remove = ask->remove,
+		.n_remove = ask->n_remove,
+	};
+}
+
+bool publish_commit(struct publish *u, const struct commit_ask *ask, struct table_snapshot *t, bool *again,
+		    struct arena *a, struct err *e)
+{
+	struct project *j = u->project;
+	struct str key = project_table_key(j, ask->zone, ask->table, a);
+	struct table_snapshot before = *t;
+	int64_t ms = j->clock->wall_us(j->clock) / 1000;
+	*again = false;
+	for (size_t i = 0; i < ask->n_add; i++)
+		if (!ask->add[i].same_data)
+			ask->add[i].modified_ms = ms;
+	for (int tries = 0; tries < COMMIT_TRIES; tries++) {
+		struct table_commit c;
+		enum table_outcome outcome;
+		fill_commit(u, ask, t, &c, a);
+		if (!table_commit_write(j->store, key, &c, a, &outcome, e) || !table_load(j->store, key, -1, a, t, e))
+			return false;
+		if (outcome == TABLE_COMMITTED)
+			return true;
+		switch (judge_winners(ask, &before, t, a)) {
+		case ALREADY_DONE:
+			return true;
+		case BUILD_AGAIN:
+			*again = true;
+			return true;
+		case LOST:
+			return err_set(e, ERR_FENCED, "%.*s: another run published the same windows first", STR_ARG(key));
+		case ADD_ON_TOP:
+			break;
+		}
+	}
+	return err_set(e, ERR_FENCED, "%.*s: other runs took the next version %d times in a row", STR_ARG(key), COMMIT_TRIES);
+}

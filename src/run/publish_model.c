@@ -1,0 +1,193 @@
+#include "run/publish.h"
+
+#include "base/check.h"
+
+#include <string.h>
+
+enum { BUILD_TRIES = 5 };
+
+/* ── inputs: tables pinned to the version that is newest now ── */
+
+struct inputs {
+	struct job_input *v;
+	struct sha256 *keys;
+	size_t n;
+};
+
+static void input_from(struct publish *u, struct str table_key, const struct table_snapshot *t, struct job_input *in,
+		       struct arena *a)
+{
+	in->columns = t->schema;
+	in->files = arena_array(a, struct str, t->n_files + 1);
+	for (size_t i = 0; i < t->n_files; i++)
+		if (t->files[i].rows > 0)
+			in->files[in->n_files++] = arena_format(a, "%s/%.*s/%.*s", u->project->lake_path,
+								STR_ARG(table_key), STR_ARG(t->files[i].path));
+}
+
+static bool load_inputs(struct publish *u, const struct model *m, struct inputs *out, struct arena *a, struct err *e)
+{
+	struct project *j = u->project;
+	out->v = arena_array(a, struct job_input, m->n_reads + 1);
+	out->keys = arena_array(a, struct sha256, m->n_reads + 1);
+	out->n = m->n_reads;
+	for (size_t i = 0; i < m->n_reads; i++) {
+		struct str name = m->reads[i];
+		size_t dot = str_find_char(name, '.');
+		struct str schema = str_sub(name, 0, dot), table = str_sub(name, dot + 1, name.n);
+		enum lake_zone zone = str_eq(schema, STR("prepare")) ? ZONE_PREPARE : ZONE_REFINE;
+		struct str key = project_table_key(j, zone, table, a);
+		struct table_snapshot t;
+		if (!table_load(j->store, key, -1, a, &t, e))
+			return false;
+		if (t.version < 0) {
+			err_set(e, ERR_MISSING, "refine %.*s reads %.*s, which is not there yet", STR_ARG(m->name), STR_ARG(name));
+			return err_hint(e, "`sluice plan` shows what is missing");
+		}
+		out->v[i].schema = schema;
+		out->v[i].table = table;
+		out->keys[i] = table_content_key(&t);
+		input_from(u, key, &t, &out->v[i], a);
+	}
+	return true;
+}
+
+/* ── the table ── */
+
+static bool call_engine(struct publish *u, const struct model *m, struct inputs *in, struct sha256 key, struct str table,
+			struct engine_result *r, struct arena *a, struct err *e)
+{
+	struct project *j = u->project;
+	struct str sql = m->sql, name = m->name;
+	struct engine_job job = {
+		.kind = ENGINE_REFINE,
+		.run_id = u->run_id,
+		.pipeline = j->pipeline->name,
+		.table = m->name,
+		.lake = str_from(j->lake_path),
+		.threads = u->threads,
+		.memory_bytes = j->pipeline->memory_bytes,
+		.file_rows = j->pipeline->file_rows,
+		.contract = m->contract->canonical,
+		.sql = &sql,
+		.sql_names = &name,
+		.n_sql = 1,
+		.inputs = in->v,
+		.n_inputs = in->n,
+	};
+	struct engine_call call = { .job = &job, .progress = u->progress, .user = u->user, .stop = u->options->stop };
+	if (!publish_folder(u, table, key, a, &job.output, e))
+		return false;
+	bool ok = engine_call(&call, a, r, e);
+	if (call.peak_rss_bytes > u->peak_rss_bytes)
+		u->peak_rss_bytes = call.peak_rss_bytes;
+	return ok && publish_settle(u, table, r->files, r->n_files, a, e);
+}
+
+/* The table of a model is one window; its key says what it was made of. */
+static void tag_files(struct engine_result *r, struct sha256 key)
+{
+	for (size_t i = 0; i < r->n_files; i++)
+		for (size_t k = 0; k < r->files[i].n_windows; k++) {
+			r->files[i].windows[k].key = key;
+			r->files[i].windows[k].content = key;
+		}
+}
+
+static bool commit_model(struct publish *u, const struct model *m, struct table_snapshot *t, struct engine_result *r,
+			 struct sha256 key, bool *again, struct arena *a, struct err *e)
+{
+	struct table_schema schema = publish_schema(m->contract, false, a);
+	struct commit_ask ask = {
+		.zone = ZONE_REFINE,
+		.table = m->name,
+		.operation = STR("sluice refine"),
+		.schema = &schema,
+		.contract_meaning = sha256_hex_str(m->contract->meaning, a),
+		.job_key = key,
+		.add = r->files,
+		.n_add = r->n_files,
+		.remove = t->files,
+		.n_remove = t->n_files,
+	};
+	return publish_commit(u, &ask, t, again, a, e);
+}
+
+/* Content that came out the same again (a model's inputs changed where it does not look): the bytes stay, only the key
+ * in the tags changes. */
+static bool same_rows(const struct table_snapshot *t, const struct engine_result *r, const struct model *m, struct arena *a)
+{
+	struct row_hash new_hash = ROW_HASH_INIT, old_hash;
+	uint64_t rows = 0;
+	for (size_t i = 0; i < r->n_files; i++)
+		for (size_t k = 0; k < r->files[i].n_windows; k++)
+			row_hash_merge(&new_hash, &r->files[i].windows[k].hash);
+	return table_window_total(t, STR("full"), &rows, &old_hash) && row_hash_eq(&new_hash, &old_hash) &&
+	       str_eq(t->contract_meaning, sha256_hex_str(m->contract->meaning, a));
+}
+
+static void keep_old_files(const struct table_snapshot *t, struct engine_result *r, struct sha256 key, struct arena *a)
+{
+	r->files = arena_array(a, struct table_file, t->n_files + 1);
+	r->n_files = t->n_files;
+	for (size_t i = 0; i < t->n_files; i++) {
+		r->files[i] = t->files[i];
+		r->files[i].same_data = true;
+		r->files[i].windows = arena_array(a, struct table_window, t->files[i].n_windows + 1);
+		memcpy(r->files[i].windows, t->files[i].windows, t->files[i].n_windows * sizeof *t->files[i].windows);
+	}
+	tag_files(r, key);
+}
+
+static bool publish_once(struct publish *u, const struct model *m, struct run_table *out, bool *again, struct arena *a,
+			 struct err *e)
+{
+	struct project *j = u->project;
+	struct str table = project_table_key(j, ZONE_REFINE, m->name, a);
+	struct table_snapshot t;
+	struct inputs in;
+	struct engine_result r;
+	*again = false;
+	if (!table_load(j->store, table, -1, a, &t, e) || !load_inputs(u, m, &in, a, e))
+		return false;
+	struct sha256 key = model_key(m, in.keys, in.n);
+	const struct table_window *full = table_find_window(&t, STR("full"));
+	if (full && sha256_eq(full->key, key)) {
+		out->note = STR("nothing to do: nothing that it reads changed");
+		publish_totals(&t, out);
+		return true;
+	}
+	if (!call_engine(u, m, &in, key, table, &r, a, e))
+		return false;
+	tag_files(&r, key);
+	out->loss.rules = r.failed_rules;
+	out->loss.n_rules = r.n_failed_rules;
+	out->rows_written = r.rows;
+	out->changed = true;
+	out->note = full ? STR("its inputs or its text changed") : STR("made for the first time");
+	if (same_rows(&t, &r, m, a)) {
+		out->note = STR("its inputs changed, its rows did not");
+		out->rows_written = 0;
+		keep_old_files(&t, &r, key, a);
+		t.files = NULL; /* nothing is removed */
+		t.n_files = 0;
+	}
+	if (!commit_model(u, m, &t, &r, key, again, a, e))
+		return false;
+	publish_totals(&t, out);
+	return true;
+}
+
+bool publish_model(struct publish *u, const struct model *m, struct run_table *out, struct arena *a, struct err *e)
+{
+	out->zone = ZONE_REFINE;
+	out->name = m->name;
+	for (int tries = 0; tries < BUILD_TRIES; tries++) {
+		bool again = false;
+		if (!publish_once(u, m, out, &again, a, e))
+			return err_wrap(e, "refine %.*s", STR_ARG(m->name));
+		if (!again)
+			return true;
+	}
+	return err_set(e, ERR_FENCED, "refine %.*s: other runs replaced the table %d times", STR_ARG(m->name), BUILD_TRIES);
+}

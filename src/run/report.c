@@ -1,0 +1,134 @@
+/* The report of a run, for people. Columns are aligned; amounts are short, exact ones stand in record.json. */
+#include "run/runner.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* 12,345,678 */
+static const char *count_text(uint64_t v, char out[32])
+{
+	char digits[24];
+	int n = snprintf(digits, sizeof digits, "%" PRIu64, v), k = 0;
+	for (int i = 0; i < n; i++) {
+		if (i > 0 && (n - i) % 3 == 0)
+			out[k++] = ',';
+		out[k++] = digits[i];
+	}
+	out[k] = '\0';
+	return out;
+}
+
+static const char *size_text(uint64_t bytes, char out[32])
+{
+	static const char *const units[] = { "B", "kB", "MB", "GB", "TB" };
+	double v = (double)bytes;
+	size_t u = 0;
+	while (v >= 1000 && u < 4) {
+		v /= 1000;
+		u++;
+	}
+	snprintf(out, 32, u == 0 ? "%.0f %s" : "%.1f %s", v, units[u]);
+	return out;
+}
+
+static const char *time_text(int64_t us, char out[32])
+{
+	if (us < 1000000)
+		snprintf(out, 32, "%.0f ms", (double)us / 1e3);
+	else if (us < 60 * INT64_C(1000000))
+		snprintf(out, 32, "%.1f s", (double)us / 1e6);
+	else
+		snprintf(out, 32, "%d min %02d s", (int)(us / 60000000), (int)(us / 1000000 % 60));
+	return out;
+}
+
+static void print_ingest(const struct run_result *r, struct buf *out)
+{
+	char a[32], b[32], c[32], d[32], t[32];
+	buf_addf(out, "\nIngest  %s\n", time_text(r->ingest_us, t));
+	buf_addf(out, "  %-14s %9s %8s %12s %10s %10s %8s %6s  %s\n", "resource", "windows", "pages", "records", "bytes",
+		 "requests", "retries", "429s", "");
+	for (size_t i = 0; i < r->n_resources; i++) {
+		const struct run_resource *x = &r->resources[i];
+		if (x->requests == 0 && x->failed + x->fenced + x->stopped == 0) {
+			buf_addf(out, "  %-14.*s %.*s\n", STR_ARG(x->name), STR_ARG(x->note));
+			continue;
+		}
+		buf_addf(out, "  %-14.*s %9s %8s %12s %10s %10s %8" PRIu64 " %6" PRIu64, STR_ARG(x->name),
+			 count_text(x->windows_fetched, a), count_text(x->pages, b), count_text(x->records, c),
+			 size_text(x->body_bytes, d), count_text(x->requests, t), x->retries, x->busy);
+		if (x->resumed_pages > 0)
+			buf_addf(out, "  resumed behind page %" PRIu64, x->resumed_pages);
+		if (x->failed > 0)
+			buf_addf(out, "  %zu FAILED", x->failed);
+		if (x->candidates > 0)
+			buf_addf(out, "  %zu wait for `sluice accept`", x->candidates);
+		if (x->fenced + x->stopped > 0)
+			buf_addf(out, "  %zu not done", x->fenced + x->stopped);
+		buf_add_char(out, '\n');
+	}
+}
+
+static void print_rules(const struct run_table *t, struct buf *out)
+{
+	char a[32];
+	for (size_t i = 0; i < t->loss.n_rules; i++)
+		if (t->loss.rules[i].rows > 0)
+			buf_addf(out, "    %-32.*s %s: %s rows\n", STR_ARG(t->loss.rules[i].rule),
+				 t->loss.rules[i].action == ACTION_WARN ? "warning" : "set aside",
+				 count_text(t->loss.rules[i].rows, a));
+	for (size_t i = 0; i < t->n_relationships; i++)
+		if (t->relationships[i].rows > 0)
+			buf_addf(out, "    %-32.*s warning: %s rows without a partner\n", STR_ARG(t->relationships[i].rule),
+				 count_text(t->relationships[i].rows, a));
+	for (size_t i = 0; i < t->loss.n_extra && i < 5; i++)
+		buf_addf(out, "    field %.*s is not in the contract (kept in _extra): %s records\n",
+			 STR_ARG(t->loss.extra_fields[i]), count_text(t->loss.extra_counts[i], a));
+}
+
+static void print_tables(const struct run_result *r, enum lake_zone zone, const char *title, int64_t us, struct buf *out)
+{
+	char a[32], b[32], c[32], d[32], t[32];
+	bool any = false;
+	for (size_t i = 0; i < r->n_tables; i++)
+		any = any || r->tables[i].zone == zone;
+	if (!any)
+		return;
+	bool prepare = zone == ZONE_PREPARE;
+	buf_addf(out, "\n%s  %s\n  %-26s %12s %10s %6s %8s", title, time_text(us, t), "table", "rows", "bytes", "files", "time");
+	buf_add_z(out, prepare ? "         read  quarantined  duplicates\n" : "\n");
+	for (size_t i = 0; i < r->n_tables; i++) {
+		const struct run_table *x = &r->tables[i];
+		if (x->zone != zone)
+			continue;
+		if (!x->changed) {
+			buf_addf(out, "  %-26.*s %12s %10s %6s           %.*s\n", STR_ARG(x->name), count_text(x->rows, a),
+				 size_text(x->size_bytes, b), count_text(x->files, c), STR_ARG(x->note));
+			continue;
+		}
+		buf_addf(out, "  %-26.*s %12s %10s %6s %8s", STR_ARG(x->name), count_text(x->rows, a),
+			 size_text(x->size_bytes, b), count_text(x->files, c), time_text(x->took_us, d));
+		if (prepare) {
+			buf_addf(out, " %12s", count_text(x->loss.read, a));
+			buf_addf(out, " %12s", count_text(x->loss.quarantined, a));
+			buf_addf(out, " %11s", count_text(x->loss.duplicates, a));
+		}
+		buf_add_char(out, '\n');
+		print_rules(x, out);
+	}
+}
+
+void run_report_print(const struct run_result *r, struct buf *out)
+{
+	char t[32], m[32];
+	buf_addf(out, "Run %.*s\n", STR_ARG(r->run_id));
+	if (r->plan.request.ingest)
+		print_ingest(r, out);
+	print_tables(r, ZONE_PREPARE, "Prepare", r->prepare_us, out);
+	print_tables(r, ZONE_REFINE, "Refine", r->refine_us, out);
+	buf_addf(out, "\n%s in %s", r->err.code != ERR_NONE ? "Ended with an error" : r->nothing_to_do ? "Nothing to do, said" : "Done",
+		 time_text(r->took_us, t));
+	if (r->peak_rss_engine_bytes > 0)
+		buf_addf(out, ", engine memory at most %s", size_text(r->peak_rss_engine_bytes, m));
+	buf_add_z(out, ".\n");
+}

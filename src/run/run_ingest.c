@@ -1,0 +1,294 @@
+#include "base/check.h"
+#include "run/plan_window.h"
+#include "run/stage.h"
+
+#include <string.h>
+
+/* A task and the window of the plan that it fetches. */
+struct wanted {
+	struct lane_task *tasks;
+	struct plan_window **windows;
+	struct plan_resource **resources;
+	size_t n;
+};
+
+static bool wants_fetch(const struct plan_window *w)
+{
+	return w->action == WINDOW_FETCH || w->action == WINDOW_RESUME || w->action == WINDOW_REFETCH;
+}
+
+static struct wanted collect(struct run_state *s, const struct source *source)
+{
+	struct plan *p = &s->out->plan;
+	size_t max = 0;
+	for (size_t i = 0; i < p->n_resources; i++)
+		max += p->resources[i].n_windows;
+	struct wanted w = { arena_array(s->arena, struct lane_task, max + 1),
+			    arena_array(s->arena, struct plan_window *, max + 1),
+			    arena_array(s->arena, struct plan_resource *, max + 1), 0 };
+	for (size_t i = 0; i < p->n_resources; i++) {
+		struct plan_resource *r = &p->resources[i];
+		if (!r->selected || r->resource->source != source)
+			continue;
+		for (size_t k = 0; k < r->n_windows; k++) {
+			struct plan_window *n = &r->windows[k];
+			if (!wants_fetch(n))
+				continue;
+			w.tasks[w.n] = (struct lane_task){
+				.resource = r->resource,
+				.window = n->window,
+				.generation = n->generation,
+				.resume = n->action == WINDOW_RESUME,
+				.origin = n->origin,
+				.has_previous = n->promoted > 0,
+				.previous_records = n->records,
+				.takeover = p->request.takeover,
+			};
+			w.windows[w.n] = n;
+			w.resources[w.n++] = r;
+		}
+	}
+	return w;
+}
+
+/* Rule 9: a snapshot is compared with the newest promoted one, which stands under another window's name. */
+static bool previous_snapshots(struct run_state *s, struct wanted *w, struct err *e)
+{
+	struct project *j = s->project;
+	for (size_t i = 0; i < w->n; i++) {
+		const struct plan_resource *r = w->resources[i];
+		if (r->resource->kind != KIND_SNAPSHOT || w->tasks[i].has_previous)
+			continue;
+		struct store_listing list = { 0 };
+		struct str key = key_resource(j->pipeline->name, r->resource->name, s->arena);
+		if (!store_list(j->store, key, s->arena, &list, e))
+			return false;
+		for (size_t k = list.n; k > 0 && !w->tasks[i].has_previous; k--) {
+			struct window_generations g;
+			struct window name;
+			struct ledger l;
+			struct str window = key_window(key, list.v[k - 1].name, s->arena);
+			if (!window_from_name(list.v[k - 1].name, &name) || name.to_us >= w->tasks[i].window.to_us)
+				continue;
+			if (!window_generations_read(j->store, j->clock, window, s->arena, &g, e))
+				return false;
+			if (g.promoted == 0)
+				continue;
+			if (!ledger_open(j->store, j->clock, key_generation(window, g.promoted, s->arena), STR_NONE,
+					 s->arena, &l, e))
+				return false;
+			w->tasks[i].has_previous = true;
+			w->tasks[i].previous_records = l.seal.records;
+		}
+	}
+	return true;
+}
+
+static bool fix_grids(struct run_state *s, struct wanted *w, struct err *e)
+{
+	struct project *j = s->project;
+	for (size_t i = 0; i < w->n; i++) {
+		struct plan_resource *r = w->resources[i];
+		if (!r->grid_missing)
+			continue;
+		struct str key = key_resource(j->pipeline->name, r->resource->name, s->arena);
+		if (!grid_fix(j->store, key, plan_step(j, r->resource), s->arena, e))
+			return false;
+		r->grid_missing = false;
+	}
+	return true;
+}
+
+/* ── what came of it ── */
+
+static struct run_resource *resource_row(struct run_state *s, struct str name)
+{
+	for (size_t i = 0; i < s->out->n_resources; i++)
+		if (str_eq(s->out->resources[i].name, name))
+			return &s->out->resources[i];
+	CHECK(false);
+	return NULL;
+}
+
+static void note_failure(struct run_state *s, const struct lane_task *t)
+{
+	struct run_failure *f = &s->out->failures[s->out->n_failures++];
+	*f = (struct run_failure){
+		.resource = t->resource->name,
+		.window = window_name(t->window, s->arena),
+		.request = t->failed_request,
+		.status = t->failed_status,
+		.body = t->failed_body,
+		.raw_key = t->failed_raw,
+		.raw_offset = t->failed_offset,
+		.err = t->err,
+	};
+}
+
+static void note_task(struct run_state *s, struct wanted *w, size_t i)
+{
+	const struct lane_task *t = &w->tasks[i];
+	struct plan_window *n = w->windows[i];
+	struct run_resource *r = resource_row(s, t->resource->name);
+	r->pages += t->pages;
+	r->records += t->records;
+	r->body_bytes += t->body_bytes;
+	r->wire_bytes += t->wire_bytes;
+	r->requests += t->requests;
+	r->retries += t->retries;
+	r->busy += t->busy;
+	r->failed_attempts += t->failed_attempts;
+	r->resumed_pages += t->resumed_pages;
+	r->windows_resumed += t->resume;
+	if (t->outcome == LANE_SEALED) {
+		r->windows_fetched++;
+		n->known = true;
+		n->action = WINDOW_SEALED;
+		n->promoted = n->generation = t->generation;
+		n->content = t->digest;
+		n->seal = t->seal_hash;
+		n->records = t->records;
+		if (w->resources[i]->contract) {
+			n->key = window_key(t->resource, n->name, n->content, w->resources[i]->contract);
+			n->prepared = plan_window_prepared(w->resources[i], n);
+		}
+		return;
+	}
+	if (t->outcome == LANE_CANDIDATE) {
+		struct err why = ERR_INIT;
+		r->candidates++;
+		n->action = WINDOW_CANDIDATE;
+		err_set(&why, ERR_SHRUNK, "%.*s, window %.*s: the new fetch has far fewer rows than the one before (%llu against %llu)",
+			STR_ARG(r->name), STR_ARG(n->name), (unsigned long long)t->records,
+			(unsigned long long)t->previous_records);
+		err_hint(&why, "look at it, then take it as true: sluice accept %.*s %.*s", STR_ARG(r->name), STR_ARG(n->name));
+		run_note_err(s->out, &why);
+		return;
+	}
+	r->failed += t->outcome == LANE_FAILED;
+	r->fenced += t->outcome == LANE_FENCED;
+	r->stopped += t->outcome == LANE_STOPPED;
+	if (t->outcome == LANE_FAILED)
+		note_failure(s, t);
+	run_note_err(s->out, &t->err);
+}
+
+/* ── progress ── */
+
+static void on_progress(void *user, const struct lane_task *tasks, size_t n)
+{
+	struct run_state *s = user;
+	for (size_t i = 0; i < s->n_progress; i++) {
+		struct resource_progress *p = &s->progress[i];
+		struct resource_progress now = { .name = p->name, .windows_total = p->windows_total };
+		for (size_t k = 0; k < n; k++) {
+			const struct lane_task *t = &tasks[k];
+			if (!str_eq(t->resource->name, p->name))
+				continue;
+			now.windows_done += t->outcome != LANE_WAITING;
+			now.pages += t->pages;
+			now.records += t->records;
+			now.bytes += t->body_bytes;
+			now.requests += t->requests;
+			now.retries += t->retries;
+			now.busy += t->busy;
+		}
+		*p = now;
+	}
+	run_show(s, STAGE_INGEST, STR_NONE, 0, 0);
+}
+
+static void begin_progress(struct run_state *s, const struct wanted *w)
+{
+	s->progress = arena_array(s->arena, struct resource_progress, s->out->n_resources + 1);
+	s->n_progress = 0;
+	for (size_t i = 0; i < w->n; i++) {
+		struct str name = w->tasks[i].resource->name;
+		if (s->n_progress == 0 || !str_eq(s->progress[s->n_progress - 1].name, name))
+			s->progress[s->n_progress++].name = name;
+		s->progress[s->n_progress - 1].windows_total++;
+	}
+}
+
+/* ── one source ── */
+
+static bool fetch(struct run_state *s, struct source *source, struct wanted *w, struct err *e)
+{
+	struct project *j = s->project;
+	struct http *http = s->options->http;
+	if (!source_load_secrets(source, s->arena, e) || !fix_grids(s, w, e) || !previous_snapshots(s, w, e))
+		return false;
+	if (http == NULL && !http_open_curl(j->clock, &http, e))
+		return false;
+	int64_t now = j->clock->monotonic_us(j->clock);
+	s->rate_allowed = source->has_rate ? (double)source->rate_requests * 1e6 / (double)source->rate_per_us : 0;
+	s->ingest_began_us = now;
+	begin_progress(s, w);
+	struct ingest_options o = {
+		.store = j->store,
+		.http = http,
+		.clock = j->clock,
+		.pipeline = j->pipeline->name,
+		.run_id = s->out->run_id,
+		.software = STR("sluice/" SLUICE_VERSION),
+		.threads = s->options->http ? 0 : s->threads,
+		.seed = (uint64_t)j->clock->wall_us(j->clock),
+		.stop = s->options->stop,
+		.deadline_us = source->deadline_us > 0 ? now + source->deadline_us : 0,
+		.progress = on_progress,
+		.user = s,
+	};
+	bool ok = ingest_run(&o, w->tasks, w->n, s->arena, e);
+	if (s->options->http == NULL)
+		http_close(http);
+	return ok;
+}
+
+static void ingest_source(struct run_state *s, struct source *source)
+{
+	struct wanted w = collect(s, source);
+	struct err why = ERR_INIT;
+	if (w.n == 0)
+		return;
+	if (!fetch(s, source, &w, &why)) {
+		run_note_err(s->out, &why);
+		return;
+	}
+	for (size_t i = 0; i < w.n; i++)
+		note_task(s, &w, i);
+}
+
+static void note_waiting(struct run_state *s, const struct plan_resource *p)
+{
+	for (size_t i = 0; i < p->n_windows && s->out->plan.request.ingest && p->selected; i++) {
+		struct err why = ERR_INIT;
+		if (p->windows[i].action != WINDOW_CANDIDATE)
+			continue;
+		err_set(&why, ERR_SHRUNK, "%.*s, window %.*s: a fetch with far fewer rows than before waits for your word",
+			STR_ARG(p->resource->name), STR_ARG(p->windows[i].name));
+		err_hint(&why, "sluice accept %.*s %.*s", STR_ARG(p->resource->name), STR_ARG(p->windows[i].name));
+		run_note_err(s->out, &why);
+	}
+}
+
+void run_ingest(struct run_state *s)
+{
+	struct plan *p = &s->out->plan;
+	struct pipeline *l = s->project->pipeline;
+	size_t windows = 0;
+	s->out->resources = arena_array(s->arena, struct run_resource, p->n_resources + 1);
+	s->out->n_resources = p->n_resources;
+	for (size_t i = 0; i < p->n_resources; i++) {
+		windows += p->resources[i].n_windows;
+		s->out->resources[i].name = p->resources[i].resource->name;
+		s->out->resources[i].windows = p->resources[i].n_windows;
+		s->out->resources[i].note = p->resources[i].note;
+	}
+	s->out->failures = arena_array(s->arena, struct run_failure, windows + 1);
+	for (size_t i = 0; i < p->n_resources; i++)
+		note_waiting(s, &p->resources[i]);
+	if (!p->request.ingest)
+		return;
+	for (size_t i = 0; i < l->n_sources; i++)
+		ingest_source(s, &l->sources[i]);
+}

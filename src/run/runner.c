@@ -1,0 +1,260 @@
+#include "run/runner.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "format/process.h"
+#include "run/publish.h"
+#include "run/stage.h"
+
+#include <string.h>
+#include <unistd.h>
+
+struct str run_id_new(struct clock *c, struct arena *a)
+{
+	return arena_format(a, "%.*s-%.8s", STR_ARG(us_to_compact(c->wall_us(c), a)), process_nonce(a).p);
+}
+
+static bool put_object(struct run_state *s, const char *name, struct str text, struct err *e)
+{
+	struct project *j = s->project;
+	bool ours = false;
+	struct str key = arena_format(s->arena, "%.*s/%s", STR_ARG(key_run(j->pipeline->name, s->out->run_id, s->arena)), name);
+	return store_create_checked(j->store, key, text, &ours, s->arena, e);
+}
+
+void run_note_err(struct run_result *r, const struct err *why)
+{
+	/* A signal explains everything that came after it; otherwise the first cause counts. */
+	bool signal = why->code == ERR_SIGINT || why->code == ERR_SIGTERM;
+	bool has_signal = r->err.code == ERR_SIGINT || r->err.code == ERR_SIGTERM;
+	if (why->code != ERR_NONE && (r->err.code == ERR_NONE || (signal && !has_signal)))
+		r->err = *why;
+}
+
+void run_show(struct run_state *s, enum run_stage stage, struct str table, uint64_t rows_done, uint64_t rows_total)
+{
+	const struct run_options *o = s->options;
+	struct clock *c = s->project->clock;
+	if (o->progress == NULL)
+		return;
+	int64_t elapsed = c->monotonic_us(c) - s->began_us;
+	struct run_progress p = {
+		.stage = stage,
+		.table = table,
+		.rows_done = rows_done,
+		.rows_total = rows_total,
+		.resources = s->progress,
+		.n_resources = s->n_progress,
+		.elapsed_us = elapsed,
+		.rate_allowed = s->rate_allowed,
+	};
+	uint64_t requests = 0;
+	for (size_t i = 0; i < s->n_progress; i++)
+		requests += s->progress[i].requests;
+	int64_t fetching = stage == STAGE_INGEST ? c->monotonic_us(c) - s->ingest_began_us : s->out->ingest_us;
+	if (fetching > 0)
+		p.rate_used = (double)requests * 1e6 / (double)fetching;
+	o->progress(o->user, &p);
+}
+
+/* ── prepare and refine ── */
+
+struct table_progress {
+	struct run_state *state;
+	enum run_stage stage;
+	struct str table;
+	uint64_t total;
+};
+
+static void on_rows(void *user, uint64_t rows)
+{
+	struct table_progress *t = user;
+	run_show(t->state, t->stage, t->table, rows, t->total);
+}
+
+static struct run_table *new_table(struct run_state *s, enum lake_zone zone, struct str name)
+{
+	struct run_table *t = &s->out->tables[s->out->n_tables++];
+	*t = (struct run_table){ .zone = zone, .name = name, .version = -1 };
+	return t;
+}
+
+static void table_failed(struct run_state *s, struct run_table *t, const struct err *why)
+{
+	t->err = *why;
+	t->note = STR("failed");
+	run_note_err(s->out, why);
+}
+
+static void prepare_one(struct run_state *s, struct plan_resource *p)
+{
+	struct clock *c = s->project->clock;
+	struct run_table *t = new_table(s, ZONE_PREPARE, p->resource->name);
+	struct table_progress progress = { s, STAGE_PREPARE, t->name, 0 };
+	for (size_t i = 0; i < p->n_windows; i++)
+		progress.total += p->windows[i].known && !p->windows[i].prepared ? p->windows[i].records : 0;
+	struct publish u = { .project = s->project, .options = s->options, .run_id = s->out->run_id,
+			     .threads = s->threads, .progress = on_rows, .user = &progress };
+	struct err why = ERR_INIT;
+	int64_t began = c->monotonic_us(c);
+	run_show(s, STAGE_PREPARE, t->name, 0, progress.total);
+	if (!publish_resource(&u, p, t, s->arena, &why))
+		table_failed(s, t, &why);
+	t->took_us = c->monotonic_us(c) - began;
+	if (u.peak_rss_bytes > s->out->peak_rss_engine_bytes)
+		s->out->peak_rss_engine_bytes = u.peak_rss_bytes;
+}
+
+/* Rule 30: all or nothing of what the run wants, unless told to keep going. */
+static bool may_prepare(struct run_state *s, struct plan_resource *p)
+{
+	size_t missing = 0, known = 0;
+	for (size_t i = 0; i < p->n_windows; i++) {
+		const struct plan_window *w = &p->windows[i];
+		known += w->known;
+		missing += !w->known && w->action != WINDOW_NOT_FINAL;
+		missing += w->known && w->action == WINDOW_REFETCH && w->reason.n > 0 && str_eq(w->reason, STR("early"));
+	}
+	if (known == 0 || (missing > 0 && !s->options->keep_going)) {
+		if (missing > 0) {
+			struct run_table *t = new_table(s, ZONE_PREPARE, p->resource->name);
+			t->note = arena_format(s->arena, "not published: %zu of the wanted windows are not sealed", missing);
+			publish_totals(&p->table, t);
+			if (s->out->err.code == ERR_NONE) {
+				struct err why = ERR_INIT;
+				err_set(&why, ERR_MISSING, "prepare %.*s: %zu of the wanted windows are not sealed",
+					STR_ARG(p->resource->name), missing);
+				err_hint(&why, "fetch them with `sluice run`, or publish the others with --keep-going");
+				run_note_err(s->out, &why);
+			}
+		}
+		return false;
+	}
+	return true;
+}
+
+static void prepare_all(struct run_state *s)
+{
+	struct plan *p = &s->out->plan;
+	for (size_t i = 0; i < p->n_resources && !run_stopped(s); i++) {
+		struct plan_resource *r = &p->resources[i];
+		if (r->selected && r->contract && may_prepare(s, r))
+			prepare_one(s, r);
+	}
+}
+
+static bool input_failed(const struct run_state *s, const struct model *m)
+{
+	for (size_t i = 0; i < s->out->n_tables; i++) {
+		const struct run_table *t = &s->out->tables[i];
+		if (t->err.code == ERR_NONE && !str_starts(t->note, STR("not ")))
+			continue;
+		for (size_t k = 0; k < m->n_reads; k++) {
+			size_t dot = str_find_char(m->reads[k], '.');
+			bool prepare = str_eq(str_sub(m->reads[k], 0, dot), STR("prepare"));
+			if (prepare == (t->zone == ZONE_PREPARE) && str_eq(str_sub(m->reads[k], dot + 1, m->reads[k].n), t->name))
+				return true;
+		}
+	}
+	return false;
+}
+
+static void refine_one(struct run_state *s, const struct model *m)
+{
+	struct clock *c = s->project->clock;
+	struct run_table *t = new_table(s, ZONE_REFINE, m->name);
+	if (input_failed(s, m)) {
+		t->note = STR("not made: a table that it reads was not published");
+		return;
+	}
+	struct table_progress progress = { s, STAGE_REFINE, t->name, 0 };
+	struct publish u = { .project = s->project, .options = s->options, .run_id = s->out->run_id,
+			     .threads = s->threads, .progress = on_rows, .user = &progress };
+	struct err why = ERR_INIT;
+	int64_t began = c->monotonic_us(c);
+	run_show(s, STAGE_REFINE, t->name, 0, 0);
+	if (!publish_model(&u, m, t, s->arena, &why))
+		table_failed(s, t, &why);
+	t->took_us = c->monotonic_us(c) - began;
+	if (u.peak_rss_bytes > s->out->peak_rss_engine_bytes)
+		s->out->peak_rss_engine_bytes = u.peak_rss_bytes;
+}
+
+static void refine_all(struct run_state *s)
+{
+	struct plan *p = &s->out->plan;
+	for (size_t i = 0; i < p->n_models && !run_stopped(s); i++)
+		if (p->models[i].selected)
+			refine_one(s, p->models[i].model);
+}
+
+/* ── a run ── */
+
+bool run_stopped(const struct run_state *s)
+{
+	return s->options->stop && *s->options->stop != 0;
+}
+
+static bool begin(struct run_state *s, struct err *e)
+{
+	struct project *j = s->project;
+	struct run_result *out = s->out;
+	struct problems problems = PROBLEMS_INIT(s->arena);
+	struct plan_request q = s->options->request;
+	out->run_id = q.run_id.n > 0 ? q.run_id : run_id_new(j->clock, s->arena);
+	q.run_id = out->run_id;
+	if (q.refetch && q.refetch_name.n == 0)
+		q.refetch_name = out->run_id;
+	if (q.now_us == 0)
+		q.now_us = j->clock->wall_us(j->clock);
+	/* Also a run without refine has the graph: its plan and record tell what the models would do. */
+	return project_link(j, &problems, e) && plan_make(j, &q, s->arena, &out->plan, e);
+}
+
+static void finish(struct run_state *s)
+{
+	struct run_result *out = s->out;
+	struct clock *c = s->project->clock;
+	if (run_stopped(s)) {
+		struct err why = ERR_INIT;
+		err_set(&why, *s->options->stop == 2 ? ERR_SIGINT : ERR_SIGTERM, "stopped by a signal");
+		run_note_err(out, &why);
+	}
+	out->took_us = c->monotonic_us(c) - s->began_us;
+	struct err why = ERR_INIT;
+	if (!put_object(s, "record.json", run_record_json(out, s->arena), &why)) {
+		err_wrap(&why, "the record of the run could not be kept");
+		run_note_err(out, &why);
+	}
+	run_show(s, STAGE_DONE, STR_NONE, 0, 0);
+}
+
+bool run_pipeline(struct project *j, const struct run_options *o, struct arena *a, struct run_result *out, struct err *e)
+{
+	memset(out, 0, sizeof *out);
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	struct run_state s = { .project = j, .options = o, .out = out, .arena = a };
+	s.threads = o->threads > 0 ? o->threads : cores > 0 ? (unsigned)cores : 1;
+	s.began_us = j->clock->monotonic_us(j->clock);
+	out->started_us = j->clock->wall_us(j->clock);
+	if (!begin(&s, e))
+		return false;
+	const struct plan *p = &out->plan;
+	out->tables = arena_array(a, struct run_table, p->n_resources + p->n_models + 1);
+	out->nothing_to_do = !p->anything;
+	if (!put_object(&s, "plan.json", plan_json(p, a), e))
+		return false;
+	int64_t t = j->clock->monotonic_us(j->clock);
+	run_ingest(&s);
+	out->ingest_us = j->clock->monotonic_us(j->clock) - t;
+	t = j->clock->monotonic_us(j->clock);
+	if (p->request.prepare && !run_stopped(&s))
+		prepare_all(&s);
+	out->prepare_us = j->clock->monotonic_us(j->clock) - t;
+	t = j->clock->monotonic_us(j->clock);
+	if (p->request.refine && !run_stopped(&s))
+		refine_all(&s);
+	out->refine_us = j->clock->monotonic_us(j->clock) - t;
+	finish(&s);
+	return true;
+}

@@ -1,0 +1,92 @@
+/* A run: a plan, carried out, recorded and reported. Only this folder commits tables. */
+#ifndef SLUICE_RUN_RUNNER_H
+#define SLUICE_RUN_RUNNER_H
+
+#include "ingest/ingest.h"
+#include "run/plan.h"
+
+enum run_stage { STAGE_PLAN, STAGE_INGEST, STAGE_PREPARE, STAGE_REFINE, STAGE_DONE };
+
+struct resource_progress {
+	struct str name;
+	uint64_t windows_done, windows_total, pages, records, bytes, requests, retries, busy;
+};
+
+struct run_progress {
+	enum run_stage stage;
+	struct str table;          /* prepare, refine: at work on this one */
+	uint64_t rows_done, rows_total;
+	const struct resource_progress *resources;
+	size_t n_resources;
+	double rate_used;          /* requests per second so far */
+	double rate_allowed;       /* 0: no limit declared */
+	int64_t elapsed_us;
+};
+
+struct run_options {
+	struct plan_request request;
+	unsigned threads;         /* 0: as many as there are cores */
+	bool keep_going;
+	const volatile int *stop; /* signal number */
+	/* Progress of whatever stage is at work; called about ten times a second; may be NULL. */
+	void (*progress)(void *user, const struct run_progress *p);
+	void *user;
+	struct http *http;        /* NULL: curl. A fake in tests */
+};
+
+struct run_resource {
+	struct str name;
+	uint64_t windows, windows_fetched, windows_resumed, pages, records, body_bytes, wire_bytes, requests, retries, busy,
+		failed_attempts, resumed_pages;
+	size_t failed, candidates, fenced, stopped;
+	struct str note;
+};
+
+struct run_table {
+	enum lake_zone zone;
+	struct str name;
+	bool changed;
+	int64_t version;           /* after the run */
+	uint64_t rows, files, size_bytes; /* of the whole table */
+	uint64_t rows_written;
+	struct loss_report loss;   /* of this run's job; prepare only */
+	struct rule_count *relationships; /* rule 24: rows without a partner */
+	size_t n_relationships;
+	struct row_hash row_hash;  /* of the whole table */
+	int64_t took_us;
+	struct str note;           /* why it ran or did not */
+	struct err err;            /* ERR_NONE if fine */
+};
+
+struct run_failure { /* the exchange behind exit status 3 */
+	struct str resource, window, request, body, raw_key;
+	unsigned status;
+	uint64_t raw_offset;
+	struct err err;
+};
+
+struct run_result {
+	struct str run_id;
+	struct err err;            /* the one that decides the exit status; ERR_NONE: done */
+	struct plan plan;
+	struct run_resource *resources;
+	size_t n_resources;
+	struct run_table *tables;
+	size_t n_tables;
+	struct run_failure *failures;
+	size_t n_failures;
+	int64_t started_us, took_us, ingest_us, prepare_us, refine_us;
+	uint64_t peak_rss_engine_bytes;
+	bool nothing_to_do;
+};
+
+/* True: the run came to its end; out->err says how. False: it could not even begin (no lake, no plan). */
+bool run_pipeline(struct project *j, const struct run_options *o, struct arena *a, struct run_result *out,
+		  struct err *e);
+struct str run_id_new(struct clock *c, struct arena *a); /* 20130102T050000Z-1f2e3d4c: sorts in time */
+
+/* record.json (spec/run-record.md) and the same for people. */
+struct str run_record_json(const struct run_result *r, struct arena *a);
+void run_report_print(const struct run_result *r, struct buf *out);
+
+#endif
