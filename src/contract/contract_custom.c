@@ -96,7 +96,7 @@ static const char *refused_advice(struct str key, const struct refused_key *refu
 	return NULL;
 }
 
-void keys_check(const struct yaml_node *map, const char *const *known, const char *const *ignored,
+void contract_keys_check(const struct yaml_node *map, const char *const *known, const char *const *ignored,
 		const struct refused_key *refused, struct problems *p)
 {
 	for (const struct yaml_node *n = map->child; n; n = n->next) {

@@ -52,7 +52,7 @@ void custom_check(const struct yaml_node *owner, const char *const *known, struc
 struct refused_key {
 	const char *key, *advice;
 };
-void keys_check(const struct yaml_node *map, const char *const *known, const char *const *ignored,
+void contract_keys_check(const struct yaml_node *map, const char *const *known, const char *const *ignored,
 		const struct refused_key *refused, struct problems *p);
 bool action_read(const struct yaml_node *n, enum rule_action *out, struct problems *p);
 /* A list of scalars, or one scalar; false: problems were added. */

@@ -198,7 +198,7 @@ static void schema_load(struct loader *l, struct yaml_node *schema)
 	struct yaml_node *name = yaml_get(schema, "name"), *properties = yaml_get(schema, "properties");
 	struct yaml_node *logical = yaml_get(schema, "logicalType"), *action = custom_get(schema, "sluice.action");
 	struct yaml_node *draft = custom_get(schema, "sluice.draft"), *relations = yaml_get(schema, "relationships");
-	keys_check(schema, schema_known, schema_ignored, NULL, l->p);
+	contract_keys_check(schema, schema_known, schema_ignored, NULL, l->p);
 	custom_check(schema, schema_customs, l->p);
 	if (!name)
 		problem_at(l->p, schema, "name: flights", "the table has no name");
@@ -231,7 +231,7 @@ static void document_load(struct loader *l, struct yaml_node *root)
 	struct yaml_node *version = yaml_get(root, "apiVersion"), *kind = yaml_get(root, "kind");
 	struct yaml_node *schema = yaml_get(root, "schema"), *draft = custom_get(root, "sluice.draft");
 	static const char *const needed[] = { "apiVersion", "kind", "id", "version", "status", "schema" };
-	keys_check(root, document_known, document_ignored, NULL, l->p);
+	contract_keys_check(root, document_known, document_ignored, NULL, l->p);
 	custom_check(root, document_customs, l->p);
 	for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
 		if (yaml_is_null(yaml_get(root, needed[i])))

@@ -335,7 +335,7 @@ void properties_load(struct loader *l, struct yaml_node *list)
 			problem_at(l->p, n, NULL, "a property must be a map with `name` and `logicalType`");
 			continue;
 		}
-		keys_check(n, property_known, property_ignored, property_refused, l->p);
+		contract_keys_check(n, property_known, property_ignored, property_refused, l->p);
 		struct str name, path;
 		if (!name_load(l, top, n, &name, &path))
 			continue;

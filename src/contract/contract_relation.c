@@ -33,7 +33,7 @@ static void relationship_load(struct loader *l, struct yaml_node *n, struct str 
 	struct relationship r = { .action = ACTION_WARN };
 	struct yaml_node *type = yaml_get(n, "type"), *from = yaml_get(n, "from"), *to = yaml_get(n, "to");
 	struct yaml_node *action = custom_get(n, "sluice.action");
-	keys_check(n, relation_known, relation_ignored, NULL, l->p);
+	contract_keys_check(n, relation_known, relation_ignored, NULL, l->p);
 	custom_check(n, relation_customs, l->p);
 	struct str word, from_table;
 	if (type && yaml_str(type, &word, l->p) && !str_eq_z(word, "foreignKey"))

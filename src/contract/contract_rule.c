@@ -165,7 +165,7 @@ static void options_load(struct context *x, struct yaml_node *options)
 		problem_at(p, options, NULL, "logicalTypeOptions must be a map");
 		return;
 	}
-	keys_check(options, option_known, NULL, option_refused, p);
+	contract_keys_check(options, option_known, NULL, option_refused, p);
 	bound_load(x, options, RULE_MINIMUM, "minimum", "exclusiveMinimum");
 	bound_load(x, options, RULE_MAXIMUM, "maximum", "exclusiveMaximum");
 	length_load(x, options, RULE_MIN_LENGTH, "minLength");
@@ -294,7 +294,7 @@ static bool quality_metric(struct loader *l, struct yaml_node *q, struct str *me
 			   STR_ARG(word));
 		return false;
 	}
-	keys_check(q, quality_known, quality_ignored, quality_refused, l->p);
+	contract_keys_check(q, quality_known, quality_ignored, quality_refused, l->p);
 	custom_check(q, quality_customs, l->p);
 	if (!metric_node) {
 		problem_at(l->p, q, "metric: invalidValues", "a quality check needs a metric");
@@ -321,7 +321,7 @@ static void invalid_values_load(struct context *x, struct yaml_node *q)
 		problem_at(x->l->p, q, "arguments: {validValues: [a, b]}", "invalidValues needs arguments");
 		return;
 	}
-	keys_check(arguments, known, NULL, NULL, x->l->p);
+	contract_keys_check(arguments, known, NULL, NULL, x->l->p);
 	accepted_load(x, yaml_get(arguments, "validValues"));
 	struct yaml_node *pattern = yaml_get(arguments, "pattern");
 	if (pattern && has_rule(x, RULE_PATTERN))

@@ -23,15 +23,15 @@ struct column_stats {
 	struct bound min, max;
 };
 
-struct stats {
+struct file_stats {
 	size_t n;
 	uint64_t rows;
 	struct column_stats *columns;
 };
 
-struct stats *stats_new(const struct batch_shape *shape, size_t n_columns, struct arena *a)
+struct file_stats *file_stats_new(const struct batch_shape *shape, size_t n_columns, struct arena *a)
 {
-	struct stats *s = arena_new(a, struct stats);
+	struct file_stats *s = arena_new(a, struct file_stats);
 	s->n = n_columns < STATS_COLUMNS ? n_columns : STATS_COLUMNS;
 	s->columns = arena_array(a, struct column_stats, s->n + 1);
 	for (size_t i = 0; i < s->n; i++) {
@@ -41,7 +41,7 @@ struct stats *stats_new(const struct batch_shape *shape, size_t n_columns, struc
 	return s;
 }
 
-void stats_clear(struct stats *s)
+void file_stats_clear(struct file_stats *s)
 {
 	s->rows = 0;
 	for (size_t i = 0; i < s->n; i++)
@@ -116,7 +116,7 @@ static void add_row(struct column_stats *c, const struct batch_column *from, siz
 	}
 }
 
-void stats_add(struct stats *s, const struct batch *b, size_t from, size_t to)
+void file_stats_add(struct file_stats *s, const struct batch *b, size_t from, size_t to)
 {
 	CHECK(from <= to && to <= b->n_rows && b->n_columns >= s->n);
 	s->rows += to - from;
@@ -219,7 +219,7 @@ static bool has_bounds(const struct column_stats *c, struct arena *a)
 	}
 }
 
-struct str stats_json(const struct stats *s, struct arena *a)
+struct str file_stats_json(const struct file_stats *s, struct arena *a)
 {
 	struct buf b = BUF_INIT(STATS_JSON_MAX);
 	struct json_out o = JSON_OUT(&b);

@@ -77,9 +77,8 @@ static bool is_none(const struct json_pick *p)
 	return !is_given(p) || p->type == JSON_FALSE || (p->type == JSON_STRING && p->raw.n == 2);
 }
 
-static bool page_loop(const struct judge *j, const char *what, struct err *e)
+static bool page_loop(const char *what, struct err *e)
 {
-	(void)j;
 	return err_set(e, ERR_PAGE_LOOP, "the %s that it names as the next is the one that was just used", what);
 }
 
@@ -134,7 +133,7 @@ static bool next_by_cursor(const struct judge *j, struct page_next *next, struct
 	*next = (struct page_next){ .kind = NEXT_TEXT, .text = arena_copy(j->a, text) };
 	if (!next_redact(j->r, next, j->a, e))
 		return false;
-	return !same_text(next, j->asked) || page_loop(j, "cursor", e);
+	return !same_text(next, j->asked) || page_loop("cursor", e);
 }
 
 static bool next_by_url(const struct judge *j, struct str reference, struct page_next *next, struct err *e)
@@ -145,10 +144,10 @@ static bool next_by_url(const struct judge *j, struct str reference, struct page
 	if (!next_from_url(j->r, here, reference, next, j->a, e))
 		return err_wrap(e, "the next URL");
 	if (same_text(next, j->asked))
-		return page_loop(j, "URL", e);
+		return page_loop("URL", e);
 	/* The first page is known by no URL of the API's, and a redirect leads elsewhere than was asked. */
 	if (next_from_url(j->r, here, STR(""), &self, j->a, &ignored) && same_text(next, &self))
-		return page_loop(j, "URL", e);
+		return page_loop("URL", e);
 	return true;
 }
 

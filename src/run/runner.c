@@ -3,7 +3,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "format/process.h"
-#include "run/publish.h"
+#include "run/relationship.h"
 #include "run/stage.h"
 
 #include <string.h>
@@ -143,6 +143,14 @@ static void prepare_all(struct run_state *s)
 	}
 }
 
+static void relate_all(struct run_state *s)
+{
+	struct publish u = { .project = s->project, .options = s->options, .run_id = s->out->run_id, .threads = s->threads };
+	struct err why = ERR_INIT;
+	if (!relationships_check(&u, s->out, s->arena, &why))
+		run_note_err(s->out, &why);
+}
+
 static bool input_failed(const struct run_state *s, const struct model *m)
 {
 	for (size_t i = 0; i < s->out->n_tables; i++) {
@@ -250,6 +258,8 @@ bool run_pipeline(struct project *j, const struct run_options *o, struct arena *
 	t = j->clock->monotonic_us(j->clock);
 	if (p->request.prepare && !run_stopped(&s))
 		prepare_all(&s);
+	if (p->request.prepare && !run_stopped(&s))
+		relate_all(&s);
 	out->prepare_us = j->clock->monotonic_us(j->clock) - t;
 	t = j->clock->monotonic_us(j->clock);
 	if (p->request.refine && !run_stopped(&s))

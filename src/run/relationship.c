@@ -1,0 +1,144 @@
+#include "run/relationship.h"
+
+#include "base/check.h"
+#include "driver/engine.h"
+
+#include <inttypes.h>
+
+struct question {
+	struct run_table *table;
+	const struct contract *contract;
+	const struct relationship *relation;
+};
+
+struct questions {
+	struct question *v;
+	size_t n, cap;
+};
+
+static const struct plan_resource *resource_of(const struct run_result *out, struct str name)
+{
+	for (size_t i = 0; i < out->plan.n_resources; i++)
+		if (str_eq(out->plan.resources[i].resource->name, name))
+			return &out->plan.resources[i];
+	return NULL;
+}
+
+static bool changed(const struct run_result *out, struct str name)
+{
+	for (size_t i = 0; i < out->n_tables; i++)
+		if (out->tables[i].zone == ZONE_PREPARE && str_eq(out->tables[i].name, name))
+			return out->tables[i].changed;
+	return false;
+}
+
+/* Either side may have changed. */
+static struct questions collect(struct run_result *out, struct arena *a)
+{
+	struct questions q = { 0 };
+	for (size_t i = 0; i < out->n_tables; i++) {
+		struct run_table *t = &out->tables[i];
+		const struct plan_resource *p = t->zone == ZONE_PREPARE ? resource_of(out, t->name) : NULL;
+		if (p == NULL || p->contract == NULL || t->err.code != ERR_NONE)
+			continue;
+		for (size_t k = 0; k < p->contract->n_relationships; k++) {
+			const struct relationship *r = &p->contract->relationships[k];
+			if (t->changed || changed(out, r->to_table))
+				*arena_push(a, q) = (struct question){ t, p->contract, r };
+		}
+	}
+	return q;
+}
+
+static bool add_input(struct publish *u, struct str name, struct engine_job *job, bool *there, struct arena *a, struct err *e)
+{
+	struct table_snapshot t;
+	struct str key = project_table_key(u->project, ZONE_PREPARE, name, a);
+	*there = true;
+	for (size_t i = 0; i < job->n_inputs; i++)
+		if (str_eq(job->inputs[i].table, name))
+			return true;
+	if (!table_load(u->project->store, key, -1, a, &t, e))
+		return false;
+	*there = t.version >= 0;
+	if (!*there)
+		return true;
+	struct job_input *in = &job->inputs[job->n_inputs++];
+	*in = (struct job_input){ .schema = STR("prepare"), .table = name, .columns = t.schema };
+	in->files = arena_array(a, struct str, t.n_files + 1);
+	for (size_t i = 0; i < t.n_files; i++)
+		if (t.files[i].rows > 0)
+			in->files[in->n_files++] = arena_format(a, "%s/%.*s/%.*s", u->project->lake_path, STR_ARG(key),
+								STR_ARG(t.files[i].path));
+	return true;
+}
+
+static struct str question_sql(const struct question *q, struct arena *a)
+{
+	struct buf b = BUF_INIT(1 << 16);
+	buf_add_z(&b, "SELECT count(*) FROM prepare.");
+	sql_identifier(&b, q->table->name);
+	buf_add_z(&b, " AS t WHERE t.");
+	sql_identifier(&b, q->relation->column);
+	buf_add_z(&b, " IS NOT NULL AND NOT EXISTS (SELECT 1 FROM prepare.");
+	sql_identifier(&b, q->relation->to_table);
+	buf_add_z(&b, " AS o WHERE o.");
+	sql_identifier(&b, q->relation->to_column);
+	buf_add_z(&b, " = t.");
+	sql_identifier(&b, q->relation->column);
+	buf_add_z(&b, ")");
+	CHECK(!b.overflow);
+	struct str sql = arena_copy(a, buf_str(&b));
+	buf_free(&b);
+	return sql;
+}
+
+static struct str relation_name(const struct relationship *r, struct arena *a)
+{
+	return arena_format(a, "%.*s -> %.*s.%.*s", STR_ARG(r->column), STR_ARG(r->to_table), STR_ARG(r->to_column));
+}
+
+static bool take_answers(struct questions *q, const struct engine_result *r, struct arena *a, struct err *e)
+{
+	bool ok = true;
+	for (size_t i = 0; i < q->n; i++) {
+		struct run_table *t = q->v[i].table;
+		const struct relationship *rel = q->v[i].relation;
+		if (t->relationships == NULL)
+			t->relationships = arena_array(a, struct rule_count, q->v[i].contract->n_relationships);
+		t->relationships[t->n_relationships++] = (struct rule_count){ relation_name(rel, a), rel->action, r->counts[i] };
+		if (rel->action != ACTION_FAIL || r->counts[i] == 0 || !ok)
+			continue;
+		ok = err_set(e, ERR_CONTRACT, "%.*s: %" PRIu64 " rows break %.*s", STR_ARG(t->name), r->counts[i],
+			     STR_ARG(relation_name(rel, a)));
+	}
+	return ok;
+}
+
+bool relationships_check(struct publish *u, struct run_result *out, struct arena *a, struct err *e)
+{
+	struct questions all = collect(out, a), q = { 0 };
+	struct engine_job job = { .kind = ENGINE_COUNT, .run_id = u->run_id, .pipeline = u->project->pipeline->name,
+				  .lake = str_from(u->project->lake_path), .threads = 1,
+				  .memory_bytes = u->project->pipeline->memory_bytes,
+				  .file_rows = u->project->pipeline->file_rows };
+	job.inputs = arena_array(a, struct job_input, 2 * all.n + 1);
+	job.sql = arena_array(a, struct str, all.n + 1);
+	job.sql_names = arena_array(a, struct str, all.n + 1);
+	for (size_t i = 0; i < all.n; i++) {
+		bool here = false, there = false;
+		if (!add_input(u, all.v[i].table->name, &job, &here, a, e) ||
+		    !add_input(u, all.v[i].relation->to_table, &job, &there, a, e))
+			return false;
+		if (!here || !there)
+			continue; /* the other table was never prepared: nothing can be said */
+		*arena_push(a, q) = all.v[i];
+		job.sql_names[job.n_sql] = relation_name(all.v[i].relation, a);
+		job.sql[job.n_sql++] = question_sql(&all.v[i], a);
+	}
+	if (q.n == 0)
+		return true;
+	struct engine_result r;
+	struct engine_call call = { .job = &job, .stop = u->options->stop };
+	return engine_call(&call, a, &r, e) && take_answers(&q, &r, a, e);
+}
