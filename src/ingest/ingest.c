@@ -34,6 +34,16 @@ static void stop_all(struct loop *l)
 		lane_close(l->lanes[i], CLOSE_STOP, &l->stop_err);
 }
 
+/* The API said that its quota comes back later than we are told to wait: that is for the next run. */
+static bool quota_is_used_up(struct loop *l)
+{
+	int64_t wait_us = l->rate.not_before_us - loop_now_us(l);
+	if (wait_us <= l->source->retry.wait_max_us)
+		return false;
+	err_set(&l->stop_err, ERR_HTTP_BUSY, "the API's quota is used up for another %lld s", (long long)(wait_us / 1000000));
+	return true;
+}
+
 static void check_stop(struct loop *l)
 {
 	if (l->stopping)
@@ -43,6 +53,8 @@ static void check_stop(struct loop *l)
 		l->stopping = true;
 	} else if (l->o->deadline_us != 0 && loop_now_us(l) >= l->o->deadline_us) {
 		err_set(&l->stop_err, ERR_BUDGET, "the deadline for fetching was reached");
+		l->stopping = true;
+	} else if (l->flying == 0 && pool_pending(l->pool) == 0 && quota_is_used_up(l)) {
 		l->stopping = true;
 	}
 	if (l->stopping)

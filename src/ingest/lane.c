@@ -44,6 +44,7 @@ bool slot_prepare(struct slot *s, struct err *e)
 	s->hops = 0;
 	if (!request_build(t->resource, t->window, &s->asked, s->arena, &s->request, e))
 		return false;
+	s->asked_target = s->request.target;
 	return true;
 }
 

@@ -25,6 +25,7 @@ struct slot {
 	enum slot_state state;
 	struct page_next asked;
 	struct page_request request;
+	struct str asked_target; /* request.target before any redirect */
 	struct retry retry;
 	unsigned hops;
 	int64_t pause_until_us;

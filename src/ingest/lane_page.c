@@ -338,6 +338,7 @@ static bool accept_one(struct lane *n, struct slot *s)
 {
 	struct ledger_state after;
 	struct err why = ERR_INIT;
+	page_settle(n->accepted.records, &s->result); /* pages asked ahead only guessed what came before them */
 	if (!state_after(s, &after, &why)) {
 		slot_failed(s, &why);
 		return false;

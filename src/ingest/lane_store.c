@@ -20,6 +20,7 @@ struct lane_job {
 	/* page, attempt */
 	struct http_exchange *exchange;
 	struct page_request request;
+	struct str asked_target;
 	struct page_result result;
 	struct ledger_state after;
 	unsigned attempts;
@@ -154,7 +155,7 @@ static bool keep_exchange(struct lane_job *j, uint64_t page, struct warc_range *
 	struct origin base = t->resource->source->origin;
 	struct warc_exchange w = {
 		.request_head = request_head_kept(t->resource, x->request_head, a),
-		.request_body = STR_NONE,
+		.request_body = j->request.body_kept,
 		.response_head = x->outcome == HTTP_NO_ANSWER ? STR_NONE : response_head_kept(t->resource, x->head, a),
 		.body = x->outcome == HTTP_NO_ANSWER ? STR_NONE : x->body,
 		.truncated = truncation(x),
@@ -229,7 +230,8 @@ static bool work_page(struct lane_job *j, struct err *e)
 		return false;
 	*arena_push(a, n->pages) = (struct ledger_page){
 		.page = j->after.pages,
-		.request = arena_format(a, "%.*s %.*s", STR_ARG(j->request.http.method), STR_ARG(j->request.target)),
+		.request = arena_format(a, "%.*s %.*s", STR_ARG(j->request.http.method), STR_ARG(j->asked_target)),
+		.redirected_to = str_eq(j->asked_target, j->request.target) ? STR_NONE : arena_copy(a, j->request.target),
 		.fingerprint = j->request.fingerprint,
 		.status = j->exchange->status,
 		.attempts = j->attempts,
@@ -356,6 +358,7 @@ static struct lane_job *job_for_slot(struct slot *s, enum job_kind kind)
 	j->exchange = s->exchange;
 	j->arena = s->arena;
 	j->request = s->request;
+	j->asked_target = s->asked_target;
 	j->result = s->result;
 	j->attempts = s->retry.attempts;
 	s->exchange = NULL;
