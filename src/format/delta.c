@@ -315,6 +315,20 @@ static bool newest_version(struct store *s, struct str table_key, int64_t *out, 
 	return ok;
 }
 
+static void index_windows(struct table_snapshot *t, struct arena *a)
+{
+	size_t max = 0, n = 0;
+	for (size_t i = 0; i < t->n_files; i++)
+		max += t->files[i].n_windows;
+	t->windows = arena_array(a, const struct table_window *, max + 1);
+	for (size_t i = 0; i < t->n_files; i++)
+		for (size_t k = 0; k < t->files[i].n_windows; k++) {
+			t->windows[n] = &t->files[i].windows[k];
+			if (str_map_add(&t->by_name, t->windows[n]->name, n, a))
+				n++;
+		}
+}
+
 bool table_load(struct store *s, struct str table_key, int64_t version, struct arena *a, struct table_snapshot *out,
 		struct err *e)
 {
@@ -337,16 +351,14 @@ bool table_load(struct store *s, struct str table_key, int64_t version, struct a
 	out->version = version;
 	out->files = r.files.v;
 	out->n_files = r.files.n;
+	index_windows(out, a);
 	return true;
 }
 
 const struct table_window *table_find_window(const struct table_snapshot *t, struct str name)
 {
-	for (size_t i = 0; i < t->n_files; i++)
-		for (size_t k = 0; k < t->files[i].n_windows; k++)
-			if (str_eq(t->files[i].windows[k].name, name))
-				return &t->files[i].windows[k];
-	return NULL;
+	size_t i = str_map_get(&t->by_name, name);
+	return i == SIZE_MAX ? NULL : t->windows[i];
 }
 
 bool table_window_total(const struct table_snapshot *t, struct str name, uint64_t *rows, struct row_hash *hash)

@@ -6,6 +6,7 @@
 #ifndef SLUICE_FORMAT_DELTA_H
 #define SLUICE_FORMAT_DELTA_H
 
+#include "base/str_map.h"
 #include "contract/batch.h"
 #include "driver/store.h"
 #include "format/row_hash.h"
@@ -51,6 +52,8 @@ struct table_snapshot {
 	struct str contract_meaning; /* configuration "sluice.contract" */
 	struct table_file *files;
 	size_t n_files;
+	const struct table_window **windows; /* of all files, in their order; each name's first one is found by... */
+	struct str_map by_name;              /* ... this */
 	struct str last_nonce, last_run; /* commitInfo of `version` */
 	int64_t last_commit_us;
 };

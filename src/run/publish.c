@@ -16,14 +16,18 @@ enum { BUILD_TRIES = 5 };
 struct todo {
 	struct job_window *v; /* in time order once sorted */
 	size_t n, cap;
+	struct str_map names; /* which windows are in it */
 };
 
-static struct job_window *todo_find(struct todo *t, struct str name)
+static bool todo_has(const struct todo *t, struct str name)
 {
-	for (size_t i = 0; i < t->n; i++)
-		if (str_eq(t->v[i].name, name))
-			return &t->v[i];
-	return NULL;
+	return str_map_get(&t->names, name) != SIZE_MAX;
+}
+
+static void todo_add(struct todo *t, struct job_window w, struct arena *a)
+{
+	CHECK(str_map_add(&t->names, w.name, 0, a));
+	*arena_push(a, *t) = w;
 }
 
 static int by_name(const void *a, const void *b)
@@ -34,18 +38,18 @@ static int by_name(const void *a, const void *b)
 static bool file_holds(const struct table_file *f, struct todo *t, bool only_with_rows)
 {
 	for (size_t k = 0; k < f->n_windows; k++)
-		if ((!only_with_rows || f->windows[k].rows > 0) && todo_find(t, f->windows[k].name))
+		if ((!only_with_rows || f->windows[k].rows > 0) && todo_has(t, f->windows[k].name))
 			return true;
 	return false;
 }
 
 static bool add_kept(struct plan_resource *p, const struct table_window *w, struct todo *t, struct arena *a)
 {
-	if (todo_find(t, w->name))
+	if (todo_has(t, w->name))
 		return false;
 	const struct table_window *main = table_find_window(&p->table, w->name);
 	w = main ? main : w; /* the books of the main table count what was read */
-	*arena_push(a, *t) = (struct job_window){
+	struct job_window kept = {
 		.name = w->name,
 		.generation = w->generation,
 		.content = w->content,
@@ -53,6 +57,7 @@ static bool add_kept(struct plan_resource *p, const struct table_window *w, stru
 		.key = window_key(p->resource, w->name, w->content, p->contract),
 		.records = w->read,
 	};
+	todo_add(t, kept, a);
 	return true;
 }
 
@@ -101,7 +106,7 @@ static struct table_file without_windows(const struct table_file *f, struct todo
 	kept.n_windows = 0;
 	kept.same_data = true;
 	for (size_t k = 0; k < f->n_windows; k++)
-		if (!todo_find(t, f->windows[k].name))
+		if (!todo_has(t, f->windows[k].name))
 			kept.windows[kept.n_windows++] = f->windows[k];
 	return kept;
 }
@@ -115,7 +120,7 @@ static void edit_table(const struct table_snapshot *table, struct todo *t, bool 
 							      without_windows(f, t, a).n_windows == 0)) {
 			*arena_push(a, out->remove) = *f;
 			for (size_t k = 0; !replace_all && k < f->n_windows; k++)
-				if (!todo_find(t, f->windows[k].name))
+				if (!todo_has(t, f->windows[k].name))
 					*arena_push(a, out->carried) = f->windows[k];
 		} else if (file_holds(f, t, false)) {
 			*arena_push(a, out->retag) = without_windows(f, t, a);
@@ -290,11 +295,7 @@ static bool types_fit(const struct plan_resource *p, const struct table_schema *
 	for (size_t i = 0; i < p->table.n_files; i++)
 		for (size_t k = 0; k < p->table.files[i].n_windows; k++) {
 			tagged++;
-			for (size_t m = 0; m < t->n; m++)
-				if (str_eq(t->v[m].name, p->table.files[i].windows[k].name)) {
-					covered++;
-					break;
-				}
+			covered += todo_has(t, p->table.files[i].windows[k].name);
 		}
 	for (size_t i = 0; i < p->table.schema.n && covered < tagged; i++) {
 		const struct table_column *old = &p->table.schema.v[i], *now = NULL;
@@ -404,8 +405,7 @@ static void split_windows(struct plan_resource *p, struct todo *t, struct same_l
 		if (is_same_content(p, w, &tag))
 			*arena_push(a, *same) = (struct same){ tag->name, w };
 		else
-			*arena_push(a, *t) = (struct job_window){ w->name, w->promoted, w->content,
-								  w->seal, w->key,	w->records };
+			todo_add(t, (struct job_window){ w->name, w->promoted, w->content, w->seal, w->key, w->records }, a);
 	}
 }
 
