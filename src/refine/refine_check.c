@@ -1,0 +1,291 @@
+#include "refine/refine_check.h"
+
+#include "base/check.h"
+#include "contract/stats.h"
+#include "contract/verdict.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { EXAMPLES = 3, EXAMPLE_BYTES = 300, KEY_MAX_BYTES = 64 << 20, READ_SQL_MAX_BYTES = 1 << 20 };
+
+struct examples {
+	struct str row[EXAMPLES];
+	size_t n;
+};
+
+struct check {
+	const struct contract *c;
+	struct arena *a;
+	struct verdicts *verdicts;
+	struct row_hasher *hasher;
+	struct file_stats *stats;
+	struct batch_column *columns; /* of the batch at hand, with the contract's types */
+	struct examples *examples;    /* [rule] */
+	size_t unique_rule;
+	uint64_t rows, doubles;
+	struct buf key[2];            /* of this row and the one before */
+	/* of the file at hand */
+	struct row_hash hash;
+	bool shape_checked;
+};
+
+struct check *check_new(const struct contract *c, struct arena *a)
+{
+	struct check *k = arena_new(a, struct check);
+	struct batch_shape *shape = arena_array(a, struct batch_shape, c->n_columns);
+	size_t *same = arena_array(a, size_t, c->n_columns);
+
+	CHECK(c->n_columns > 0 && c->n_key > 0);
+	for (size_t i = 0; i < c->n_columns; i++) {
+		const struct column *from = &c->columns[i];
+		shape[i] = (struct batch_shape){ from->name, from->type, from->precision, from->scale };
+		same[i] = i;
+	}
+	k->c = c;
+	k->a = a;
+	k->verdicts = verdicts_new(c, a);
+	k->hasher = row_hasher_new(c, same, a);
+	k->stats = file_stats_new(shape, c->n_columns, a);
+	k->columns = arena_array(a, struct batch_column, c->n_columns);
+	k->examples = arena_array(a, struct examples, c->n_rules);
+	k->unique_rule = contract_rule(c, RULE_UNIQUE, SIZE_MAX);
+	for (size_t i = 0; i < 2; i++)
+		k->key[i] = BUF_INIT(KEY_MAX_BYTES);
+	return k;
+}
+
+void check_free(struct check *k)
+{
+	if (!k)
+		return;
+	verdicts_free(k->verdicts);
+	buf_free(&k->key[0]);
+	buf_free(&k->key[1]);
+}
+
+static union scalar value_of(const struct batch_column *c, size_t row)
+{
+	switch (c->type) {
+	case TYPE_STRING:
+	case TYPE_JSON:
+		return (union scalar){ .s = c->s[row] };
+	case TYPE_DECIMAL:
+		return (union scalar){ .i128 = c->i128[row] };
+	case TYPE_DOUBLE:
+		return (union scalar){ .f64 = c->f64[row] };
+	case TYPE_DATE:
+		return (union scalar){ .i64 = c->i32[row] };
+	case TYPE_BOOLEAN:
+		return (union scalar){ .i64 = c->b[row] };
+	default:
+		return (union scalar){ .i64 = c->i64[row] };
+	}
+}
+
+/* ── rows for people ── */
+
+static void value_put(struct buf *b, const struct column *column, const struct batch_column *c, size_t row,
+		      struct arena *scratch)
+{
+	buf_addf(b, "%.*s=", STR_ARG(column->name));
+	if (!batch_is_valid(c, row)) {
+		buf_add_z(b, "NULL");
+		return;
+	}
+	struct str text = scalar_to_text(column, value_of(c, row), scratch);
+	size_t n = text.n < 60 ? text.n : 60;
+	while (n > 0 && n < text.n && ((unsigned char)text.p[n] & 0xc0) == 0x80)
+		n--;
+	buf_add(b, str_sub(text, 0, n));
+	if (n < text.n)
+		buf_add_z(b, "...");
+}
+
+/* "origin=EWR, day=2013-01-01: flights=-1" */
+static void example_add(struct check *k, size_t rule, size_t row)
+{
+	struct examples *x = &k->examples[rule];
+	const struct contract *c = k->c;
+	struct arena scratch = ARENA_INIT;
+	struct buf b = BUF_INIT(EXAMPLE_BYTES);
+	size_t column = c->rules[rule].column;
+
+	if (x->n == EXAMPLES)
+		return;
+	for (size_t i = 0; i < c->n_key; i++) {
+		buf_add_z(&b, i > 0 ? ", " : "");
+		value_put(&b, &c->columns[c->key[i]], &k->columns[c->key[i]], row, &scratch);
+	}
+	if (column != SIZE_MAX && c->columns[column].key_position == 0) {
+		buf_add_z(&b, ": ");
+		value_put(&b, &c->columns[column], &k->columns[column], row, &scratch);
+	}
+	x->row[x->n++] = arena_copy(k->a, buf_str(&b));
+	buf_free(&b);
+	arena_free(&scratch);
+}
+
+/* ── reading ── */
+
+/* The row's key in bytes: equal for equal keys only. */
+static bool key_encode(const struct check *k, size_t row, struct buf *b)
+{
+	buf_clear(b);
+	for (size_t i = 0; i < k->c->n_key; i++) {
+		const struct batch_column *c = &k->columns[k->c->key[i]];
+		union scalar v;
+		if (!buf_add_char(b, batch_is_valid(c, row) ? 1 : 0))
+			return false;
+		if (!batch_is_valid(c, row))
+			continue;
+		memset(&v, 0, sizeof v);
+		v = value_of(c, row);
+		if (c->type == TYPE_STRING || c->type == TYPE_JSON) {
+			if (!buf_add_bytes(b, &v.s.n, sizeof v.s.n) || !buf_add(b, v.s))
+				return false;
+		} else if (c->type == TYPE_DECIMAL) {
+			if (!buf_add_bytes(b, &v.i128, sizeof v.i128))
+				return false;
+		} else if (!buf_add_bytes(b, &v.i64, sizeof v.i64)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool keys_check(struct check *k, size_t n_rows, struct err *e)
+{
+	for (size_t row = 0; row < n_rows; row++) {
+		struct buf *now = &k->key[k->rows % 2], *before = &k->key[(k->rows + 1) % 2];
+		if (!key_encode(k, row, now))
+			return err_set(e, ERR_TOO_LARGE, "a key of more than %d bytes", KEY_MAX_BYTES);
+		if (k->rows > 0 && str_eq(buf_str(now), buf_str(before))) {
+			k->doubles++;
+			if (k->unique_rule != SIZE_MAX)
+				example_add(k, k->unique_rule, row);
+		}
+		k->rows++;
+	}
+	return true;
+}
+
+static bool shape_check(struct check *k, const struct batch *b, struct err *e)
+{
+	if (b->n_columns != k->c->n_columns)
+		return err_set(e, ERR_ENGINE, "%zu columns where %zu were written", b->n_columns, k->c->n_columns);
+	for (size_t i = 0; i < b->n_columns; i++) {
+		const struct column *want = &k->c->columns[i];
+		const struct batch_column *got = &b->columns[i];
+		enum column_type type = want->type == TYPE_JSON ? TYPE_STRING : want->type;
+		bool same = got->type == type || (want->type == TYPE_JSON && got->type == TYPE_JSON);
+		if (same && type == TYPE_DECIMAL)
+			same = got->precision == want->precision && got->scale == want->scale;
+		if (!same || !str_eq(got->name, want->name))
+			return err_set(e, ERR_ENGINE, "column %zu is %.*s, a %s, where %.*s, a %s, was written", i + 1,
+				       STR_ARG(got->name), column_type_name(got->type), STR_ARG(want->name),
+				       column_type_name(want->type));
+	}
+	k->shape_checked = true;
+	return true;
+}
+
+static bool check_take(void *user, const struct batch *from, struct err *e)
+{
+	struct check *k = user;
+	struct batch b = *from;
+
+	if (!k->shape_checked && !shape_check(k, from, e))
+		return false;
+	memcpy(k->columns, from->columns, from->n_columns * sizeof *k->columns);
+	for (size_t i = 0; i < b.n_columns; i++)
+		k->columns[i].type = k->c->columns[i].type;
+	b.columns = k->columns;
+	row_hash_add(&k->hash, k->hasher, &b, 0, b.n_rows);
+	file_stats_add(k->stats, &b, 0, b.n_rows);
+	verdicts_begin(k->verdicts);
+	verdicts_evaluate(k->verdicts, &b, INT64_MIN, INT64_MAX);
+	verdicts_count(k->verdicts, &b, NULL);
+	for (size_t i = 0; i < k->c->n_rules; i++)
+		for (size_t row = 0; k->verdicts->has_failed[i] && k->examples[i].n < EXAMPLES && row < b.n_rows; row++)
+			if (rows_has(&k->verdicts->failed[i], row))
+				example_add(k, i, row);
+	return keys_check(k, b.n_rows, e);
+}
+
+static bool read_sql(const struct check *k, const char *path, struct buf *sql)
+{
+	bool ok = buf_add_z(sql, "SELECT ");
+	for (size_t i = 0; ok && i < k->c->n_columns; i++)
+		ok = (i == 0 || buf_add_z(sql, ", ")) && sql_identifier(sql, k->c->columns[i].name);
+	return ok && buf_add_z(sql, " FROM read_parquet(") && sql_literal(sql, str_from(path)) &&
+	       buf_add_z(sql, ", hive_partitioning=false)");
+}
+
+bool check_file(struct check *k, struct engine_connection *c, const char *path, struct table_file *file, struct err *e)
+{
+	struct buf sql = BUF_INIT(READ_SQL_MAX_BYTES);
+	struct batch_shape *shape;
+	size_t n_columns;
+	bool ok;
+
+	k->hash = ROW_HASH_INIT;
+	k->shape_checked = false;
+	file_stats_clear(k->stats);
+	ok = read_sql(k, path, &sql) || err_set(e, ERR_ENGINE, "its SQL is too long");
+	ok = ok && engine_query(c, buf_str(&sql), k->a, &shape, &n_columns, check_take, k, e);
+	buf_free(&sql);
+	if (ok && k->hash.rows != file->rows)
+		ok = err_set(e, ERR_ENGINE, "%" PRIu64 " rows where %" PRIu64 " were written", k->hash.rows, file->rows);
+	if (!ok)
+		return err_wrap(e, "%s, read back", path);
+	file->stats = file_stats_json(k->stats, k->a);
+	file->n_windows = 1;
+	file->windows = arena_new(k->a, struct table_window);
+	*file->windows = (struct table_window){ .name = STR("full"), .generation = 1, .rows = file->rows, .hash = k->hash };
+	return true;
+}
+
+/* ── the end ── */
+
+static uint64_t broken(const struct check *k, size_t rule)
+{
+	return rule == k->unique_rule ? k->doubles : k->verdicts->total[rule];
+}
+
+static bool rule_fail(const struct check *k, size_t rule, size_t others, struct str model, struct err *e)
+{
+	const struct examples *x = &k->examples[rule];
+	struct buf b = BUF_INIT(4 * EXAMPLE_BYTES);
+
+	for (size_t i = 0; i < x->n; i++)
+		buf_addf(&b, "%s(%.*s)", i > 0 ? ", " : "", STR_ARG(x->row[i]));
+	err_set(e, ERR_CONTRACT, "%" PRIu64 " of %" PRIu64 " rows break the rule %.*s, for instance %.*s",
+		broken(k, rule), k->rows, STR_ARG(k->c->rules[rule].id), STR_ARG(buf_str(&b)));
+	if (others > 0) {
+		struct err first = *e;
+		err_set(e, ERR_CONTRACT, "%s; %zu more rule%s broken", first.message, others, others > 1 ? "s are" : " is");
+	}
+	buf_free(&b);
+	return err_hint(e, "nothing was published; mend models/%.*s.sql, or the rule in contracts/%.*s.yaml",
+			STR_ARG(model), STR_ARG(model));
+}
+
+bool check_finish(const struct check *k, struct str model, struct arena *a, struct engine_result *out, struct err *e)
+{
+	const struct contract *c = k->c;
+	size_t fail = SIZE_MAX, n_fail = 0;
+
+	out->failed_rules = arena_array(a, struct rule_count, c->n_rules + 1);
+	for (size_t i = 0; i < c->n_rules; i++) {
+		if (broken(k, i) == 0)
+			continue;
+		out->failed_rules[out->n_failed_rules++] =
+			(struct rule_count){ c->rules[i].id, c->rules[i].action, broken(k, i) };
+		if (c->rules[i].action == ACTION_WARN)
+			continue;
+		if (n_fail++ == 0)
+			fail = i;
+	}
+	return n_fail == 0 || rule_fail(k, fail, n_fail - 1, model, e);
+}
