@@ -7,11 +7,6 @@
 
 enum { PROGRESS_EVERY_US = 100000, WAIT_MAX_US = 200000 };
 
-int64_t loop_now_us(const struct loop *l)
-{
-	return l->o->clock->monotonic_us(l->o->clock);
-}
-
 static void wake_http(void *user)
 {
 	http_wake(((struct loop *)user)->o->http);
@@ -90,6 +85,7 @@ static bool send_one(struct loop *l, struct slot *s)
 		return false;
 	}
 	rate_take(&l->rate, loop_now_us(l));
+	s->nth = l->rate.taken;
 	s->state = SLOT_FLYING;
 	s->lane->task->requests++;
 	l->flying++;
@@ -194,6 +190,7 @@ bool ingest_run(const struct ingest_options *o, struct lane_task *tasks, size_t 
 	l.lanes = arena_array(a, struct lane *, l.lanes_max);
 	l.pool = pool_new(o->threads, wake_http, &l);
 	rate_init(&l.rate, l.source, loop_now_us(&l));
+	rate_leave_margin(&l.rate);
 	while (l.n_lanes > 0 || (l.next_task < n_tasks && !l.stopping && !l.fenced))
 		turn(&l);
 	finish_unbegun(&l);

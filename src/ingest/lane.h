@@ -12,13 +12,16 @@
 
 #include "base/pool.h"
 #include "format/warc.h"
-#include "ingest/ingest.h"
 #include "ingest/page.h"
+#include "ingest/rate.h"
 #include "ingest/retry.h"
+#include "ingest/task.h"
 
+#define RENEW_EVERY_US ((int64_t)LEASE_S * US_PER_SECOND / 2)
 enum { SLOTS_MAX = 16, STORES_AHEAD_MAX = 3, ATTEMPTS_PER_SEGMENT_MAX = 64, KEPT_BODY_OF_ATTEMPT = 64 << 10 };
 
-enum slot_state { SLOT_IDLE, SLOT_READY, SLOT_PAUSED, SLOT_FLYING, SLOT_JUDGING, SLOT_JUDGED };
+/* FAILED: asked ahead and given up; it counts once the pages before it are there, for it was only a guess. */
+enum slot_state { SLOT_IDLE, SLOT_READY, SLOT_PAUSED, SLOT_FLYING, SLOT_JUDGING, SLOT_JUDGED, SLOT_FAILED };
 
 struct slot {
 	struct lane *lane;
@@ -28,6 +31,7 @@ struct slot {
 	struct str asked_target; /* request.target before any redirect */
 	struct retry retry;
 	unsigned hops;
+	uint64_t nth; /* of the source's requests: the one on its way */
 	int64_t pause_until_us;
 	struct http_exchange *exchange;
 	struct buf decoded;
@@ -69,7 +73,8 @@ struct lane {
 	unsigned jobs;                /* submitted and not done */
 	int64_t lease_wait_until_us, last_entry_us;
 	bool waited_for_lease;
-	struct arena arena;           /* texts of `accepted` */
+	struct arena texts[2];        /* of `accepted`: by turns, so that they do not pile up */
+	unsigned texts_now;
 	/* the jobs of this lane */
 	struct ledger ledger;
 	struct arena ledger_arena;
@@ -102,26 +107,27 @@ struct loop {
 	int64_t last_progress_us;
 };
 
-int64_t loop_now_us(const struct loop *l);
-
 /* lane.c: on the loop's thread */
+int64_t loop_now_us(const struct loop *l);
 struct lane *lane_new(struct loop *l, struct lane_task *task, uint64_t id);
-void lane_accept(struct lane *n); /* pages that are judged and next in order, as far as they go */
 bool slot_prepare(struct slot *s, struct err *e);
-void slots_drop_from(struct lane *n, size_t first);
+void slot_drop(struct slot *s); /* at once, or when its answer is here */
 void lane_step(struct lane *n);                 /* does whatever can be done now: opens, prepares slots, closes */
 bool lane_wants_request(struct lane *n, struct slot **slot); /* a slot that may be sent when the rate allows */
 int64_t lane_next_time_us(const struct lane *n); /* when a pause ends; INT64_MAX none */
-void lane_cancel_flying(struct lane *n); /* the transport has forgotten them */
-void lane_answer(struct slot *s, struct http_exchange *x);
-void lane_judged(struct slot *s);
 void lane_close(struct lane *n, enum close_kind kind, const struct err *why);
 void lane_job_failed(struct lane *n, const struct err *why);
 void lane_opened(struct lane *n, enum lease_answer lease, const struct err *failed);
-void lane_ended(struct lane *n);
 void lane_free(struct lane *n);
 
+/* lane_page.c: on the loop's thread */
+void lane_cancel_flying(struct lane *n); /* the transport has forgotten them */
+void lane_answer(struct slot *s, struct http_exchange *x);
+void lane_complete(struct lane *n); /* the last page is accepted: seal, or say why not */
+bool next_same(const struct page_next *a, const struct page_next *b);
+
 /* lane_store.c: jobs */
+struct page_next next_copy(const struct page_next *from, struct arena *a); /* from any thread */
 void lane_submit_open(struct lane *n);
 /* Takes over the slot's exchange and arena. A page (result accepted) or a failed attempt to keep. */
 void lane_submit_page(struct slot *s, const struct ledger_state *after, unsigned attempts);

@@ -7,11 +7,8 @@
 
 static void slot_idle(struct slot *s)
 {
-	if (s->exchange)
-		http_exchange_free(s->exchange);
-	s->exchange = NULL;
 	s->state = SLOT_IDLE;
-	s->dropped = false;
+	slot_drop(s);
 }
 
 void lane_cancel_flying(struct lane *n)
@@ -19,6 +16,11 @@ void lane_cancel_flying(struct lane *n)
 	for (size_t i = 0; i < n->n_slots; i++)
 		if (n->slots[i].state == SLOT_FLYING)
 			slot_idle(&n->slots[i]);
+}
+
+bool next_same(const struct page_next *a, const struct page_next *b)
+{
+	return a->kind == b->kind && a->number == b->number && str_eq(a->text, b->text);
 }
 
 /* ── what a failure leads to ── */
@@ -56,6 +58,11 @@ static void slot_failed(struct slot *s, const struct err *why)
 {
 	struct lane *n = s->lane;
 	struct err told = *why;
+	if (!next_same(&s->asked, &n->accepted.next)) {
+		s->err = told;
+		s->state = SLOT_FAILED;
+		return;
+	}
 	bool cursor_refused = why->code == ERR_HTTP_STATUS && s->asked.kind == NEXT_TEXT && s->exchange &&
 			      s->exchange->status >= 400 && s->exchange->status < 500;
 	err_wrap(&told, "%.*s, window %.*s, page %llu", STR_ARG(n->task->resource->name),
@@ -96,102 +103,6 @@ static void slot_retry(struct slot *s, enum answer_class class, const struct err
 	}
 	s->state = SLOT_PAUSED;
 	s->pause_until_us = now + pause_us;
-}
-
-/* ── answers ── */
-
-static void judge_work(struct pool_job *p)
-{
-	struct slot *s = (struct slot *)((char *)p - offsetof(struct slot, judge));
-	s->judged_ok = page_judge(s->lane->task->resource, s->exchange, &s->request, &s->asked, s->records_before,
-				  &s->decoded, s->arena, &s->result, &s->err);
-}
-
-static void judge_done(struct pool_job *p)
-{
-	lane_judged((struct slot *)((char *)p - offsetof(struct slot, judge)));
-}
-
-static void slot_redirected(struct slot *s)
-{
-	struct err e = ERR_INIT;
-	struct page_request to;
-	struct str location = arena_copy(s->arena, http_header_get(s->exchange, "location"));
-	if (!request_redirect(s->lane->task->resource, &s->request, location, s->hops++, s->arena, &to, &e)) {
-		slot_failed(s, &e);
-		return;
-	}
-	to.fingerprint = s->request.fingerprint; /* the page is known by what was asked, not by where it was found */
-	s->request = to;
-	http_exchange_free(s->exchange);
-	s->exchange = NULL;
-	s->state = SLOT_READY;
-}
-
-static void note_first_sent(struct lane *n, const struct http_exchange *x)
-{
-	int64_t sent = x->sent_wall_us, date = 0;
-	if (n->accepted.first_sent_us != 0)
-		return;
-	/* Rule 4: the earlier of our clock and the server's. */
-	if (us_from_http_date(http_header_get(x, "date"), &date) && date < sent)
-		sent = date;
-	n->accepted.first_sent_us = sent;
-}
-
-void lane_answer(struct slot *s, struct http_exchange *x)
-{
-	struct lane *n = s->lane;
-	CHECK(s->state == SLOT_FLYING);
-	s->exchange = x;
-	if (s->dropped || n->closing != CLOSE_NONE) {
-		slot_idle(s);
-		return;
-	}
-	struct err why = ERR_INIT;
-	int64_t wall = n->loop->o->clock->wall_us(n->loop->o->clock), now = loop_now_us(n->loop), wait = -1;
-	n->task->wire_bytes += x->body.n;
-	if (rate_headers_wait_us(x, wall, &wait))
-		rate_hold(&n->loop->rate, now + wait);
-	wait = -1;
-	enum answer_class class = answer_classify(x, s->request.http.method, s->request.target, &why);
-	if (class == ANSWER_RETRY || class == ANSWER_BUSY) {
-		if (!retry_after_us(x, wall, &wait) && !(class == ANSWER_BUSY && rate_headers_wait_us(x, wall, &wait)))
-			wait = -1;
-		slot_retry(s, class, &why, wait);
-	} else if (class == ANSWER_REDIRECT) {
-		slot_redirected(s);
-	} else if (class == ANSWER_FAIL) {
-		s->retry.attempts++;
-		slot_failed(s, &why);
-	} else {
-		note_first_sent(n, x);
-		s->state = SLOT_JUDGING;
-		s->err = ERR_INIT;
-		s->judge = (struct pool_job){ .work = judge_work, .done = judge_done };
-		pool_submit(n->loop->pool, &s->judge);
-	}
-}
-
-void lane_judged(struct slot *s)
-{
-	struct lane *n = s->lane;
-	CHECK(s->state == SLOT_JUDGING);
-	if (s->dropped || n->closing != CLOSE_NONE) {
-		slot_idle(s);
-		return;
-	}
-	if (s->judged_ok) {
-		s->state = SLOT_JUDGED;
-		lane_accept(n);
-		return;
-	}
-	struct err why = s->err;
-	s->state = SLOT_READY;
-	if (err_retry(why.code) == ERR_RETRY_SAFE)
-		slot_retry(s, ANSWER_RETRY, &why, -1);
-	else
-		slot_failed(s, &why);
 }
 
 /* ── accepting in order ── */
@@ -287,7 +198,7 @@ static void seal_make(struct lane *n)
 	}
 }
 
-static void lane_complete(struct lane *n)
+void lane_complete(struct lane *n)
 {
 	struct err why = ERR_INIT;
 	if (!totals_add_up(n, &why)) {
@@ -300,18 +211,10 @@ static void lane_complete(struct lane *n)
 
 static struct page_next keep_next(struct lane *n, const struct page_next *next)
 {
-	struct page_next kept = *next;
-	kept.text = arena_copy(&n->arena, next->text);
-	kept.markers = arena_array(&n->arena, struct next_marker, next->n_markers + 1);
-	for (size_t i = 0; i < next->n_markers; i++)
-		kept.markers[i] = (struct next_marker){ next->markers[i].at,
-							arena_copy(&n->arena, next->markers[i].marker) };
-	return kept;
-}
-
-static bool same_next(const struct page_next *a, const struct page_next *b)
-{
-	return a->kind == b->kind && a->number == b->number && str_eq(a->text, b->text);
+	n->texts_now = !n->texts_now;
+	struct arena *a = &n->texts[n->texts_now];
+	arena_reset(a);
+	return next_copy(next, a);
 }
 
 /* Guesses that do not lie on the way that the accepted pages take. */
@@ -325,12 +228,8 @@ static void drop_wrong_guesses(struct lane *n)
 		int64_t step = n->task->resource->paginate.style == PAGE_OFFSET ? (int64_t)n->page_records : 1;
 		bool on_the_way = next->kind == NEXT_NUMBER && s->asked.number >= next->number && step > 0 &&
 				  (s->asked.number - next->number) % step == 0;
-		if (on_the_way)
-			continue;
-		if (s->state == SLOT_FLYING || s->state == SLOT_JUDGING)
-			s->dropped = true;
-		else
-			slot_idle(s);
+		if (!on_the_way)
+			slot_drop(s);
 	}
 }
 
@@ -357,17 +256,121 @@ static bool accept_one(struct lane *n, struct slot *s)
 	return true;
 }
 
-void lane_accept(struct lane *n)
+/* Pages that are judged and next in order, as far as they go. */
+static void lane_accept(struct lane *n)
 {
 	bool more = true;
 	while (more && n->closing == CLOSE_NONE) {
 		more = false;
 		for (size_t i = 0; i < n->n_slots && !more; i++) {
 			struct slot *s = &n->slots[i];
-			if (s->state == SLOT_JUDGED && !s->dropped && same_next(&s->asked, &n->accepted.next))
+			if (s->state == SLOT_IDLE || s->dropped || !next_same(&s->asked, &n->accepted.next))
+				continue;
+			if (s->state == SLOT_JUDGED) {
 				more = accept_one(n, s);
-			if (n->closing != CLOSE_NONE)
-				return;
+			} else if (s->state == SLOT_FAILED) {
+				struct err why = s->err;
+				slot_failed(s, &why);
+			}
+			break;
 		}
+	}
+}
+
+/* ── answers ── */
+
+static void slot_judged(struct slot *s)
+{
+	struct lane *n = s->lane;
+	CHECK(s->state == SLOT_JUDGING);
+	if (s->dropped || n->closing != CLOSE_NONE) {
+		slot_idle(s);
+		return;
+	}
+	if (s->judged_ok) {
+		s->state = SLOT_JUDGED;
+		lane_accept(n);
+		return;
+	}
+	struct err why = s->err;
+	s->state = SLOT_READY;
+	if (err_retry(why.code) == ERR_RETRY_SAFE)
+		slot_retry(s, ANSWER_RETRY, &why, -1);
+	else
+		slot_failed(s, &why);
+}
+
+static void judge_work(struct pool_job *p)
+{
+	struct slot *s = (struct slot *)((char *)p - offsetof(struct slot, judge));
+	s->judged_ok = page_judge(s->lane->task->resource, s->exchange, &s->request, &s->asked, s->records_before,
+				  &s->decoded, s->arena, &s->result, &s->err);
+}
+
+static void judge_done(struct pool_job *p)
+{
+	slot_judged((struct slot *)((char *)p - offsetof(struct slot, judge)));
+}
+
+static void slot_redirected(struct slot *s)
+{
+	struct err e = ERR_INIT;
+	struct page_request to;
+	struct str location = arena_copy(s->arena, http_header_get(s->exchange, "location"));
+	if (!request_redirect(s->lane->task->resource, &s->request, location, s->hops++, s->arena, &to, &e)) {
+		slot_failed(s, &e);
+		return;
+	}
+	to.fingerprint = s->request.fingerprint; /* the page is known by what was asked, not by where it was found */
+	s->request = to;
+	http_exchange_free(s->exchange);
+	s->exchange = NULL;
+	s->state = SLOT_READY;
+}
+
+static void note_first_sent(struct lane *n, const struct http_exchange *x)
+{
+	int64_t sent = x->sent_wall_us, date = 0;
+	if (n->accepted.first_sent_us != 0)
+		return;
+	/* Rule 4: the earlier of our clock and the server's. */
+	if (us_from_http_date(http_header_get(x, "date"), &date) && date < sent)
+		sent = date;
+	n->accepted.first_sent_us = sent;
+}
+
+void lane_answer(struct slot *s, struct http_exchange *x)
+{
+	struct lane *n = s->lane;
+	CHECK(s->state == SLOT_FLYING);
+	s->exchange = x;
+	if (x->sent_us != 0)
+		rate_sent(&n->loop->rate, s->nth, x->sent_us);
+	if (s->dropped || n->closing != CLOSE_NONE) {
+		slot_idle(s);
+		return;
+	}
+	struct err why = ERR_INIT;
+	int64_t wall = n->loop->o->clock->wall_us(n->loop->o->clock), now = loop_now_us(n->loop), wait = -1;
+	n->task->wire_bytes += x->body.n;
+	if (rate_headers_wait_us(x, wall, &wait))
+		rate_hold(&n->loop->rate, now + wait);
+	wait = -1;
+	enum answer_class class = answer_classify(x, s->request.http.method, s->request.target, &why);
+	if (class == ANSWER_RETRY || class == ANSWER_BUSY) {
+		if (!retry_after_us(x, wall, &wait) && !(class == ANSWER_BUSY && rate_headers_wait_us(x, wall, &wait)))
+			wait = -1;
+		slot_retry(s, class, &why, wait);
+	} else if (class == ANSWER_REDIRECT) {
+		slot_redirected(s);
+	} else if (class == ANSWER_FAIL) {
+		s->retry.attempts++;
+		slot_failed(s, &why);
+	} else {
+		note_first_sent(n, x);
+		s->state = SLOT_JUDGING;
+		s->err = ERR_INIT;
+		s->judge = (struct pool_job){ .work = judge_work, .done = judge_done };
+		pool_submit(n->loop->pool, &s->judge);
 	}
 }

@@ -51,6 +51,22 @@ void rate_take(struct rate *r, int64_t now_us)
 	r->theoretical_us_q16 = at_most((int128)r->theoretical_us_q16 + r->interval_us_q16, 3 * YEAR_US_Q16);
 }
 
+void rate_sent(struct rate *r, uint64_t nth, int64_t sent_us)
+{
+	if (!r->limited || nth > r->taken)
+		return;
+	int128 at_least = (int128)now_q16(r, sent_us) + (int128)r->interval_us_q16 * (r->taken - nth + 1);
+	if (r->theoretical_us_q16 < at_least)
+		r->theoretical_us_q16 = at_most(at_least, 3 * YEAR_US_Q16);
+}
+
+void rate_leave_margin(struct rate *r)
+{
+	enum { MARGIN_MAX_US = 20000 };
+	int64_t margin = r->tolerance_us_q16 / 4, max = (int64_t)MARGIN_MAX_US << FRACTION_BITS;
+	r->tolerance_us_q16 -= margin < max ? margin : max;
+}
+
 void rate_hold(struct rate *r, int64_t until_us)
 {
 	if (until_us <= r->not_before_us)

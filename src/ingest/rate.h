@@ -23,6 +23,12 @@ void rate_init(struct rate *r, const struct source *s, int64_t now_us);
 int64_t rate_wait_us(const struct rate *r, int64_t now_us); /* 0: now */
 void rate_take(struct rate *r, int64_t now_us);
 void rate_hold(struct rate *r, int64_t until_us);
+/* What the server sees is when requests arrive, not when they were started: the n-th request taken (rate.taken right after
+ * rate_take) went out at sent_us, perhaps after a connection had to be made. The server's count may only begin there. */
+void rate_sent(struct rate *r, uint64_t nth, int64_t sent_us);
+/* Gives up a part of the burst (a quarter, at most 20 ms worth), so that requests that travel at different speeds do not
+ * arrive closer together than the server allows. The rate in the long run stays. */
+void rate_leave_margin(struct rate *r);
 
 /* Waits asked for by a server are at most this; what to do about a long one is the policy's business. */
 #define SERVER_WAIT_MAX_US (INT64_C(100) * 366 * 86400 * 1000000)
