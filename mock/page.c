@@ -356,6 +356,23 @@ void page_headers(struct pages *s, const struct page *p, struct buf *out)
 
 /* ── body ── */
 
+/* The column `number`, put inside the object that the row just became. */
+static void add_number(const struct page *p, size_t number, struct buf *out)
+{
+	if (out->overflow)
+		return;
+	CHECK(out->n >= 2 && out->p[out->n - 1] == '}');
+	out->n--;
+	while (out->p[out->n - 1] == ' ' || out->p[out->n - 1] == '\t')
+		out->n--;
+	if (out->p[out->n - 1] != '{')
+		buf_add_char(out, ',');
+	json_escape(out, p->r->o.number);
+	buf_add_char(out, ':');
+	buf_add_u64(out, number);
+	buf_add_char(out, '}');
+}
+
 static void add_records(const struct page *p, struct buf *out)
 {
 	const uint32_t *rows = p->rows ? (const uint32_t *)(const void *)p->rows->bytes.p : NULL;
@@ -365,6 +382,8 @@ static void add_records(const struct page *p, struct buf *out)
 			buf_add_char(out, ',');
 		size_t at = (p->start + i) % p->distinct;
 		table_render(&p->r->table, rows ? rows[at] : at, out);
+		if (p->r->o.number.n)
+			add_number(p, p->start + i, out);
 	}
 	buf_add_char(out, ']');
 }

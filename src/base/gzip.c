@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #include <libdeflate.h>
+#include <pthread.h>
 #include <string.h>
 
 enum { LEVELS = 13, TAKE_FIRST = 64 << 10 };
@@ -11,22 +12,52 @@ enum { LEVELS = 13, TAKE_FIRST = 64 << 10 };
 static _Thread_local struct libdeflate_compressor *compressors[LEVELS];
 static _Thread_local struct libdeflate_decompressor *decompressor;
 
+/* What a thread has kept goes when it ends. */
+static pthread_key_t ends;
+static pthread_once_t ends_once = PTHREAD_ONCE_INIT;
+
+static void thread_ends(void *unused)
+{
+	(void)unused;
+	for (int i = 0; i < LEVELS; i++) {
+		libdeflate_free_compressor(compressors[i]);
+		compressors[i] = NULL;
+	}
+	libdeflate_free_decompressor(decompressor);
+	decompressor = NULL;
+}
+
+static void ends_make(void)
+{
+	CHECK(pthread_key_create(&ends, thread_ends) == 0);
+}
+
+static void thread_remember(void)
+{
+	CHECK(pthread_once(&ends_once, ends_make) == 0);
+	CHECK(pthread_setspecific(ends, &ends) == 0);
+}
+
 static struct libdeflate_compressor *compressor_of(int level)
 {
 	CHECK(level >= 0 && level < LEVELS);
-	if (compressors[level] == NULL)
-		compressors[level] = libdeflate_alloc_compressor(level);
+	if (compressors[level] != NULL)
+		return compressors[level];
+	compressors[level] = libdeflate_alloc_compressor(level);
 	if (compressors[level] == NULL)
 		mem_exhausted(1 << 20);
+	thread_remember();
 	return compressors[level];
 }
 
 static struct libdeflate_decompressor *decompressor_of_thread(void)
 {
-	if (decompressor == NULL)
-		decompressor = libdeflate_alloc_decompressor();
+	if (decompressor != NULL)
+		return decompressor;
+	decompressor = libdeflate_alloc_decompressor();
 	if (decompressor == NULL)
 		mem_exhausted(1 << 16);
+	thread_remember();
 	return decompressor;
 }
 

@@ -18,6 +18,8 @@ struct sha256_state {
 };
 
 struct sha256 sha256_of(struct str bytes);
+/* Of two messages at once: nearly twice as fast as one after the other where the processor has instructions for it. */
+void sha256_pair(struct str x, struct str y, struct sha256 out[2]);
 void sha256_begin(struct sha256_state *s);
 void sha256_add(struct sha256_state *s, const void *p, size_t n);
 void sha256_add_str(struct sha256_state *s, struct str bytes);

@@ -53,6 +53,11 @@ struct json_scan {
 /* max_depth: containers open at the same time, up to JSON_DEPTH_MAX; 0 leaves single values. */
 void json_open(struct json_scan *s, struct str document, uint32_t max_depth);
 enum json_event json_next(struct json_scan *s);
+/* For readers who can guess which member of an object comes next. `key` is its raw text with the quotes, free of
+ * escapes. Where the guess is right: the event of the member's value; otherwise whatever json_next() gives, which is
+ * never the event of a value: JSON_KEY (of another member), JSON_OBJECT_END, JSON_BAD. Only inside of an object where
+ * no key was read yet. */
+enum json_event json_next_guess(struct json_scan *s, struct str key);
 /* Right after JSON_OBJECT or JSON_ARRAY: to the end of it, checking all of it; value is its raw text. After JSON_KEY:
  * over the key's value, of any type: value is its raw text, strings with their quotes. False: JSON_BAD is next. */
 bool json_skip(struct json_scan *s);

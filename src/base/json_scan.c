@@ -362,6 +362,39 @@ enum json_event json_next(struct json_scan *s)
 	}
 }
 
+/* memcmp() of short texts without the call; p has n bytes. */
+LEX_HOT bool same_bytes(const char *p, const char *q, size_t n)
+{
+	if (n >= 8) {
+		uint64_t differ = lex_word(p + n - 8) ^ lex_word(q + n - 8);
+
+		for (size_t i = 0; i + 8 < n; i += 8)
+			differ |= lex_word(p + i) ^ lex_word(q + i);
+		return differ == 0;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (p[i] != q[i])
+			return false;
+	return true;
+}
+
+enum json_event json_next_guess(struct json_scan *s, struct str key)
+{
+	const char *end = s->end, *p = lex_space(s->p, end);
+
+	CHECK(s->state != STATE_MEMBER);
+	if (LEX_LIKELY(s->state == STATE_AFTER_MEMBER && p < end && *p == ','))
+		p = lex_space(p + 1, end);
+	else if (s->state != STATE_KEY_OR_END)
+		return json_next(s);
+	if (LEX_LIKELY((size_t)(end - p) > key.n && same_bytes(p, key.p, key.n))) {
+		p = lex_space(p + key.n, end);
+		if (LEX_LIKELY(p < end && *p == ':'))
+			return next_value(s, lex_space(p + 1, end), STATE_AFTER_MEMBER);
+	}
+	return json_next(s);
+}
+
 size_t json_offset(const struct json_scan *s)
 {
 	return (size_t)(s->value_start - s->start);

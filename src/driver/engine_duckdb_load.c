@@ -93,7 +93,8 @@ static bool load(struct err *e)
 		err_set(e, ERR_ENGINE, "libduckdb.so was not found");
 		return err_hint(e, "install it as lib/sluice/libduckdb.so beside bin/, or set SLUICE_DUCKDB to its path");
 	}
-	library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	/* Lazily: what a command does not call is not looked up; that takes half of the start away. */
+	library = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
 	if (!library) {
 		const char *why = dlerror();
 		err_set(e, ERR_ENGINE, "libduckdb.so cannot be loaded: %s", why ? why : path);

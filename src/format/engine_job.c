@@ -9,7 +9,7 @@
 enum { JOB_MAX_BYTES = 256 << 20 };
 
 static const char job_format[] = "sluice-engine-job/1";
-static const char *const kind_names[] = { "prepare", "refine", "graph" };
+static const char *const kind_names[] = { "prepare", "refine", "graph", "count" };
 
 void engine_put_hash(struct json_out *o, const char *key, struct sha256 h)
 {

@@ -3,14 +3,15 @@
  *
  * kind "prepare": windows of one resource → files of the table and of its quarantine
  * kind "refine":  one model → files of its table
- * kind "graph":   SELECT texts → the tables that each reads */
+ * kind "graph":   SELECT texts → the tables that each reads
+ * kind "count":   SELECT texts over tables → one number each */
 #ifndef SLUICE_FORMAT_ENGINE_JOB_H
 #define SLUICE_FORMAT_ENGINE_JOB_H
 
 #include "format/delta.h"
 #include "format/ledger.h"
 
-enum engine_job_kind { ENGINE_PREPARE, ENGINE_REFINE, ENGINE_GRAPH };
+enum engine_job_kind { ENGINE_PREPARE, ENGINE_REFINE, ENGINE_GRAPH, ENGINE_COUNT };
 
 struct job_window { /* prepare: in */
 	struct str name;
@@ -87,6 +88,8 @@ struct engine_result {
 	size_t n_failed_rules;
 	struct graph_reads *graph;
 	size_t n_graph;
+	uint64_t *counts;         /* count: in the order of the texts */
+	size_t n_counts;
 	uint64_t rows;
 	int64_t parse_us, write_us, read_back_us; /* summed over threads */
 };

@@ -2,8 +2,8 @@
 #ifndef SLUICE_FORMAT_ENGINE_JSON_H
 #define SLUICE_FORMAT_ENGINE_JSON_H
 
+#include "base/hash.h"
 #include "base/json.h"
-#include "format/engine_job.h"
 
 void engine_put_hash(struct json_out *o, const char *key, struct sha256 h);
 bool engine_need_hash(const struct json_node *n, const char *key, struct sha256 *out, struct err *e);

@@ -1,4 +1,5 @@
 #include "base/check.h"
+#include "format/engine_job.h"
 #include "format/engine_json.h"
 
 #include <string.h>
@@ -106,6 +107,10 @@ struct str engine_result_encode(const struct engine_result *r, struct arena *a)
 	loss_report_put(&o, "loss", &r->loss);
 	put_rules(&o, "failed_rules", r->failed_rules, r->n_failed_rules);
 	put_graph(&o, r);
+	json_begin_array(&o, "counts");
+	for (size_t i = 0; i < r->n_counts; i++)
+		json_put_u64(&o, NULL, r->counts[i]);
+	json_end_array(&o);
 	json_put_i64(&o, "parse_us", r->parse_us);
 	json_put_i64(&o, "write_us", r->write_us);
 	json_put_i64(&o, "read_back_us", r->read_back_us);
@@ -222,6 +227,18 @@ static bool get_graph(const struct json_node *root, struct arena *a, struct engi
 	return true;
 }
 
+static bool get_counts(const struct json_node *root, struct arena *a, struct engine_result *r, struct err *e)
+{
+	const struct json_node *list;
+	if (!json_need(root, "counts", JSON_ARRAY, &list, e))
+		return false;
+	r->counts = arena_array(a, uint64_t, list->n_children + 1);
+	for (const struct json_node *n = list->child; n; n = n->next)
+		if (n->type != JSON_NUMBER || !str_to_u64(n->text, &r->counts[r->n_counts++]))
+			return err_set(e, ERR_DAMAGE, "\"counts\" holds something else than numbers");
+	return true;
+}
+
 bool engine_result_decode(struct str text, struct arena *a, struct engine_result *r, struct err *e)
 {
 	struct json_node *root = NULL;
@@ -236,7 +253,8 @@ bool engine_result_decode(struct str text, struct arena *a, struct engine_result
 		  get_files(root, "quarantine_files", a, &r->quarantine_files, &r->n_quarantine_files, e) &&
 		  get_loss(root, a, &r->loss, e) &&
 		  get_rules(root, "failed_rules", a, &r->failed_rules, &r->n_failed_rules, e) &&
-		  get_graph(root, a, r, e) && json_need_i64(root, "parse_us", &r->parse_us, e) &&
+		  get_graph(root, a, r, e) && get_counts(root, a, r, e) &&
+		  json_need_i64(root, "parse_us", &r->parse_us, e) &&
 		  json_need_i64(root, "write_us", &r->write_us, e) &&
 		  json_need_i64(root, "read_back_us", &r->read_back_us, e);
 	return ok || err_wrap(e, "engine result");

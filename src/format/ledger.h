@@ -17,8 +17,9 @@
 #include "base/hash.h"
 #include "config/pipeline.h"
 #include "driver/store.h"
+#include "format/process.h"
 
-enum { LEDGER_ENTRY_MAX_BYTES = 64 << 20, NONCE_HEX = 32, LEASE_S = 60 };
+enum { LEDGER_ENTRY_MAX_BYTES = 64 << 20, LEASE_S = 60 };
 
 enum entry_kind { ENTRY_CLAIM, ENTRY_PAGES, ENTRY_SEAL, ENTRY_ACCEPT, ENTRY_ABANDON };
 const char *entry_kind_name(enum entry_kind k);
@@ -98,12 +99,6 @@ struct ledger_origin { /* stands in entry 0 */
 	struct sha256 definition; /* rule 6 */
 	struct str definition_json;
 	struct window window;
-};
-
-struct ledger_lease {
-	struct str run_id, host, boot_id, pid_namespace;
-	int64_t pid, started; /* start time of the process in clock ticks since boot */
-	int64_t until_us;
 };
 
 struct ledger_entry { /* as decoded */

@@ -7,19 +7,20 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the encoding below copies values as they lie in memory");
 
+enum { NAME_MAX_BYTES = 512, TEXTS_COLLECTED = 4096 };
 
 struct hashed_column {
 	size_t column;     /* in the batch */
 	enum column_type type;
-	uint8_t prefix[2 + 512 + 2]; /* length, name, tag; for decimals the scale too */
+	uint8_t prefix[2 + NAME_MAX_BYTES + 2]; /* length, name, tag; for decimals the scale too */
 	size_t prefix_n;
 };
 
 struct row_hasher {
 	size_t n;
 	struct hashed_column *columns;
-	uint8_t *row;
-	size_t row_max;
+	/* All prefixes, fixed values and lengths, and TEXTS_COLLECTED bytes of texts, for two rows. */
+	uint8_t *row, *other;
 };
 
 static uint8_t tag_of(enum column_type t)
@@ -37,11 +38,11 @@ struct row_hasher *row_hasher_new(const struct contract *c, const size_t *column
 	struct row_hasher *r = arena_new(a, struct row_hasher);
 	r->n = c->n_columns;
 	r->columns = arena_array(a, struct hashed_column, c->n_columns + 1);
-	r->row_max = 0;
+	size_t row_max = TEXTS_COLLECTED;
 	for (size_t i = 0; i < c->n_columns; i++) {
 		const struct column *from = &c->columns[c->by_name[i]];
 		struct hashed_column *h = &r->columns[i];
-		CHECK(from->name.n <= 512);
+		CHECK(from->name.n <= NAME_MAX_BYTES);
 		h->column = columns[c->by_name[i]];
 		h->type = from->type;
 		h->prefix[0] = (uint8_t)(from->name.n & 0xff);
@@ -51,9 +52,10 @@ struct row_hasher *row_hasher_new(const struct contract *c, const size_t *column
 		h->prefix[h->prefix_n++] = tag_of(from->type);
 		if (from->type == TYPE_DECIMAL)
 			h->prefix[h->prefix_n++] = (uint8_t)from->scale;
-		r->row_max += h->prefix_n + 16;
+		row_max += h->prefix_n + 16;
 	}
-	r->row = arena_alloc(a, r->row_max + 1);
+	r->row = arena_alloc(a, row_max);
+	r->other = arena_alloc(a, row_max);
 	return r;
 }
 
@@ -96,6 +98,7 @@ static uint128 row_hash_one(struct row_hasher *r, const struct batch *b, size_t 
 {
 	struct sha256_state s;
 	uint8_t *p = r->row;
+	size_t texts_left = TEXTS_COLLECTED;
 	sha256_begin(&s);
 	for (size_t i = 0; i < r->n; i++) {
 		const struct hashed_column *h = &r->columns[i];
@@ -113,11 +116,12 @@ static uint128 row_hash_one(struct row_hasher *r, const struct batch *b, size_t 
 		uint32_t n = (uint32_t)text.n;
 		memcpy(p, &n, 4);
 		p += 4;
-		/* Short texts are collected, so that a row is hashed in one go; `row_max` has 12 bytes left for them. */
-		if (text.n <= 12) {
+		/* Texts are collected as long as there is room, so that most rows are hashed in one go. */
+		if (text.n <= texts_left) {
 			if (text.n > 0)
 				memcpy(p, text.p, text.n);
 			p += text.n;
+			texts_left -= text.n;
 			continue;
 		}
 		sha256_add(&s, r->row, (size_t)(p - r->row));
@@ -131,10 +135,55 @@ static uint128 row_hash_one(struct row_hasher *r, const struct batch *b, size_t 
 	return h;
 }
 
+/* The whole row in one place, or an empty view where its texts are too long for that. */
+static struct str row_encode(const struct row_hasher *r, const struct batch *b, size_t row, uint8_t *place)
+{
+	size_t room = TEXTS_COLLECTED;
+	uint8_t *p = place;
+	for (size_t i = 0; i < r->n; i++) {
+		const struct hashed_column *h = &r->columns[i];
+		const struct batch_column *c = &b->columns[h->column];
+		if (!batch_is_valid(c, row))
+			continue;
+		memcpy(p, h->prefix, h->prefix_n);
+		p += h->prefix_n;
+		if (h->type != TYPE_STRING && h->type != TYPE_JSON) {
+			p = put_fixed(p, h->type, c, row);
+			continue;
+		}
+		struct str text = c->s[row];
+		if (text.n > room)
+			return STR_NONE;
+		uint32_t n = (uint32_t)text.n;
+		memcpy(p, &n, 4);
+		if (n > 0)
+			memcpy(p + 4, text.p, n);
+		p += 4 + n;
+		room -= n;
+	}
+	return (struct str){ (const char *)place, (size_t)(p - place) };
+}
+
+static uint128 row_hash_two(struct row_hasher *r, const struct batch *b, size_t row)
+{
+	struct str x = row_encode(r, b, row, r->row), y = row_encode(r, b, row + 1, r->other);
+	struct sha256 full[2];
+	uint128 first, second;
+	if (!x.p || !y.p)
+		return row_hash_one(r, b, row) + row_hash_one(r, b, row + 1);
+	sha256_pair(x, y, full);
+	memcpy(&first, full[0].b, sizeof first);
+	memcpy(&second, full[1].b, sizeof second);
+	return first + second;
+}
+
 void row_hash_add(struct row_hash *h, struct row_hasher *r, const struct batch *b, size_t from, size_t to)
 {
+	size_t row = from;
 	CHECK(from <= to && to <= b->n_rows);
-	for (size_t row = from; row < to; row++)
+	for (; row + 1 < to; row += 2)
+		h->sum += row_hash_two(r, b, row);
+	if (row < to)
 		h->sum += row_hash_one(r, b, row);
 	h->rows += to - from;
 }

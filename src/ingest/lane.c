@@ -5,6 +5,11 @@
 
 #include <string.h>
 
+int64_t loop_now_us(const struct loop *l)
+{
+	return l->o->clock->monotonic_us(l->o->clock);
+}
+
 struct lane *lane_new(struct loop *l, struct lane_task *task, uint64_t id)
 {
 	struct lane *n = mem_alloc(sizeof *n);
@@ -56,19 +61,16 @@ static void slot_begin(struct lane *n, struct slot *s, const struct page_next *a
 	s->records_before = n->accepted.records;
 }
 
-/* Every slot behind the first was a guess; a guess that turned out wrong is thrown away. Those whose request is on its
- * way are only marked: their memory is needed until the answer is here. */
-void slots_drop_from(struct lane *n, size_t first)
+/* What is on its way is only marked: its memory is needed until the answer is here. */
+void slot_drop(struct slot *s)
 {
-	for (size_t i = first; i < n->n_slots; i++) {
-		struct slot *s = &n->slots[i];
-		if (slot_is_away(s)) {
-			s->dropped = true;
-		} else {
-			slot_clear_page(s);
-			s->state = SLOT_IDLE;
-		}
+	if (slot_is_away(s)) {
+		s->dropped = true;
+		return;
 	}
+	slot_clear_page(s);
+	s->state = SLOT_IDLE;
+	s->dropped = false;
 }
 
 static bool any_slot_away(const struct lane *n)
@@ -83,8 +85,7 @@ static struct slot *slot_with(struct lane *n, const struct page_next *next)
 {
 	for (size_t i = 0; i < n->n_slots; i++) {
 		struct slot *s = &n->slots[i];
-		if (s->state != SLOT_IDLE && !s->dropped && s->asked.kind == next->kind && s->asked.number == next->number &&
-		    str_eq(s->asked.text, next->text))
+		if (s->state != SLOT_IDLE && !s->dropped && next_same(&s->asked, next))
 			return s;
 	}
 	return NULL;
@@ -117,10 +118,12 @@ static void slots_fill(struct lane *n)
 	uint32_t most = n->loop->source->in_flight < SLOTS_MAX ? n->loop->source->in_flight : SLOTS_MAX;
 	if (ahead > most)
 		ahead = most;
+	int64_t step = p->style == PAGE_NUMBER ? 1 : (int64_t)n->page_records;
 	struct page_next next = n->accepted.next;
-	for (uint64_t i = 0; i < ahead && next.kind != NEXT_END; i++) {
-		if (slot_with(n, &next) == NULL) {
-			struct slot *s = slot_free_one(n);
+	for (uint64_t i = 0; i < ahead; i++) {
+		struct slot *s = slot_with(n, &next);
+		if (s == NULL) {
+			s = slot_free_one(n);
 			if (s == NULL)
 				return;
 			slot_begin(n, s, &next);
@@ -130,9 +133,9 @@ static void slots_fill(struct lane *n)
 				return;
 			}
 		}
-		if (next.kind != NEXT_NUMBER)
-			return;
-		next.number += p->style == PAGE_NUMBER ? 1 : (int64_t)n->page_records;
+		if (next.kind != NEXT_NUMBER || s->state == SLOT_FAILED || next.number > INT64_MAX - step)
+			return; /* behind a page that cannot be had, nothing more is asked */
+		next.number += step;
 	}
 }
 
@@ -144,26 +147,78 @@ static void task_failed(struct lane *n, const struct err *why)
 		n->task->err = *why;
 }
 
+static void lane_ended(struct lane *n)
+{
+	struct lane_task *t = n->task;
+	CHECK(n->state == LANE_S_CLOSING && n->jobs == 0);
+	n->state = LANE_S_ENDED;
+	t->pages = n->accepted.pages;
+	t->records = n->accepted.records;
+	t->body_bytes = n->accepted.bytes;
+	t->digest = n->accepted.digest;
+	if (t->failed_request.n > 0 && n->last_segment_key.n > 0 && n->has_last_attempt) {
+		t->failed_raw = arena_copy(n->loop->run_arena, n->last_segment_key);
+		t->failed_offset = n->last_attempt_offset;
+	}
+	if (n->broken)
+		t->outcome = t->err.code == ERR_FENCED ? LANE_FENCED : LANE_FAILED;
+	else if (n->closing == CLOSE_SEAL) {
+		t->outcome = n->seal.promoted ? LANE_SEALED : LANE_CANDIDATE;
+		t->seal_hash = n->ledger.seal_hash;
+	} else if (n->closing == CLOSE_STOP) {
+		t->outcome = LANE_STOPPED;
+	} else {
+		t->outcome = LANE_FAILED;
+	}
+}
+
+/* After a stop, or once another run was met, nothing more is claimed. */
+static void lane_give_way(struct lane *n)
+{
+	struct err why = ERR_INIT;
+	err_set(&why, ERR_FENCED, "not begun, since another run is at work");
+	n->broken = n->closing == CLOSE_NONE;
+	lane_close(n, CLOSE_FAIL, &why);
+	n->state = LANE_S_CLOSING;
+}
+
+static bool tick_is_due(const struct lane *n, int64_t now)
+{
+	if (n->jobs > 0) /* they own the segment */
+		return false;
+	return (n->warc && now - n->segment_since_us >= n->task->resource->segment_us) ||
+	       now - n->last_entry_us >= RENEW_EVERY_US;
+}
+
+static void slots_wake(struct lane *n, int64_t now)
+{
+	for (size_t i = 0; i < n->n_slots; i++)
+		if (n->slots[i].state == SLOT_PAUSED && now >= n->slots[i].pause_until_us)
+			n->slots[i].state = SLOT_READY;
+}
+
 void lane_step(struct lane *n)
 {
 	int64_t now = loop_now_us(n->loop);
-	if (n->state == LANE_S_NEW || (n->state == LANE_S_LEASE_WAIT && now >= n->lease_wait_until_us)) {
+	bool unclaimed = n->state == LANE_S_NEW || n->state == LANE_S_LEASE_WAIT;
+	if (unclaimed && (n->closing != CLOSE_NONE || n->loop->fenced)) {
+		lane_give_way(n);
+	} else if (n->state == LANE_S_NEW || (n->state == LANE_S_LEASE_WAIT && now >= n->lease_wait_until_us)) {
 		n->state = LANE_S_OPENING;
 		lane_submit_open(n);
 	}
-	if (n->state == LANE_S_RUNNING) {
-		if (n->closing == CLOSE_NONE)
-			slots_fill(n);
-		if (n->jobs == 0 && n->closing == CLOSE_NONE &&
-		    ((n->warc && now - n->segment_since_us >= n->task->resource->segment_us) ||
-		     now - n->last_entry_us >= (int64_t)LEASE_S * US_PER_SECOND / 2))
+	if (n->state == LANE_S_RUNNING && n->closing == CLOSE_NONE) {
+		slots_wake(n, now);
+		slots_fill(n);
+		if (tick_is_due(n, now))
 			lane_submit_tick(n);
 	}
-	if (n->state == LANE_S_RUNNING && n->closing != CLOSE_NONE && !any_slot_away(n)) {
+	/* Answers still on their way are not wanted any more; what is there is committed without waiting for them. */
+	if (n->state == LANE_S_RUNNING && n->closing != CLOSE_NONE) {
 		n->state = LANE_S_CLOSING;
 		lane_submit_commit(n, n->closing);
 	}
-	if (n->state == LANE_S_CLOSING && n->jobs == 0)
+	if (n->state == LANE_S_CLOSING && n->jobs == 0 && !any_slot_away(n))
 		lane_ended(n);
 }
 
@@ -176,12 +231,12 @@ void lane_close(struct lane *n, enum close_kind kind, const struct err *why)
 		n->close_err = *why;
 		task_failed(n, why);
 	}
-	slots_drop_from(n, 0);
+	for (size_t i = 0; i < n->n_slots; i++)
+		slot_drop(&n->slots[i]);
 }
 
 void lane_job_failed(struct lane *n, const struct err *why)
 {
-	task_failed(n, why);
 	n->task->err = *why; /* losing the store or the claim weighs more than what the API said */
 	if (why->code == ERR_FENCED)
 		n->loop->fenced = true;
@@ -233,32 +288,9 @@ void lane_opened(struct lane *n, enum lease_answer lease, const struct err *fail
 		return;
 	}
 	n->accepted = n->ledger.state;
-	n->last_entry_us = loop_now_us(n->loop);
-}
-
-void lane_ended(struct lane *n)
-{
-	struct lane_task *t = n->task;
-	CHECK(n->state == LANE_S_CLOSING && n->jobs == 0);
-	n->state = LANE_S_ENDED;
-	t->pages = n->accepted.pages;
-	t->records = n->accepted.records;
-	t->body_bytes = n->accepted.bytes;
-	t->digest = n->accepted.digest;
-	if (n->last_segment_key.n > 0 && n->has_last_attempt) {
-		t->failed_raw = arena_copy(n->loop->run_arena, n->last_segment_key);
-		t->failed_offset = n->last_attempt_offset;
-	}
-	if (n->broken)
-		t->outcome = t->err.code == ERR_FENCED ? LANE_FENCED : LANE_FAILED;
-	else if (n->closing == CLOSE_SEAL) {
-		t->outcome = n->seal.promoted ? LANE_SEALED : LANE_CANDIDATE;
-		t->seal_hash = n->ledger.seal_hash;
-	} else if (n->closing == CLOSE_STOP) {
-		t->outcome = LANE_STOPPED;
-	} else {
-		t->outcome = LANE_FAILED;
-	}
+	/* A run that died between the last page and the word about it left this to us. */
+	if (n->accepted.next.kind == NEXT_END && n->closing == CLOSE_NONE)
+		lane_complete(n);
 }
 
 void lane_free(struct lane *n)
@@ -269,7 +301,8 @@ void lane_free(struct lane *n)
 	}
 	if (n->warc)
 		warc_abort(n->warc);
-	arena_free(&n->arena);
+	arena_free(&n->texts[0]);
+	arena_free(&n->texts[1]);
 	arena_free(&n->ledger_arena);
 	arena_free(&n->pending_arena);
 	mem_free(n);
@@ -279,16 +312,11 @@ bool lane_wants_request(struct lane *n, struct slot **slot)
 {
 	if (n->state != LANE_S_RUNNING || n->closing != CLOSE_NONE || n->jobs > STORES_AHEAD_MAX)
 		return false;
-	int64_t now = loop_now_us(n->loop);
-	for (size_t i = 0; i < n->n_slots; i++) {
-		struct slot *s = &n->slots[i];
-		if (s->state == SLOT_PAUSED && now >= s->pause_until_us)
-			s->state = SLOT_READY;
-		if (s->state == SLOT_READY) {
-			*slot = s;
+	for (size_t i = 0; i < n->n_slots; i++)
+		if (n->slots[i].state == SLOT_READY) {
+			*slot = &n->slots[i];
 			return true;
 		}
-	}
 	return false;
 }
 
@@ -297,11 +325,11 @@ int64_t lane_next_time_us(const struct lane *n)
 	int64_t next = INT64_MAX;
 	if (n->state == LANE_S_LEASE_WAIT)
 		return n->lease_wait_until_us;
-	if (n->state != LANE_S_RUNNING)
+	if (n->state != LANE_S_RUNNING || n->closing != CLOSE_NONE)
 		return next;
 	for (size_t i = 0; i < n->n_slots; i++)
 		if (n->slots[i].state == SLOT_PAUSED && n->slots[i].pause_until_us < next)
 			next = n->slots[i].pause_until_us;
-	int64_t renew = n->last_entry_us + (int64_t)LEASE_S * US_PER_SECOND / 2;
-	return renew < next ? renew : next;
+	int64_t renew = n->last_entry_us + RENEW_EVERY_US;
+	return n->jobs == 0 && renew < next ? renew : next;
 }

@@ -25,7 +25,7 @@ bool next_same(const struct page_next *a, const struct page_next *b)
 
 /* ── what a failure leads to ── */
 
-enum { FAILED_BODY_SHOWN = 500 };
+enum { FAILED_BODY_SHOWN = 500, FAILED_BODY_SEARCHED = 64 << 10, FAILED_BODY_MAX = 8 << 20 };
 
 static void remember_failure(struct slot *s)
 {
@@ -36,14 +36,15 @@ static void remember_failure(struct slot *s)
 	t->failed_status = x ? x->status : 0;
 	if (x == NULL)
 		return;
-	struct buf shown = BUF_INIT(FAILED_BODY_SHOWN * 64), decoded = BUF_INIT(0);
+	struct buf shown = BUF_INIT(FAILED_BODY_MAX), decoded = BUF_INIT(0);
 	struct str body = x->body;
 	struct err ignored = ERR_INIT;
 	if (!body_decode(x->head, x->body, 1 << 20, 1000, &decoded, &body, &ignored))
 		body = x->body;
 	size_t hits = 0;
-	if (secret_redact(&s->lane->task->resource->source->secrets, str_sub(body, 0, FAILED_BODY_SHOWN), &shown, &hits))
-		t->failed_body = arena_copy(a, buf_str(&shown));
+	/* Cut afterwards, so that no half of a secret stays at the end. */
+	if (secret_redact(&s->lane->task->resource->source->secrets, str_sub(body, 0, FAILED_BODY_SEARCHED), &shown, &hits))
+		t->failed_body = arena_copy(a, str_sub(buf_str(&shown), 0, FAILED_BODY_SHOWN));
 	buf_free(&shown);
 	buf_free(&decoded);
 }

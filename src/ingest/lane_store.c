@@ -96,7 +96,11 @@ static bool claim_generation(struct lane *n, struct err *e)
 		return false;
 	t->generation++;
 	t->origin.reason = str_from(why);
-	return open_generation(n, e) && ledger_claim(&n->ledger, &t->origin, e);
+	if (!open_generation(n, e))
+		return false;
+	if (n->ledger.n_entries > 0)
+		return err_set(e, ERR_FENCED, "%.*s: another run opened it first", STR_ARG(n->ledger.generation_key));
+	return ledger_claim(&n->ledger, &t->origin, e);
 }
 
 static bool work_open(struct lane_job *j, struct err *e)
@@ -177,7 +181,7 @@ static bool keep_exchange(struct lane_job *j, uint64_t page, struct warc_range *
 	return segment_begin(n, e) && warc_add(n->warc, &w, range, e);
 }
 
-static struct page_next next_copy(const struct page_next *from, struct arena *a)
+struct page_next next_copy(const struct page_next *from, struct arena *a)
 {
 	struct page_next to = *from;
 	to.text = arena_copy(a, from->text);
@@ -247,6 +251,7 @@ static bool work_page(struct lane_job *j, struct err *e)
 	n->stored = j->after;
 	n->stored.next = n->pages.v[n->pages.n - 1].next;
 	n->stored.failed_attempts = n->ledger.state.failed_attempts;
+	n->has_last_attempt = false; /* it did not end in failure */
 	/* The last page is committed together with the seal, by the job that follows. */
 	if (!segment_is_full(n) || j->after.next.kind == NEXT_END)
 		return true;
@@ -259,6 +264,7 @@ static bool work_attempt(struct lane_job *j, struct err *e)
 	struct lane *n = j->lane;
 	struct arena *a = &n->pending_arena;
 	struct warc_range range;
+	n->has_last_attempt = false;
 	if (n->attempts.n >= ATTEMPTS_PER_SEGMENT_MAX)
 		return true; /* enough for an audit */
 	if (!keep_exchange(j, 0, &range, e))

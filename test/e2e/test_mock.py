@@ -210,6 +210,13 @@ def test_repeat(start, rows):
     assert m.json("/v1/things")[0]["total"] == 3 * ROWS
 
 
+def test_number(start, rows):
+    m = start({"style": "page", "size": 100, "total": "total"}, repeat=2, keys=["kind"], number="no")
+    assert walk_numbers(m, "page", 1, 1) == [{**r, "no": i} for i, r in enumerate(rows * 2)]
+    of_a = [r for r in rows if r["kind"] == "a"] * 2
+    assert walk_numbers(m, "kind=a&page", 1, 1) == [{**r, "no": i} for i, r in enumerate(of_a)]
+
+
 def test_small_cache(start, rows):
     m = start({"style": "page", "size": 7}, top={"cache": 4096}, keys=["kind"])
     for _ in range(2):

@@ -164,9 +164,31 @@ static void fast_avalanche(void **state)
 	}
 }
 
+/* Every pair of lengths around the borders of blocks, against one message at a time. */
+static void pairs_are_two_hashes(void **state)
+{
+	static const size_t lengths[] = { 0, 1, 3, 54, 55, 56, 57, 63, 64, 65, 119, 120, 127, 128, 129, 300, 460, 1000 };
+	char x[1000], y[1000];
+	struct sha256 out[2];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof x; i++) {
+		x[i] = (char)(i * 7 + 1);
+		y[i] = (char)(i * 13 + 5);
+	}
+	for (size_t i = 0; i < COUNT(lengths); i++)
+		for (size_t k = 0; k < COUNT(lengths); k++) {
+			struct str a = { x, lengths[i] }, b = { y, lengths[k] };
+			sha256_pair(a, b, out);
+			assert_true(sha256_eq(out[0], sha256_of(a)));
+			assert_true(sha256_eq(out[1], sha256_of(b)));
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(pairs_are_two_hashes),
 		cmocka_unit_test(known_answers),	 cmocka_unit_test(hex_forms),
 		cmocka_unit_test(fast_reads_every_byte), cmocka_unit_test(fast_spreads),
 		cmocka_unit_test(fast_avalanche),

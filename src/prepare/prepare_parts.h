@@ -1,0 +1,87 @@
+/* Shared by prepare.c (the plan, the threads, the books) and prepare_file.c (one file). */
+#ifndef SLUICE_PREPARE_PREPARE_PARTS_H
+#define SLUICE_PREPARE_PREPARE_PARTS_H
+
+#include "base/clock.h"
+#include "prepare/duplicates.h"
+#include "prepare/prepare.h"
+#include "prepare/quarantine.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct share { /* of a window in a file: all of it, or records [from, to) */
+	size_t window; /* index in the job's */
+	uint64_t from, to;
+	/* what came of it */
+	struct window interval; /* of the window; from >= to: it has none */
+	uint64_t read, quarantined, duplicates;
+	struct row_hash hash; /* published */
+};
+
+struct file_task {
+	size_t index;
+	struct share *shares;
+	size_t n_shares;
+	bool split;          /* one share of a window that is cut */
+	bool exact;          /* the losers are known */
+	unsigned attempt;    /* of writing it, from 0 */
+	struct key_log *log; /* split: kept until all parts were read */
+	/* results; they live in the task's arena */
+	struct arena arena;
+	struct table_file file;
+	struct quarantine quarantine;
+	uint64_t *rule_rows; /* [rule] */
+	struct str *extra_names;
+	uint64_t *extra_counts;
+	size_t n_extra;
+	uint64_t inexact;
+	int64_t parse_us, write_us, read_back_us;
+	bool has_failed_row; /* a rule with action fail, before it was clear whether the row is a loser */
+	struct err failed_row;
+	bool failed;
+	struct err err;
+};
+
+struct prepare {
+	const struct engine_job *job;
+	struct contract *contract;
+	struct batch_shape *shape;
+	size_t n_columns;
+	struct store *store;
+	struct engine *engine;
+	struct key_secret secret;
+	const char *scratch;
+	struct losers *losers; /* [window] */
+	struct file_task *tasks;
+	size_t n_tasks;
+	struct arena *arena;
+	/* threads */
+	struct file_task **queue;
+	size_t n_queue;
+	atomic_size_t next;
+	atomic_bool stop;
+	atomic_uint_fast64_t done_rows;
+	atomic_int_fast64_t said_us;
+	pthread_mutex_t lock;
+	void (*progress)(void *user, uint64_t rows);
+	void *user;
+};
+
+/* Writes the file of the task, once or twice. */
+bool file_task_run(struct prepare *p, struct file_task *t, struct engine_connection *c, struct err *e);
+void prepare_say(struct prepare *p, uint64_t more_rows);
+
+/* ── a Parquet file of a table ── */
+
+struct parquet_file {
+	struct str folder;
+	size_t index;
+	unsigned attempt;
+	char path[4096]; /* out */
+};
+/* COPY, then path, size, rows and time into *out. */
+bool parquet_file_write(struct parquet_file *f, struct engine_connection *c, struct str select, struct arena *a,
+			struct table_file *out, struct err *e);
+
+#endif

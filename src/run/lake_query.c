@@ -1,0 +1,173 @@
+#include "run/lake_query.h"
+
+#include "base/file.h"
+#include "refine/view.h"
+
+#include <string.h>
+
+enum { QUERY_MEMORY_MIN = 512 << 20 };
+
+/* ── which tables there are ── */
+
+static bool add_table(struct project *j, enum lake_zone zone, struct lake_table t, struct arena *a, struct lake_query *out,
+		      struct err *e)
+{
+	t.zone = zone;
+	if (!table_load(j->store, project_table_key(j, zone, t.name, a), -1, a, &t.t, e))
+		return false;
+	if (t.t.version >= 0)
+		out->tables[out->n_tables++] = t;
+	return true;
+}
+
+bool lake_tables(struct project *j, struct arena *a, struct lake_query *out, struct err *e)
+{
+	memset(out, 0, sizeof *out);
+	out->tables = arena_array(a, struct lake_table, 2 * j->pipeline->n_resources + j->models.n + 1);
+	for (size_t i = 0; i < j->pipeline->n_resources; i++) {
+		struct lake_table t = { .name = j->pipeline->resources[i].name, .contract = j->contracts[i],
+					.resource = &j->pipeline->resources[i] };
+		if (!add_table(j, ZONE_PREPARE, t, a, out, e) || !add_table(j, ZONE_QUARANTINE, t, a, out, e))
+			return false;
+	}
+	for (size_t i = 0; i < j->models.n; i++) {
+		struct lake_table t = { .name = j->models.v[i].name, .contract = j->models.v[i].contract,
+					.model = &j->models.v[i] };
+		if (!add_table(j, ZONE_REFINE, t, a, out, e))
+			return false;
+	}
+	return true;
+}
+
+static const struct lake_table *find(const struct lake_query *q, enum lake_zone zone, struct str name)
+{
+	for (size_t i = 0; i < q->n_tables; i++)
+		if (q->tables[i].zone == zone && str_eq(q->tables[i].name, name))
+			return &q->tables[i];
+	return NULL;
+}
+
+/* A name that is declared nowhere: the nearest one that is. */
+static bool unknown_table(struct project *j, struct str name, struct err *e)
+{
+	struct str best = STR_NONE;
+	size_t least = 2 + name.n / 3;
+	for (size_t i = 0; i < j->pipeline->n_resources + j->models.n; i++) {
+		struct str word = i < j->pipeline->n_resources ? j->pipeline->resources[i].name
+							       : j->models.v[i - j->pipeline->n_resources].name;
+		size_t d = str_distance(word, name);
+		if (d < least) {
+			least = d;
+			best = word;
+		}
+	}
+	err_set(e, ERR_USAGE, "no resource and no model of pipeline %.*s is called %.*s", STR_ARG(j->pipeline->name),
+		STR_ARG(name));
+	if (best.n > 0)
+		return err_hint(e, "did you mean %.*s?", STR_ARG(best));
+	return err_hint(e, "`sluice status` lists them all");
+}
+
+bool lake_table_find(struct project *j, const struct lake_query *q, struct str name, bool quarantine,
+		     const struct lake_table **out, struct err *e)
+{
+	static const enum lake_zone zones[] = { ZONE_PREPARE, ZONE_QUARANTINE, ZONE_REFINE };
+	size_t dot = str_find_char(name, '.');
+	struct str base = dot < name.n ? str_sub(name, dot + 1, name.n) : name;
+	bool is_resource = pipeline_resource(j->pipeline, base) != NULL, is_model = false;
+	enum lake_zone zone = quarantine ? ZONE_QUARANTINE : is_resource ? ZONE_PREPARE : ZONE_REFINE;
+	bool zone_ok = dot == name.n;
+	for (size_t i = 0; dot < name.n && i < sizeof zones / sizeof *zones; i++)
+		if (str_eq_z(str_sub(name, 0, dot), lake_zone_name(zones[i]))) {
+			zone = quarantine ? ZONE_QUARANTINE : zones[i];
+			zone_ok = true;
+		}
+	for (size_t i = 0; i < j->models.n; i++)
+		is_model = is_model || str_eq(j->models.v[i].name, base);
+	if (!zone_ok || (!is_resource && !is_model))
+		return unknown_table(j, zone_ok ? base : name, e);
+	if ((zone == ZONE_REFINE) != is_model) {
+		err_set(e, ERR_USAGE, "%.*s is a %s: it has no table %s.%.*s", STR_ARG(base), is_model ? "model" : "resource",
+			lake_zone_name(zone), STR_ARG(base));
+		return err_hint(e, zone == ZONE_QUARANTINE ? "rows of models are never set aside; see `sluice show %.*s`"
+					    : "see `sluice show %.*s`", STR_ARG(base));
+	}
+	*out = find(q, zone, base);
+	if (*out)
+		return true;
+	err_set(e, ERR_MISSING, "table %s.%.*s was not made yet", lake_zone_name(zone), STR_ARG(base));
+	return err_hint(e, is_model ? "`sluice run` makes it" : "`sluice run` makes it, once there is a contract of that name");
+}
+
+bool lake_table_sql(const struct lake_table *t, struct buf *out)
+{
+	return sql_identifier(out, str_from(lake_zone_name(t->zone))) && buf_add_char(out, '.') && sql_identifier(out, t->name);
+}
+
+/* ── the engine ── */
+
+static void fill_input(struct project *j, const struct lake_table *t, struct job_input *in, struct arena *a)
+{
+	struct str key = project_table_key(j, t->zone, t->name, a);
+	*in = (struct job_input){ .schema = str_from(lake_zone_name(t->zone)), .table = t->name, .columns = t->t.schema };
+	in->files = arena_array(a, struct str, t->t.n_files + 1);
+	for (size_t i = 0; i < t->t.n_files; i++)
+		in->files[in->n_files++] =
+			arena_format(a, "%s/%.*s/%.*s", j->lake_path, STR_ARG(key), STR_ARG(t->t.files[i].path));
+}
+
+static bool open_engine(struct project *j, struct lake_query *q, const struct job_input *inputs, size_t n_files,
+			struct arena *a, struct err *e)
+{
+	const char **files = arena_array(a, const char *, n_files + 1);
+	size_t n = 0;
+	for (size_t i = 0; i < q->n_tables; i++)
+		for (size_t k = 0; k < inputs[i].n_files; k++)
+			files[n++] = inputs[i].files[k].p; /* arena_format ends texts with a NUL */
+	struct engine_options o = {
+		.memory_bytes = j->pipeline->memory_bytes > QUERY_MEMORY_MIN ? j->pipeline->memory_bytes : QUERY_MEMORY_MIN,
+		.scratch = q->scratch,
+		.files = files,
+		.n_files = n,
+	};
+	return engine_open(&o, &q->engine, e) && engine_connect(q->engine, &q->connection, e);
+}
+
+bool lake_query_open(struct project *j, struct arena *a, struct lake_query *q, struct err *e)
+{
+	size_t n_files = 0;
+	if (!lake_tables(j, a, q, e))
+		return false;
+	struct job_input *inputs = arena_array(a, struct job_input, q->n_tables + 1);
+	for (size_t i = 0; i < q->n_tables; i++) {
+		fill_input(j, &q->tables[i], &inputs[i], a);
+		n_files += inputs[i].n_files;
+	}
+	return file_make_scratch(NULL, a, &q->scratch, e) && open_engine(j, q, inputs, n_files, a, e) &&
+	       views_create(q->connection, inputs, q->n_tables, a, e);
+}
+
+void lake_query_close(struct lake_query *q)
+{
+	struct err ignored = ERR_INIT;
+	if (q->connection)
+		engine_disconnect(q->connection);
+	if (q->engine)
+		engine_close(q->engine);
+	if (q->scratch)
+		file_remove_tree(q->scratch, &ignored);
+	memset(q, 0, sizeof *q);
+}
+
+bool lake_query_run(struct lake_query *q, struct str sql, struct arena *a, struct batch_shape **shape, size_t *n_columns,
+		    engine_take *take, void *user, struct err *e)
+{
+	static const char *const of_the_text[] = { "Parser Error", "Binder Error", "Catalog Error", "Permission Error",
+						   "Conversion Error", "Invalid Input Error", "Not implemented Error" };
+	if (engine_query(q->connection, sql, a, shape, n_columns, take, user, e))
+		return true;
+	for (size_t i = 0; e->code == ERR_ENGINE && i < sizeof of_the_text / sizeof *of_the_text; i++)
+		if (strstr(e->message, of_the_text[i]))
+			e->code = ERR_USAGE;
+	return false;
+}

@@ -1,0 +1,40 @@
+/* SQL over the tables of a pipeline, to read: views prepare.x, quarantine.x and refine.x, each pinned to its newest version.
+ * The engine runs in this process, since it only reads what it wrote itself; it may open the tables' files and nothing
+ * else. */
+#ifndef SLUICE_RUN_LAKE_QUERY_H
+#define SLUICE_RUN_LAKE_QUERY_H
+
+#include "driver/engine.h"
+#include "format/delta.h"
+#include "run/project.h"
+
+struct lake_table {
+	enum lake_zone zone;
+	struct str name;
+	struct table_snapshot t;
+	const struct contract *contract; /* NULL: none */
+	const struct resource *resource; /* prepare, quarantine */
+	const struct model *model;       /* refine; its reads only after project_link */
+};
+struct lake_query {
+	struct lake_table *tables; /* those that exist */
+	size_t n_tables;
+	char *scratch;
+	struct engine *engine;
+	struct engine_connection *connection;
+};
+/* Without the engine: which tables there are. */
+bool lake_tables(struct project *j, struct arena *a, struct lake_query *out, struct err *e);
+bool lake_query_open(struct project *j, struct arena *a, struct lake_query *out, struct err *e);
+void lake_query_close(struct lake_query *q); /* whatever was opened */
+/* As engine_query; what is wrong with the SQL itself is ERR_USAGE. */
+bool lake_query_run(struct lake_query *q, struct str sql, struct arena *a, struct batch_shape **shape, size_t *n_columns,
+		    engine_take *take, void *user, struct err *e);
+/* "flights", "prepare.flights", "quarantine.flights", "refine.delays". ERR_USAGE with the nearest name; ERR_MISSING where
+ * the table is declared and was never made. */
+bool lake_table_find(struct project *j, const struct lake_query *q, struct str name, bool quarantine,
+		     const struct lake_table **out, struct err *e);
+/* "prepare"."flights" */
+bool lake_table_sql(const struct lake_table *t, struct buf *out);
+
+#endif

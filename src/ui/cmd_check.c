@@ -1,0 +1,150 @@
+/* check: everything that is wrong, at once. */
+#include "base/json.h"
+#include "ui/command.h"
+
+#include <string.h>
+
+static void warn(struct problems *p, const char *file, const char *advice, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+static void warn(struct problems *p, const char *file, const char *advice, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	problem_vadd(p, file, 0, 0, true, advice, format, args);
+	va_end(args);
+}
+
+/* What two readings of the same file find is said once. */
+static void merge(struct problems *to, const struct problems *from)
+{
+	for (size_t i = 0; i < from->n; i++) {
+		const struct problem *x = &from->v[i];
+		bool known = false;
+		for (size_t k = 0; k < to->n && !known; k++)
+			known = to->v[k].line == x->line && to->v[k].column == x->column &&
+				strcmp(to->v[k].file, x->file) == 0 && str_eq(to->v[k].message, x->message);
+		if (known)
+			continue;
+		*arena_push(to->arena, *to) = *x;
+		to->n_errors += !x->warning;
+	}
+}
+
+static void check_secrets(struct ui *u, struct problems *p)
+{
+	const struct pipeline *l = u->project.pipeline;
+	for (size_t i = 0; i < l->n_sources; i++) {
+		struct err e = ERR_INIT;
+		struct secret s = l->sources[i].auth.secret;
+		if (l->sources[i].auth.kind == AUTH_NONE)
+			continue;
+		if (!secret_load(&s, &u->arena, &e))
+			warn(p, l->file, err_hint_text(&e), "%s", e.message);
+		else if (secret_is_short(&s))
+			warn(p, l->file, "", "%.*s has fewer than %d bytes: it is not looked for in bodies", STR_ARG(s.reference),
+			     SECRET_SEARCH_MIN_BYTES);
+	}
+}
+
+static const struct contract *contract_of(const struct project *j, struct str table, bool *known)
+{
+	*known = true;
+	for (size_t i = 0; i < j->pipeline->n_resources; i++)
+		if (str_eq(j->pipeline->resources[i].name, table))
+			return j->contracts[i];
+	for (size_t i = 0; i < j->models.n; i++)
+		if (str_eq(j->models.v[i].name, table))
+			return j->models.v[i].contract;
+	*known = false;
+	return NULL;
+}
+
+static void check_contract(const struct project *j, const struct contract *c, struct problems *p)
+{
+	if (c->draft)
+		warn(p, c->file, "read it, then take the mark out", "this contract is a draft that nobody has looked at yet");
+	for (size_t i = 0; i < c->n_relationships; i++) {
+		const struct relationship *r = &c->relationships[i];
+		bool known;
+		const struct contract *to = contract_of(j, r->to_table, &known);
+		if (!known)
+			problem_file(p, c->file, 0, 0, "", "%.*s refers to %.*s, which no resource or model gives", STR_ARG(r->column),
+				     STR_ARG(r->to_table));
+		else if (to == NULL)
+			warn(p, c->file, "", "%.*s refers to %.*s, which has no contract and so no table", STR_ARG(r->column),
+			     STR_ARG(r->to_table));
+		else if (contract_column(to, r->to_column) == SIZE_MAX)
+			problem_file(p, c->file, 0, 0, "", "%.*s refers to %.*s.%.*s, a column that is not in %s", STR_ARG(r->column),
+				     STR_ARG(r->to_table), STR_ARG(r->to_column), to->file);
+	}
+}
+
+static size_t check_contracts(struct ui *u, struct problems *p)
+{
+	const struct project *j = &u->project;
+	size_t n = 0;
+	for (size_t i = 0; i < j->pipeline->n_resources; i++) {
+		if (j->contracts[i] == NULL) {
+			struct str again = args_again(&u->args, "contract draft", &u->arena);
+			warn(p, j->pipeline->file, arena_format(&u->arena, "after a first ingest: %.*s %.*s", STR_ARG(again),
+								STR_ARG(j->pipeline->resources[i].name)).p,
+			     "%.*s has no contract: it is fetched, but there will be no table", STR_ARG(j->pipeline->resources[i].name));
+			continue;
+		}
+		n++;
+		check_contract(j, j->contracts[i], p);
+	}
+	for (size_t i = 0; i < j->models.n; i++)
+		if (j->models.v[i].contract)
+			check_contract(j, j->models.v[i].contract, p);
+	return n + j->models.n;
+}
+
+static int print_check(struct ui *u, const struct problems *p, size_t n_contracts)
+{
+	struct buf b = BUF_INIT(16 << 20);
+	if (u->args.given[OPT_JSON]) {
+		problems_json(p, &u->out);
+		buf_add_char(&u->out, '\n');
+	} else {
+		problems_print(p, &b);
+		if (p->n_errors > 0)
+			buf_addf(&b, "%zu mistakes, %zu warnings\n", p->n_errors, p->n - p->n_errors);
+		else
+			buf_addf(&b, "pipeline %.*s: %zu resources, %zu contracts, %zu models: no mistakes, %zu warnings\n",
+				 STR_ARG(u->project.pipeline->name), u->project.pipeline->n_resources, n_contracts,
+				 u->project.models.n, p->n);
+		ui_say(u, buf_str(&b));
+	}
+	buf_free(&b);
+	return ui_done(u, p->n_errors > 0 ? err_exit_status(ERR_CONFIG) : 0);
+}
+
+int cmd_check(struct ui *u)
+{
+	const struct args *g = &u->args;
+	struct problems all = PROBLEMS_INIT(&u->arena), loaded = PROBLEMS_INIT(&u->arena), linked = PROBLEMS_INIT(&u->arena);
+	struct err e = ERR_INIT;
+	size_t n_contracts = 0;
+	struct project_options o = { .pipeline_file = g->given[OPT_FILE] ? g->value[OPT_FILE].p : NULL,
+				     .environment = g->value[OPT_ENV], .lake = g->value[OPT_LAKE] };
+	pipeline_check(o.pipeline_file ? o.pipeline_file : "pipeline.yaml", &u->arena, &all);
+	bool ok = project_load(&o, &u->arena, &u->project, &loaded);
+	merge(&all, &loaded);
+	if (ok) {
+		check_secrets(u, &all);
+		n_contracts = check_contracts(u, &all);
+		if (str_starts(u->project.lake, STR("s3://")))
+			problem_file(&all, u->project.pipeline->file, 0, 0, "name a folder in `lake`, or give one with --lake",
+				     "lake %.*s: lakes on S3 are not here yet", STR_ARG(u->project.lake));
+		bool link_ok = project_link(&u->project, &linked, &e);
+		merge(&all, &linked);
+		if (!link_ok && linked.n_errors == 0 && e.code != ERR_CONFIG)
+			return ui_fail(u, &e);
+		if (!link_ok && linked.n_errors == 0)
+			problem_file(&all, u->project.pipeline->file, 0, 0, err_hint_text(&e), "%s", e.message);
+	}
+	if (!ok && all.n_errors == 0)
+		problem_file(&all, o.pipeline_file ? o.pipeline_file : "pipeline.yaml", 0, 0, "", "cannot be read");
+	return print_check(u, &all, n_contracts);
+}

@@ -1,0 +1,106 @@
+/* verify and digest: the lake as a whole. */
+#include "base/json.h"
+#include "run/digest.h"
+#include "run/verify.h"
+#include "ui/amount.h"
+#include "ui/command.h"
+
+#include <inttypes.h>
+
+/* ── verify ── */
+
+struct say {
+	struct ui *u;
+	struct json_out json;
+	bool as_json;
+};
+
+static void on_finding(void *user, struct str where, struct str what)
+{
+	struct say *s = user;
+	struct err ignored = ERR_INIT;
+	if (s->as_json) {
+		json_begin_object(&s->json, NULL);
+		json_put_str(&s->json, "where", where);
+		json_put_str(&s->json, "what", what);
+		json_end_object(&s->json);
+		return;
+	}
+	text_escape(where, false, &s->u->out);
+	buf_add_z(&s->u->out, ": ");
+	text_escape(what, false, &s->u->out);
+	buf_add_char(&s->u->out, '\n');
+	ui_flush_some(s->u, &ignored);
+}
+
+static void verify_summary(struct say *s, const struct verify_counts *n)
+{
+	if (s->as_json) {
+		json_end_array(&s->json);
+		json_put_u64(&s->json, "windows", n->windows);
+		json_put_u64(&s->json, "generations", n->generations);
+		json_put_u64(&s->json, "entries", n->entries);
+		json_put_u64(&s->json, "segments", n->segments);
+		json_put_u64(&s->json, "pages", n->pages);
+		json_put_u64(&s->json, "raw_bytes", n->raw_bytes);
+		json_put_u64(&s->json, "tables", n->tables);
+		json_put_u64(&s->json, "files", n->files);
+		json_put_u64(&s->json, "table_bytes", n->table_bytes);
+		json_end_object(&s->json);
+		buf_add_char(&s->u->out, '\n');
+	} else if (!s->u->args.given[OPT_QUIET] || n->findings > 0) {
+		buf_addf(&s->u->out, "%s: %s pages in %s segments of %s windows (%s), ",
+			 n->findings ? "DAMAGED" : "All is well", amount_count(n->pages).text, amount_count(n->segments).text,
+			 amount_count(n->windows).text, amount_size(n->raw_bytes).text);
+		buf_addf(&s->u->out, "%s files of %s tables (%s)", amount_count(n->files).text, amount_count(n->tables).text,
+			 amount_size(n->table_bytes).text);
+		if (n->findings > 0)
+			buf_addf(&s->u->out, "; %s findings", amount_count(n->findings).text);
+		buf_add_char(&s->u->out, '\n');
+	}
+}
+
+int cmd_verify(struct ui *u)
+{
+	struct err e = ERR_INIT;
+	struct verify_counts n;
+	int status = 0;
+	if (!ui_open(u, LAKE_THERE, false, &status))
+		return status;
+	struct say s = { .u = u, .json = JSON_OUT(&u->out), .as_json = u->args.given[OPT_JSON] };
+	struct verify_options o = { .only = u->args.value[OPT_ONLY], .stop = &ui_stop, .finding = on_finding, .user = &s };
+	if (s.as_json) {
+		json_begin_object(&s.json, NULL);
+		json_begin_array(&s.json, "findings");
+	}
+	if (!verify_lake(&u->project, &o, &n, &e)) {
+		if (s.as_json) /* half an answer is none */
+			buf_clear(&u->out);
+		return ui_fail(u, &e);
+	}
+	verify_summary(&s, &n);
+	return ui_done(u, n.findings > 0 ? err_exit_status(ERR_DAMAGE) : 0);
+}
+
+/* ── digest ── */
+
+static bool on_line(void *user, const struct digest_line *l, struct err *e)
+{
+	struct ui *u = user;
+	struct arena a = ARENA_INIT;
+	buf_add(&u->out, u->args.given[OPT_JSON] ? digest_line_json(l, &a) : digest_line_text(l, &a));
+	buf_add_char(&u->out, '\n');
+	arena_free(&a);
+	return ui_flush_some(u, e);
+}
+
+int cmd_digest(struct ui *u)
+{
+	struct err e = ERR_INIT;
+	int status = 0;
+	if (!ui_open(u, LAKE_THERE, false, &status))
+		return status;
+	if (!digest_lake(&u->project, u->args.value[OPT_ONLY], on_line, u, &e))
+		return ui_fail(u, &e);
+	return ui_done(u, 0);
+}

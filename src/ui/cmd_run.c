@@ -1,0 +1,157 @@
+/* run, ingest, prepare, refine, plan. */
+#include "run/runner.h"
+#include "ui/command.h"
+#include "ui/progress.h"
+
+#include <unistd.h>
+
+static bool only_names_ok(struct ui *u, struct str only, struct err *e)
+{
+	struct str rest = only, name;
+	const struct models *m = &u->project.models;
+	while (str_cut(&rest, ',', &name)) {
+		const struct resource *r;
+		bool is_model = false;
+		for (size_t i = 0; i < m->n; i++)
+			is_model = is_model || str_eq(m->v[i].name, name);
+		if (is_model || pipeline_resource(u->project.pipeline, name))
+			continue;
+		for (size_t i = 0; i < m->n; i++)
+			if (str_distance(m->v[i].name, name) <= 1 + name.n / 3) {
+				err_set(e, ERR_USAGE, "--only: there is no resource and no model %.*s", STR_ARG(name));
+				return err_hint(e, "did you mean %.*s?", STR_ARG(m->v[i].name));
+			}
+		ui_resource(u, name, &r, e);
+		return err_wrap(e, "--only");
+	}
+	return true;
+}
+
+static bool fill_request(struct ui *u, struct plan_request *q, struct err *e)
+{
+	const struct args *g = &u->args;
+	struct str name = str_from(g->command->name);
+	bool all = str_eq(name, STR("run")) || str_eq(name, STR("plan"));
+	*q = (struct plan_request){
+		.has_from = g->given[OPT_FROM],
+		.has_to = g->given[OPT_TO],
+		.from = g->value[OPT_FROM],
+		.to = g->value[OPT_TO],
+		.only = g->value[OPT_ONLY],
+		.refetch = g->given[OPT_REFETCH],
+		.refetch_name = g->value[OPT_REFETCH],
+		.stale = g->given[OPT_STALE],
+		.takeover = g->given[OPT_TAKEOVER],
+		.ingest = all || str_eq(name, STR("ingest")),
+		.prepare = all || str_eq(name, STR("prepare")),
+		.refine = all || str_eq(name, STR("refine")),
+		.now_us = u->project.clock->wall_us(u->project.clock),
+	};
+	q->run_id = run_id_new(u->project.clock, &u->arena);
+	if (q->refetch && q->refetch_name.n == 0)
+		q->refetch_name = q->run_id;
+	return only_names_ok(u, q->only, e);
+}
+
+/* ── plan ── */
+
+int cmd_plan(struct ui *u)
+{
+	struct err e = ERR_INIT;
+	struct plan_request q;
+	struct plan p;
+	int status = 0;
+	if (!ui_open(u, LAKE_PERHAPS, true, &status))
+		return status;
+	if (!fill_request(u, &q, &e) || !plan_make(&u->project, &q, &u->arena, &p, &e))
+		return ui_fail(u, &e);
+	if (u->args.given[OPT_JSON]) {
+		buf_add(&u->out, plan_json(&p, &u->arena));
+	} else {
+		struct buf b = BUF_INIT(UI_OUT_MAX);
+		plan_print(&p, &b);
+		if (!p.anything)
+			buf_add_z(&b, "Nothing to do.\n");
+		ui_say(u, buf_str(&b));
+		buf_free(&b);
+	}
+	return ui_done(u, 0);
+}
+
+/* ── run ── */
+
+/* The exchange that the API failed with, and where the rest of it is. */
+static void say_failure(struct ui *u, const struct run_failure *f, struct buf *b)
+{
+	struct buf text = BUF_INIT(1 << 16);
+	buf_addf(&text, "%.*s %.*s: %s\n", STR_ARG(f->resource), STR_ARG(f->window), f->err.message);
+	if (f->request.n > 0)
+		buf_addf(&text, "  %.*s\n", STR_ARG(f->request));
+	if (f->status > 0)
+		buf_addf(&text, "  answered with status %u\n", f->status);
+	struct str body = str_sub(f->body, 0, 500), line;
+	while (str_cut(&body, '\n', &line))
+		buf_addf(&text, "  | %.*s\n", STR_ARG(line));
+	if (f->raw_key.n > 0)
+		buf_addf(&text, "  all of it: `sluice raw cat %.*s %llu --head`\n", STR_ARG(f->raw_key),
+			 (unsigned long long)f->raw_offset);
+	struct buf full = BUF_INIT(1 << 17);
+	args_complete(&u->args, buf_str(&text), &full);
+	text_escape(buf_str(&full), true, b);
+	buf_free(&text);
+	buf_free(&full);
+}
+
+enum { FAILURES_SHOWN = 3 };
+
+static int say_result(struct ui *u, const struct run_result *r)
+{
+	struct err e = ERR_INIT;
+	struct buf b = BUF_INIT(16 << 20);
+	if (u->args.given[OPT_JSON]) {
+		buf_add(&u->out, run_record_json(r, &u->arena));
+		if (u->out.n > 0 && u->out.p[u->out.n - 1] != '\n')
+			buf_add_char(&u->out, '\n');
+	} else if (!u->args.given[OPT_QUIET]) {
+		run_report_print(r, &b);
+		ui_say(u, buf_str(&b));
+		buf_clear(&b);
+	}
+	if (!ui_flush(u, &e))
+		return ui_fail(u, &e);
+	for (size_t i = 0; i < r->n_failures && i < FAILURES_SHOWN; i++)
+		say_failure(u, &r->failures[i], &b);
+	if (r->n_failures > FAILURES_SHOWN)
+		buf_addf(&b, "... and %zu more windows failed; `sluice runs` has the record\n", r->n_failures - FAILURES_SHOWN);
+	ssize_t n = write(STDERR_FILENO, b.p, b.n);
+	(void)n;
+	buf_free(&b);
+	if (r->err.code != ERR_NONE)
+		return ui_fail(u, &r->err);
+	return 0;
+}
+
+int cmd_run(struct ui *u)
+{
+	const struct args *g = &u->args;
+	struct err e = ERR_INIT;
+	struct run_result r;
+	struct run_options o = { .keep_going = g->given[OPT_KEEP_GOING], .stop = &ui_stop };
+	uint64_t threads = 0;
+	int status = 0;
+	if (!args_u64(g, OPT_THREADS, 1, 1024, 0, &threads, &e))
+		return ui_fail(u, &e);
+	if (g->given[OPT_DRY_RUN])
+		return cmd_plan(u);
+	if (!ui_open(u, LAKE_MADE, false, &status))
+		return status;
+	if (!fill_request(u, &o.request, &e))
+		return ui_fail(u, &e);
+	o.threads = (unsigned)threads;
+	struct progress *p = progress_open(!g->given[OPT_NO_PROGRESS] && !g->given[OPT_QUIET], &u->arena);
+	o.progress = p ? progress_draw : NULL;
+	o.user = p;
+	bool ok = run_pipeline(&u->project, &o, &u->arena, &r, &e);
+	progress_close(p);
+	return ok ? say_result(u, &r) : ui_fail(u, &e);
+}

@@ -1,0 +1,347 @@
+/* status, runs. */
+#include "base/json.h"
+#include "run/raw.h"
+#include "run/runner.h"
+#include "ui/amount.h"
+#include "ui/command.h"
+
+#include <inttypes.h>
+
+enum { RECORD_MAX = 64 << 20, RUNS_SHOWN = 20 };
+
+struct window_states {
+	size_t n, sealed, open, candidates, abandoned;
+	struct str newest;       /* newest sealed window */
+	struct str first_candidate;
+};
+
+static bool count_windows(struct project *j, const struct resource *r, struct arena *a, struct window_states *out,
+			  struct err *e)
+{
+	struct arena each = ARENA_INIT;
+	struct raw_windows w;
+	struct str key = key_resource(j->pipeline->name, r->name, a);
+	bool ok = raw_windows(j->store, key, a, &w, e);
+	*out = (struct window_states){ .n = ok ? w.n : 0 };
+	for (size_t i = 0; ok && i < w.n; i++) {
+		struct window_generations g;
+		arena_reset(&each);
+		ok = window_generations_read(j->store, j->clock, key_window(key, w.v[i].name, &each), &each, &g, e);
+		if (!ok)
+			break;
+		out->sealed += g.promoted > 0;
+		out->open += g.open > 0;
+		out->candidates += g.candidate > 0;
+		out->abandoned += g.promoted + g.open + g.candidate == 0;
+		if (g.promoted > 0)
+			out->newest = w.v[i].name;
+		if (g.candidate > 0 && out->first_candidate.n == 0)
+			out->first_candidate = w.v[i].name;
+	}
+	arena_free(&each);
+	return ok;
+}
+
+static uint64_t table_rows(const struct table_snapshot *t)
+{
+	uint64_t rows = 0;
+	for (size_t i = 0; i < t->n_files; i++)
+		rows += t->files[i].rows;
+	return rows;
+}
+
+/* ── runs ── */
+
+struct run_line {
+	struct str id, started, message;
+	int64_t exit_status, took_us;
+	bool has_record, nothing;
+};
+
+/* Ids sort in time; "graph" and what else lies there is none. */
+static bool list_runs(struct ui *u, struct store_listing *out, struct err *e)
+{
+	struct store_listing all = { 0 };
+	struct arena *a = &u->arena;
+	struct str folder = arena_format(a, "runs/%.*s", STR_ARG(u->project.pipeline->name));
+	*out = (struct store_listing){ 0 };
+	if (!store_list(u->project.store, folder, a, &all, e))
+		return false;
+	for (size_t i = all.n; i-- > 0;) {
+		int64_t us;
+		if (all.v[i].is_folder && us_from_compact(str_sub(all.v[i].name, 0, 16), &us))
+			*arena_push(a, *out) = all.v[i];
+	}
+	return true;
+}
+
+static bool read_run(struct ui *u, struct str id, struct run_line *out, struct str *text, struct err *e)
+{
+	struct arena *a = &u->arena;
+	struct json_node *root = NULL;
+	struct err why = ERR_INIT;
+	struct str key = arena_format(a, "%.*s/record.json", STR_ARG(key_run(u->project.pipeline->name, id, a)));
+	*out = (struct run_line){ .id = id };
+	if (!store_get(u->project.store, key, RECORD_MAX, a, text, &why)) {
+		if (why.code == ERR_MISSING)
+			return true; /* it runs, or it was killed */
+		*e = why;
+		return false;
+	}
+	if (!json_parse(*text, a, &root, e)) {
+		e->code = ERR_DAMAGE;
+		return err_wrap(e, "%.*s", STR_ARG(key));
+	}
+	out->has_record = true;
+	out->started = json_str_or(root, "started", STR_NONE);
+	out->exit_status = json_i64_or(root, "exit_status", -1);
+	out->took_us = json_i64_or(root, "took_us", 0);
+	out->nothing = json_bool_or(root, "nothing_to_do", false);
+	const struct json_node *why_node = json_get(root, "error");
+	out->message = why_node ? json_str_or(why_node, "message", STR_NONE) : STR_NONE;
+	return true;
+}
+
+static void print_run(struct ui *u, const struct run_line *r)
+{
+	buf_addf(&u->out, "%.*s  ", STR_ARG(r->id));
+	if (!r->has_record) {
+		buf_add_z(&u->out, "no record: it is running, or it was killed\n");
+		return;
+	}
+	buf_addf(&u->out, "exit %3" PRId64 "  %10s  ", r->exit_status, amount_time(r->took_us).text);
+	text_escape(r->message.n > 0 ? r->message : r->nothing ? STR("nothing to do") : STR("done"), false, &u->out);
+	buf_add_char(&u->out, '\n');
+}
+
+static void json_run(struct json_out *o, const char *key, const struct run_line *r)
+{
+	json_begin_object(o, key);
+	json_put_str(o, "run", r->id);
+	json_put_bool(o, "record", r->has_record);
+	if (r->has_record) {
+		json_put_str(o, "started", r->started);
+		json_put_i64(o, "exit_status", r->exit_status);
+		json_put_i64(o, "took_us", r->took_us);
+		json_put_bool(o, "nothing_to_do", r->nothing);
+		json_put_str(o, "message", r->message);
+	}
+	json_end_object(o);
+}
+
+static int one_run(struct ui *u, struct str id)
+{
+	struct err e = ERR_INIT;
+	struct run_line r;
+	struct str text = STR_NONE;
+	int64_t us;
+	bool ok = us_from_compact(str_sub(id, 0, 16), &us) && store_key_ok(id);
+	if (ok && !read_run(u, id, &r, &text, &e))
+		return ui_fail(u, &e);
+	if (!ok || !r.has_record) {
+		err_set(&e, ERR_MISSING, "there is no record of a run %.*s", STR_ARG(id));
+		err_hint(&e, "`sluice runs` lists them");
+		return ui_fail(u, &e);
+	}
+	buf_add(&u->out, text);
+	return ui_done(u, 0);
+}
+
+int cmd_runs(struct ui *u)
+{
+	struct err e = ERR_INIT;
+	struct store_listing list;
+	uint64_t limit;
+	int status = 0;
+	if (!args_u64(&u->args, OPT_LIMIT, 0, 1000000, RUNS_SHOWN, &limit, &e))
+		return ui_fail(u, &e);
+	if (!ui_open(u, LAKE_THERE, false, &status))
+		return status;
+	if (u->args.n_operands > 0)
+		return one_run(u, u->args.operands[0]);
+	if (!list_runs(u, &list, &e))
+		return ui_fail(u, &e);
+	struct json_out o = JSON_OUT(&u->out);
+	bool as_json = u->args.given[OPT_JSON];
+	if (as_json)
+		json_begin_array(&o, NULL);
+	for (size_t i = 0; i < list.n && (limit == 0 || i < limit); i++) {
+		struct run_line r;
+		struct str text;
+		if (!read_run(u, list.v[i].name, &r, &text, &e))
+			return ui_fail(u, &e);
+		if (as_json)
+			json_run(&o, NULL, &r);
+		else
+			print_run(u, &r);
+	}
+	if (as_json) {
+		json_end_array(&o);
+		buf_add_char(&u->out, '\n');
+	} else if (list.n == 0) {
+		buf_add_z(&u->out, "There was no run yet.\n");
+	}
+	return ui_done(u, 0);
+}
+
+/* ── status ── */
+
+static void print_resource(struct ui *u, const struct plan_resource *p, const struct window_states *w)
+{
+	struct buf b = BUF_INIT(1 << 16);
+	buf_addf(&b, "  %-18.*s %zu sealed", STR_ARG(p->resource->name), w->sealed);
+	if (w->open > 0)
+		buf_addf(&b, ", %zu open", w->open);
+	if (w->abandoned > 0)
+		buf_addf(&b, ", %zu given up", w->abandoned);
+	if (w->candidates > 0)
+		buf_addf(&b, ", %zu to accept: `sluice accept %.*s %.*s`", w->candidates, STR_ARG(p->resource->name),
+			 STR_ARG(w->first_candidate));
+	if (w->newest.n > 0)
+		buf_addf(&b, "; newest %.*s", STR_ARG(w->newest));
+	buf_addf(&b, "\n  %18s ", "");
+	if (p->contract == NULL)
+		buf_addf(&b, "no contract, so no table: `sluice contract draft %.*s`\n", STR_ARG(p->resource->name));
+	else if (p->table.version < 0)
+		buf_add_z(&b, "no table yet\n");
+	else
+		buf_addf(&b, "table version %" PRId64 ", %s rows, %s set aside\n", p->table.version,
+			 amount_count(table_rows(&p->table)).text, amount_count(table_rows(&p->quarantine)).text);
+	buf_addf(&b, "  %18s next run: %.*s\n", "", STR_ARG(p->note));
+	ui_say(u, buf_str(&b));
+	buf_free(&b);
+}
+
+static void json_resource(struct json_out *o, const struct plan_resource *p, const struct window_states *w)
+{
+	json_begin_object(o, NULL);
+	json_put_str(o, "resource", p->resource->name);
+	json_put_u64(o, "windows", w->n);
+	json_put_u64(o, "sealed", w->sealed);
+	json_put_u64(o, "open", w->open);
+	json_put_u64(o, "candidates", w->candidates);
+	json_put_u64(o, "abandoned", w->abandoned);
+	json_put_str(o, "newest_sealed", w->newest);
+	json_put_bool(o, "contract", p->contract != NULL);
+	json_put_i64(o, "table_version", p->table.version);
+	json_put_u64(o, "rows", table_rows(&p->table));
+	json_put_u64(o, "quarantined", table_rows(&p->quarantine));
+	json_put_str(o, "next_run", p->note);
+	json_end_object(o);
+}
+
+static bool put_resources(struct ui *u, const struct plan *p, struct json_out *o, bool as_json, struct err *e)
+{
+	for (size_t i = 0; i < p->n_resources; i++) {
+		struct window_states w;
+		if (!count_windows(&u->project, p->resources[i].resource, &u->arena, &w, e))
+			return false;
+		if (as_json)
+			json_resource(o, &p->resources[i], &w);
+		else
+			print_resource(u, &p->resources[i], &w);
+	}
+	return true;
+}
+
+static void put_models(struct ui *u, const struct plan *p, struct json_out *o, bool as_json)
+{
+	for (size_t i = 0; i < p->n_models; i++) {
+		const struct plan_model *m = &p->models[i];
+		if (as_json) {
+			json_begin_object(o, NULL);
+			json_put_str(o, "model", m->model->name);
+			json_put_i64(o, "table_version", m->table.version);
+			json_put_u64(o, "rows", table_rows(&m->table));
+			json_put_bool(o, "run", m->run);
+			json_put_str(o, "reason", m->reason);
+			json_end_object(o);
+			continue;
+		}
+		buf_addf(&u->out, "  %-18.*s ", STR_ARG(m->model->name));
+		if (m->table.version < 0)
+			buf_add_z(&u->out, "no table yet");
+		else
+			buf_addf(&u->out, "table version %" PRId64 ", %s rows", m->table.version,
+				 amount_count(table_rows(&m->table)).text);
+		buf_addf(&u->out, "; next run: %s%.*s\n", m->run ? "run, " : "", STR_ARG(m->reason));
+	}
+}
+
+static bool put_last_run(struct ui *u, struct json_out *o, bool as_json, struct err *e)
+{
+	struct store_listing list;
+	struct run_line r;
+	struct str text;
+	if (!list_runs(u, &list, e))
+		return false;
+	if (list.n == 0) {
+		if (as_json)
+			json_put_null(o, "last_run");
+		else
+			buf_add_z(&u->out, "There was no run yet.\n");
+		return true;
+	}
+	if (!read_run(u, list.v[0].name, &r, &text, e))
+		return false;
+	if (as_json) {
+		json_run(o, "last_run", &r);
+	} else {
+		buf_add_z(&u->out, "Last run  ");
+		print_run(u, &r);
+	}
+	return true;
+}
+
+static bool put_status(struct ui *u, const struct plan *p, struct err *e)
+{
+	struct json_out o = JSON_OUT(&u->out);
+	bool as_json = u->args.given[OPT_JSON];
+	if (as_json) {
+		json_begin_object(&o, NULL);
+		json_put_str(&o, "pipeline", u->project.pipeline->name);
+		json_put_str(&o, "lake", u->project.lake);
+		json_begin_array(&o, "resources");
+	} else {
+		buf_addf(&u->out, "Pipeline %.*s, lake %.*s\n\nResources\n", STR_ARG(u->project.pipeline->name),
+			 STR_ARG(u->project.lake));
+	}
+	if (!put_resources(u, p, &o, as_json, e))
+		return false;
+	if (as_json) {
+		json_end_array(&o);
+		json_begin_array(&o, "models");
+	} else if (p->n_models > 0) {
+		buf_add_z(&u->out, "\nModels\n");
+	}
+	put_models(u, p, &o, as_json);
+	if (as_json)
+		json_end_array(&o);
+	else
+		buf_add_char(&u->out, '\n');
+	if (!put_last_run(u, &o, as_json, e))
+		return false;
+	if (as_json) {
+		json_end_object(&o);
+		buf_add_char(&u->out, '\n');
+	}
+	return true;
+}
+
+int cmd_status(struct ui *u)
+{
+	struct err e = ERR_INIT;
+	struct plan p;
+	struct plan_request q = { .ingest = true, .prepare = true, .refine = true };
+	int status = 0;
+	if (!ui_open(u, LAKE_THERE, true, &status))
+		return status;
+	q.now_us = u->project.clock->wall_us(u->project.clock);
+	q.run_id = run_id_new(u->project.clock, &u->arena);
+	if (!plan_make(&u->project, &q, &u->arena, &p, &e) || !put_status(u, &p, &e)) {
+		if (u->args.given[OPT_JSON])
+			buf_clear(&u->out);
+		return ui_fail(u, &e);
+	}
+	return ui_done(u, 0);
+}

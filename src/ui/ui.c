@@ -1,0 +1,229 @@
+/* What all commands share: output, errors, opening the project. */
+#include "ui/command.h"
+
+#include "base/check.h"
+#include "run/engine_call.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/* ── texts ── */
+
+void text_escape(struct str text, bool keep_newlines, struct buf *out)
+{
+	while (text.n > 0) {
+		size_t n = str_utf8_char(text);
+		unsigned char c = (unsigned char)text.p[0];
+		bool c1 = n == 2 && c == 0xc2 && (unsigned char)text.p[1] < 0xa0;
+		if (c == '\n' && keep_newlines)
+			buf_add_char(out, '\n');
+		else if (c == '\n' || c == '\t' || c == '\r')
+			buf_add_z(out, c == '\n' ? "\\n" : c == '\t' ? "\\t" : "\\r");
+		else if (c1)
+			buf_addf(out, "\\u%04x", (unsigned char)text.p[1]);
+		else if (n == 0 || c < 0x20 || c == 0x7f)
+			buf_addf(out, "\\x%02x", c);
+		else
+			buf_add(out, str_sub(text, 0, n));
+		text = str_sub(text, n ? n : 1, text.n);
+	}
+}
+
+int terminal_columns(int fd)
+{
+	struct winsize w;
+	const char *told = getenv("COLUMNS");
+	uint64_t n;
+	if (!isatty(fd))
+		return 0;
+	if (told && str_to_u64(str_from(told), &n) && n >= 20 && n <= 10000)
+		return (int)n;
+	if (ioctl(fd, TIOCGWINSZ, &w) == 0 && w.ws_col >= 20)
+		return w.ws_col;
+	return 80;
+}
+
+void ui_say(struct ui *u, struct str text)
+{
+	struct buf b = BUF_INIT(UI_OUT_MAX);
+	args_complete(&u->args, text, &b);
+	text_escape(buf_str(&b), true, &u->out);
+	buf_free(&b);
+}
+
+static void write_error(struct str text)
+{
+	ssize_t n = write(STDERR_FILENO, text.p, text.n); /* in one piece; where should its failure be told? */
+	(void)n;
+}
+
+int ui_fail(struct ui *u, const struct err *e)
+{
+	struct buf b = BUF_INIT(1 << 16), line = BUF_INIT(1 << 18);
+	struct err ignored = ERR_INIT;
+	if (!u->failed_output)
+		ui_flush(u, &ignored); /* what was printed before belongs before it */
+	args_complete(&u->args, str_from(e->message), &b);
+	buf_add_z(&line, "sluice: ");
+	text_escape(buf_str(&b), false, &line);
+	buf_add_char(&line, '\n');
+	const char *hint = err_hint_text(e);
+	if (hint[0] != '\0') {
+		buf_clear(&b);
+		args_complete(&u->args, str_from(hint), &b);
+		buf_add_z(&line, "  hint: ");
+		text_escape(buf_str(&b), false, &line);
+		buf_add_char(&line, '\n');
+	}
+	write_error(buf_str(&line));
+	buf_free(&b);
+	buf_free(&line);
+	return err_exit_status(e->code);
+}
+
+/* ── standard output ── */
+
+bool ui_flush(struct ui *u, struct err *e)
+{
+	CHECK(!u->out.overflow);
+	size_t at = 0;
+	while (at < u->out.n) {
+		ssize_t n = write(STDOUT_FILENO, u->out.p + at, u->out.n - at);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EPIPE) { /* `| head` has seen enough */
+			signal(SIGPIPE, SIG_DFL);
+			raise(SIGPIPE);
+		}
+		if (n < 0) {
+			u->failed_output = true;
+			return err_set_errno(e, ERR_STORAGE, errno, "standard output cannot be written");
+		}
+		at += (size_t)n;
+	}
+	buf_clear(&u->out);
+	return true;
+}
+
+bool ui_flush_some(struct ui *u, struct err *e)
+{
+	return u->out.n < UI_OUT_PIECE || ui_flush(u, e);
+}
+
+int ui_done(struct ui *u, int status)
+{
+	struct err e = ERR_INIT;
+	if (u->failed_output || ui_flush(u, &e))
+		return status;
+	int failed = ui_fail(u, &e);
+	return status ? status : failed;
+}
+
+/* ── the project ── */
+
+static void say_problems(struct ui *u, const struct problems *p)
+{
+	struct buf b = BUF_INIT(16 << 20), line = BUF_INIT(64 << 20);
+	problems_print(p, &b);
+	args_complete(&u->args, buf_str(&b), &line);
+	buf_clear(&b);
+	text_escape(buf_str(&line), true, &b);
+	write_error(buf_str(&b));
+	buf_free(&b);
+	buf_free(&line);
+}
+
+bool ui_load(struct ui *u, int *status)
+{
+	struct problems p = PROBLEMS_INIT(&u->arena);
+	struct args *g = &u->args;
+	u->project_options = (struct project_options){
+		.pipeline_file = g->given[OPT_FILE] ? g->value[OPT_FILE].p : NULL,
+		.environment = g->value[OPT_ENV],
+		.lake = g->value[OPT_LAKE],
+	};
+	bool ok = project_load(&u->project_options, &u->arena, &u->project, &p);
+	if (!ok || p.n_errors > 0)
+		say_problems(u, &p);
+	if (ok)
+		return true;
+	*status = err_exit_status(ERR_CONFIG);
+	return false;
+}
+
+/* A plan for a lake that is not there yet is a plan for an empty one. */
+static bool open_lake(struct ui *u, enum ui_lake lake, struct err *e)
+{
+	u->project_options.create_lake = lake == LAKE_MADE;
+	if (project_open_lake(&u->project, &u->project_options, e))
+		return true;
+	return lake == LAKE_PERHAPS && e->code == ERR_MISSING && store_open_memory(&u->project.store, e);
+}
+
+bool ui_open(struct ui *u, enum ui_lake lake, bool link, int *status)
+{
+	struct err e = ERR_INIT;
+	struct problems p = PROBLEMS_INIT(&u->arena);
+	if (!ui_load(u, status))
+		return false;
+	if (!open_lake(u, lake, &e) || (link && !project_link(&u->project, &p, &e))) {
+		if (p.n_errors > 0) {
+			say_problems(u, &p);
+			*status = err_exit_status(ERR_CONFIG);
+		} else {
+			*status = ui_fail(u, &e);
+		}
+		return false;
+	}
+	return true;
+}
+
+bool ui_resource(struct ui *u, struct str name, const struct resource **out, struct err *e)
+{
+	const struct pipeline *l = u->project.pipeline;
+	*out = pipeline_resource(l, name);
+	if (*out)
+		return true;
+	size_t best = SIZE_MAX;
+	const struct resource *nearest = NULL;
+	struct buf names = BUF_INIT(4096);
+	for (size_t i = 0; i < l->n_resources; i++) {
+		size_t d = str_distance(name, l->resources[i].name);
+		if (d < best && d <= 1 + name.n / 3) {
+			best = d;
+			nearest = &l->resources[i];
+		}
+		if (names.n < 400)
+			buf_addf(&names, "%s%.*s", i ? ", " : "", STR_ARG(l->resources[i].name));
+	}
+	err_set(e, ERR_USAGE, "pipeline %.*s has no resource %.*s", STR_ARG(l->name), STR_ARG(name));
+	if (nearest)
+		err_hint(e, "did you mean %.*s?", STR_ARG(nearest->name));
+	else
+		err_hint(e, "there are: %.*s", STR_ARG(buf_str(&names)));
+	buf_free(&names);
+	return false;
+}
+
+bool ui_window(struct str name, struct err *e)
+{
+	struct window w;
+	if (window_from_name(name, &w))
+		return true;
+	err_set(e, ERR_USAGE, "%.*s is no name of a window", STR_ARG(name));
+	return err_hint(e, "windows are named like 20130101T050000Z_20130102T050000Z: see `sluice raw ls`");
+}
+
+int cmd_engine(struct ui *u)
+{
+	char *path = arena_zero_terminated(&u->arena, u->args.operands[0]);
+	/* Whoever started us decides: a signal of the terminal's goes to our parent too, which then ends us. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_DFL);
+	return engine_child_main(path);
+}

@@ -1,0 +1,139 @@
+/* Entries of the ledger as bytes: frozen in test/case/format/ledger.ndjson. */
+#include "entries.h"
+
+static void canonical_bytes_are_frozen(void **unused)
+{
+	(void)unused;
+	struct arena a = ARENA_INIT;
+	struct str frozen = case_file("ledger.ndjson", &a), line;
+	for (size_t i = 0; i < SAMPLES; i++) {
+		struct ledger_entry t = entry_sample(i);
+		struct str text = ledger_encode(&t, &a);
+		assert_true(str_cut(&frozen, '\n', &line));
+		assert_int_equal(text.p[text.n - 1], '\n');
+		assert_frozen(str_sub(text, 0, text.n - 1), line);
+	}
+	assert_false(str_cut(&frozen, '\n', &line));
+	arena_free(&a);
+}
+
+static void every_kind_comes_back(void **unused)
+{
+	(void)unused;
+	struct arena a = ARENA_INIT;
+	for (size_t i = 0; i < SAMPLES; i++) {
+		struct ledger_entry t = entry_sample(i), back;
+		struct err e = ERR_INIT;
+		struct str text = ledger_encode(&t, &a);
+		assert_done(ledger_decode(text, &a, &back, &e), &e);
+		assert_true(sha256_eq(back.hash, sha256_of(text)));
+		assert_int_equal(back.kind, t.kind);
+		assert_int_equal(back.n_pages, t.n_pages);
+		assert_int_equal(back.n_attempts, t.n_attempts);
+		assert_int_equal(back.has_seal, t.has_seal);
+		assert_int_equal(back.state.first_sent_us, t.state.first_sent_us);
+		assert_true(sha256_eq(back.previous, t.previous));
+		assert_frozen(ledger_encode(&back, &a), text);
+	}
+	struct ledger_entry t = entry_sample(1), back;
+	struct err e = ERR_INIT;
+	assert_done(ledger_decode(ledger_encode(&t, &a), &a, &back, &e), &e);
+	assert_text(back.pages[1].next.text, "/a?k=~secret.TOKEN~&c=\"\xc3\xa9\"\n");
+	assert_int_equal(back.pages[1].next.n_markers, 1);
+	assert_int_equal(back.pages[1].next.markers[0].at, 5);
+	assert_text(back.pages[1].next.markers[0].marker, "~secret.TOKEN~");
+	assert_int_equal(back.pages[2].next.kind, NEXT_END);
+	assert_int_equal(back.attempts[1].status, 0);
+	arena_free(&a);
+}
+
+/* A damaged entry: what is replaced by what in which sample. */
+static const struct {
+	size_t sample;
+	const char *old, *new;
+} damages[] = {
+	{ 0, "sluice-ledger/1", "sluice-ledger/2" },
+	{ 0, "\"kind\":\"claim\"", "\"kind\":\"clam\"" },
+	{ 0, "\"kind\":\"claim\"", "\"kind\":1" },
+	{ 0, "\"n\":0", "\"n\":-1" },
+	{ 0, "\"n\":0", "\"n\":\"0\"" },
+	{ 0, "\"n\":0", "\"n\":0.5" },
+	{ 0, "\"n\":0", "\"n\":18446744073709551616" },
+	{ 0, "\"lease\"", "\"leash\"" },
+	{ 0, "\"opened\"", "\"closed\"" },
+	{ 0, "\"from\":\"2013-01-01T05:00:00Z\"", "\"from\":\"2013-02-30T05:00:00Z\"" },
+	{ 0, "\"time\"", "\"thyme\"" },
+	{ 0, "\"request\":{", "\"request\":null,\"x\":{" },
+	{ 1, "\"previous\":\"", "\"previous\":\"x" },
+	{ 1, "\"status\":200", "\"status\":4294967296" },
+	{ 1, "\"pages\":[", "\"pages\":{},\"x\":[" },
+	{ 1, "\"at\":5", "\"at\":14" },
+	{ 1, "\"at\":5", "\"at\":18446744073709551615" },
+	{ 1, "\"next\":{\"number\":2}", "\"nest\":{\"number\":2}" },
+	{ 1, "\"next\":{\"number\":2}", "\"next\":{\"number\":2.5}" },
+	{ 1, "\"next\":{\"number\":2}", "\"next\":{}" },
+	{ 1, "\"next\":{\"number\":2}", "\"next\":7" },
+	{ 1, "\"sha256\":\"2c26", "\"sha256\":\"2C26" },
+	{ 1, "\"digest\":", "\"digest\":0,\"digest\":" },
+	{ 1, "\"guard\"", "\"gourd\"" },
+	{ 2, "\"lease\"", "\"leash\"" },
+	{ 4, "offset-verified", "verified" },
+	{ 4, "\"promoted\":true", "\"promoted\":1" },
+	{ 5, "\"seal\":{", "\"seel\":{" },
+	{ 5, "\"evidence\"", "\"evidences\"" },
+	{ 6, "{\"format\"", "[{\"format\"" },
+};
+
+static void damage_is_found(void **unused)
+{
+	(void)unused;
+	struct arena a = ARENA_INIT;
+	for (size_t i = 0; i < COUNT(damages); i++) {
+		struct ledger_entry t = entry_sample(damages[i].sample), back;
+		struct err e = ERR_INIT;
+		struct str text = replaced(ledger_encode(&t, &a), damages[i].old, damages[i].new, &a);
+		if (ledger_decode(text, &a, &back, &e))
+			fail_msg("%s instead of %s was taken", damages[i].new, damages[i].old);
+		assert_code(&e, ERR_DAMAGE);
+	}
+	arena_free(&a);
+}
+
+/* Cut anywhere, or with any byte made another: never a crash, and what is cut is never taken. */
+static void cut_and_flipped(void **unused)
+{
+	(void)unused;
+	struct arena a = ARENA_INIT, scratch = ARENA_INIT;
+	for (size_t i = 0; i < SAMPLES; i++) {
+		struct ledger_entry t = entry_sample(i), back;
+		struct str text = ledger_encode(&t, &a);
+		for (size_t n = 0; n < text.n; n++) {
+			struct err e = ERR_INIT;
+			arena_reset(&scratch);
+			char *p = arena_zero_terminated(&scratch, text);
+			if (n + 1 < text.n) {
+				assert_false(ledger_decode(str_sub(text, 0, n), &scratch, &back, &e));
+				assert_code(&e, ERR_DAMAGE);
+			}
+			e = ERR_INIT;
+			p[n] = (char)(p[n] ^ 0x15);
+			if (ledger_decode((struct str){ p, text.n }, &scratch, &back, &e))
+				assert_false(sha256_eq(back.hash, sha256_of(text)));
+			else
+				assert_code(&e, ERR_DAMAGE);
+		}
+	}
+	arena_free(&scratch);
+	arena_free(&a);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(canonical_bytes_are_frozen),
+		cmocka_unit_test(every_kind_comes_back),
+		cmocka_unit_test(damage_is_found),
+		cmocka_unit_test(cut_and_flipped),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
