@@ -110,6 +110,26 @@ static void length_load(struct context *x, struct yaml_node *options, enum rule_
 		rule_add(x, kind)->length = length;
 }
 
+static const struct rule *rule_of(const struct context *x, enum rule_kind kind)
+{
+	for (size_t i = x->l->rules.n; i > 0 && x->l->rules.v[i - 1].column == x->column; i--)
+		if (x->l->rules.v[i - 1].kind == kind)
+			return &x->l->rules.v[i - 1];
+	return NULL;
+}
+
+/* Bounds that no value can meet are a mistake of the file: the data would pay for it, row by row. */
+static void bounds_check(struct context *x, const struct yaml_node *options)
+{
+	const struct rule *low = rule_of(x, RULE_MINIMUM), *high = rule_of(x, RULE_MAXIMUM);
+	const struct rule *shortest = rule_of(x, RULE_MIN_LENGTH), *longest = rule_of(x, RULE_MAX_LENGTH);
+	int order = low && high ? scalar_cmp(x->c->type, low->bound, high->bound) : -1;
+	if (order > 0 || (order == 0 && (low->exclusive || high->exclusive)))
+		problem_at(x->l->p, options, NULL, "no value lies between this minimum and this maximum");
+	if (shortest && longest && shortest->length > longest->length)
+		problem_at(x->l->p, options, NULL, "minLength is greater than maxLength");
+}
+
 static void pattern_load(struct context *x, struct yaml_node *n)
 {
 	struct str text;
@@ -170,6 +190,7 @@ static void options_load(struct context *x, struct yaml_node *options)
 	bound_load(x, options, RULE_MAXIMUM, "maximum", "exclusiveMaximum");
 	length_load(x, options, RULE_MIN_LENGTH, "minLength");
 	length_load(x, options, RULE_MAX_LENGTH, "maxLength");
+	bounds_check(x, options);
 	pattern_load(x, yaml_get(options, "pattern"));
 	format_check(x, yaml_get(options, "format"));
 	struct yaml_node *zone = yaml_get(options, "timezone");

@@ -41,12 +41,16 @@ static int64_t start_time(int64_t pid)
 	while (at > 0 && text.p[at - 1] != ')')
 		at--;
 	struct str rest = str_trim(str_sub(text, at, text.n - at)), field;
-	for (int i = 3; at > 0 && str_cut(&rest, ' ', &field); i++)
+	for (int i = 3; at > 0 && str_cut(&rest, ' ', &field); i++) {
+		/* A zombie has a start time too, and will never write again. */
+		if (i == 3 && (str_eq(field, STR("Z")) || str_eq(field, STR("X"))))
+			break;
 		if (i == 22) {
 			if (!str_to_i64(field, &started))
 				started = -1;
 			break;
 		}
+	}
 	arena_free(&a);
 	return started;
 }

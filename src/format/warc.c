@@ -42,23 +42,22 @@ struct record {
 	const char *truncated;
 };
 
-static void put_digest(struct buf *b, const char *field, struct sha256 h)
+/* The line of a digest that is not known yet; returns where its digits go. */
+static size_t put_digest_room(struct buf *b, const char *field)
+{
+	static const char no_digits[SHA256_HEX + 1] = "0000000000000000000000000000000000000000000000000000000000000000";
+	buf_addf(b, "%s: sha256:", field);
+	size_t at = b->n;
+	buf_add(b, (struct str){ no_digits, SHA256_HEX });
+	buf_add(b, STR("\r\n"));
+	return at;
+}
+
+static void put_digits(struct buf *b, size_t at, struct sha256 h)
 {
 	char hex[SHA256_HEX + 1];
 	sha256_hex(h, hex);
-	buf_addf(b, "%s: sha256:%s\r\n", field, hex);
-}
-
-static void put_block_digest(struct buf *b, const struct record *r)
-{
-	struct sha256_state s;
-	sha256_begin(&s);
-	if (r->head.n > 0) {
-		sha256_add_str(&s, r->head);
-		sha256_add_str(&s, STR("\r\n"));
-	}
-	sha256_add_str(&s, r->body);
-	put_digest(b, "WARC-Block-Digest", sha256_end(&s));
+	memcpy(b->p + at, hex, SHA256_HEX);
 }
 
 /* The header lines of ISO 28500 section 5, then the block, then the two line ends that close a record. */
@@ -80,18 +79,27 @@ static void put_record(struct buf *b, const struct record *r, struct arena *a)
 	}
 	if (r->truncated)
 		buf_addf(b, "WARC-Truncated: %s\r\n", r->truncated);
-	put_block_digest(b, r);
+	/* The digests stand in front of what they are of; both are taken at once, where it lies in the end. */
+	size_t block_digest = put_digest_room(b, "WARC-Block-Digest"), payload_digest = 0;
 	if (r->head.n > 0)
-		put_digest(b, "WARC-Payload-Digest", sha256_of(r->body));
+		payload_digest = put_digest_room(b, "WARC-Payload-Digest");
 	buf_addf(b, "Content-Type: %.*s\r\nContent-Length: %llu\r\n\r\n", STR_ARG(r->content_type),
 		 (unsigned long long)length);
+	size_t block = b->n;
 	if (r->head.n > 0) {
 		buf_add(b, r->head);
 		buf_add(b, STR("\r\n"));
 	}
+	size_t body = b->n;
 	buf_add(b, r->body);
-	buf_add(b, STR("\r\n\r\n"));
 	CHECK(!b->overflow); /* heads and bodies were bounded when they were received */
+	struct sha256 digests[2];
+	sha256_pair(str_sub(buf_str(b), block, b->n), str_sub(buf_str(b), body, b->n), digests);
+	put_digits(b, block_digest, digests[0]);
+	if (r->head.n > 0)
+		put_digits(b, payload_digest, digests[1]);
+	buf_add(b, STR("\r\n\r\n"));
+	CHECK(!b->overflow);
 }
 
 bool warc_open(struct store *s, struct str software, struct str run_id, int64_t wall_us, struct warc_writer **out,

@@ -177,8 +177,7 @@ static void lane_give_way(struct lane *n)
 {
 	struct err why = ERR_INIT;
 	err_set(&why, ERR_FENCED, "not begun, since another run is at work");
-	n->broken = n->closing == CLOSE_NONE;
-	lane_close(n, CLOSE_FAIL, &why);
+	lane_close(n, CLOSE_STOP, &why);
 	n->state = LANE_S_CLOSING;
 }
 

@@ -86,9 +86,12 @@ static bool claim_generation(struct lane *n, struct err *e)
 	if (n->ledger.n_entries == 0)
 		return ledger_claim(&n->ledger, &t->origin, e);
 	const char *why = NULL;
-	if (!ledger_read_origin(&n->ledger, e) || !ledger_claim(&n->ledger, NULL, e))
+	if (!ledger_read_origin(&n->ledger, e))
 		return false;
-	if (!must_abandon(n, &why)) {
+	bool abandon = must_abandon(n, &why); /* before our claim is the newest entry */
+	if (!ledger_claim(&n->ledger, NULL, e))
+		return false;
+	if (!abandon) {
 		t->resumed_pages = n->ledger.state.pages;
 		return true;
 	}

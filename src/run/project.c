@@ -15,8 +15,15 @@ static bool load_contracts(struct project *j, struct problems *p)
 	struct pipeline *l = j->pipeline;
 	bool ok = true;
 	j->contracts = arena_array(j->arena, struct contract *, l->n_resources + 1);
-	for (size_t i = 0; i < l->n_resources; i++)
+	for (size_t i = 0; i < l->n_resources; i++) {
 		ok = contract_find(l->folder, l->resources[i].name, j->arena, &j->contracts[i], p) && ok;
+		const struct contract *c = j->contracts[i];
+		if (c == NULL || l->resources[i].kind == KIND_WINDOW || c->window_column == SIZE_MAX)
+			continue;
+		problem_file(p, c->file, 0, 0, "take sluice.window_column out, or make the resource `kind: window`",
+			     "%.*s is a snapshot: its records belong to no window", STR_ARG(l->resources[i].name));
+		ok = false;
+	}
 	return ok;
 }
 

@@ -126,9 +126,9 @@ int cmd_check(struct ui *u)
 	struct problems all = PROBLEMS_INIT(&u->arena), loaded = PROBLEMS_INIT(&u->arena), linked = PROBLEMS_INIT(&u->arena);
 	struct err e = ERR_INIT;
 	size_t n_contracts = 0;
-	struct project_options o = { .pipeline_file = g->given[OPT_FILE] ? g->value[OPT_FILE].p : NULL,
+	struct project_options o = { .pipeline_file = ui_pipeline_file(u),
 				     .environment = g->value[OPT_ENV], .lake = g->value[OPT_LAKE] };
-	pipeline_check(o.pipeline_file ? o.pipeline_file : "pipeline.yaml", &u->arena, &all);
+	pipeline_check(o.pipeline_file, &u->arena, &all);
 	bool ok = project_load(&o, &u->arena, &u->project, &loaded);
 	merge(&all, &loaded);
 	if (ok) {
@@ -145,6 +145,6 @@ int cmd_check(struct ui *u)
 			problem_file(&all, u->project.pipeline->file, 0, 0, err_hint_text(&e), "%s", e.message);
 	}
 	if (!ok && all.n_errors == 0)
-		problem_file(&all, o.pipeline_file ? o.pipeline_file : "pipeline.yaml", 0, 0, "", "cannot be read");
+		problem_file(&all, o.pipeline_file, 0, 0, "", "cannot be read");
 	return print_check(u, &all, n_contracts);
 }

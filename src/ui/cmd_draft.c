@@ -21,8 +21,10 @@ static char *target(struct ui *u, struct str name)
 	struct str folder = u->project.pipeline->folder;
 	if (g->n_operands > 1)
 		return arena_zero_terminated(&u->arena, g->operands[1]);
-	return arena_zero_terminated(&u->arena, arena_format(&u->arena, "%.*s/contracts/%.*s.yaml",
-							      folder.n ? STR_ARG(folder) : STR_ARG(STR(".")), STR_ARG(name)));
+	if (folder.n == 0)
+		folder = STR(".");
+	return arena_zero_terminated(&u->arena, arena_format(&u->arena, "%.*s/contracts/%.*s.yaml", STR_ARG(folder),
+							      STR_ARG(name)));
 }
 
 static bool make_folder(struct ui *u, const char *file, struct err *e)

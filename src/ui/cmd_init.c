@@ -203,11 +203,22 @@ static bool is_paging(const struct init *i, struct str name)
 	return (i->guess.style == GUESS_PAGE || i->guess.style == GUESS_OFFSET) && str_eq(name, i->guess.query);
 }
 
+/* A parameter that is somebody's key: only its name may stand in a file. */
+static bool is_secret(struct str name)
+{
+	static const char *const words[] = { "key", "token", "secret", "password", "auth" };
+	for (size_t k = 0; k < sizeof words / sizeof *words; k++)
+		for (size_t at = 0; at + strlen(words[k]) <= name.n; at++)
+			if (str_eq_nocase(str_sub(name, at, strlen(words[k])), str_from(words[k])))
+				return true;
+	return false;
+}
+
 static void put_query(struct init *i, struct buf *b)
 {
 	size_t n = 0;
 	for (size_t k = 0; k < i->n_query; k++) {
-		if (is_paging(i, i->query[k].name)) /* pagination sends it */
+		if (is_paging(i, i->query[k].name) || is_secret(i->query[k].name)) /* pagination, auth send it */
 			continue;
 		buf_add_z(b, n++ ? ", " : "    query: {");
 		put_text(b, i->query[k].name, false);
@@ -271,7 +282,10 @@ static void put_paginate(const struct init *i, struct buf *b)
 
 static void put_source(struct init *i, struct buf *b)
 {
-	struct str host = i->url.origin.host;
+	struct str host = i->url.origin.host, key = STR_NONE;
+	for (size_t k = 0; k < i->n_query; k++)
+		if (is_secret(i->query[k].name))
+			key = i->query[k].name;
 	buf_add_z(b, "source:\n  url: ");
 	put_text(b, arena_format(i->a, "%.*s%.*s", STR_ARG(origin_text(&i->url.origin, i->a)), STR_ARG(i->base_path)), false);
 	buf_add_char(b, '\n');
@@ -281,6 +295,10 @@ static void put_source(struct init *i, struct buf *b)
 		buf_add_z(b, "  auth: {bearer: {secret: ");
 		put_text(b, i->secret.reference, false);
 		buf_add_z(b, "}}\n");
+	} else if (key.n > 0) {
+		buf_add_z(b, "  # export API_KEY=... before a run: secrets do not stand in this file\n  auth: {api_key: {query: ");
+		put_text(b, key, false);
+		buf_add_z(b, ", secret: env:API_KEY}}\n");
 	} else {
 		buf_add_z(b, "  # auth: {bearer: {secret: env:API_TOKEN}} # or api_key, basic; secrets only by reference\n");
 	}
@@ -362,26 +380,47 @@ static void say_init(struct init *i)
 	buf_free(&b);
 }
 
+/* A URL with somebody's key in it may stand in a message of the transport's. */
+static void hide_secrets(struct init *i, struct err *e)
+{
+	struct buf b = BUF_INIT(1 << 16);
+	size_t hits;
+	struct secret keys[SECRETS_MAX];
+	for (size_t k = 0; k < i->n_query && i->secrets.n < SECRETS_MAX; k++)
+		if (is_secret(i->query[k].name) && i->query[k].value.n > 0) {
+			keys[i->secrets.n] = (struct secret){ .marker = STR("~secret.API_KEY~"), .hidden = i->query[k].value };
+			secret_set_add(&i->secrets, &keys[i->secrets.n]);
+		}
+	if (i->secrets.n > 0 && secret_redact(&i->secrets, str_from(e->message), &b, &hits) && hits > 0) {
+		struct err clean = *e;
+		err_set(&clean, e->code, "%.*s", STR_ARG(buf_str(&b)));
+		memcpy(e->message, clean.message, sizeof e->message);
+	}
+	buf_free(&b);
+}
+
 int cmd_init(struct ui *u)
 {
-	const struct args *g = &u->args;
 	struct err e = ERR_INIT;
 	struct buf text = BUF_INIT(1 << 20);
-	struct init i = { .u = u, .a = &u->arena, .file = g->given[OPT_FILE] ? g->value[OPT_FILE].p : "pipeline.yaml" };
+	struct str url = u->args.operands[0];
+	struct init i = { .u = u, .a = &u->arena, .file = ui_pipeline_file(u) };
 	if (file_exists(i.file)) { /* before anybody is asked anything */
 		err_set(&e, ERR_USAGE, "%s is there already, and is not replaced", i.file);
 		err_hint(&e, "-f names another file");
 		return ui_fail(u, &e);
 	}
-	bool ok = split_url(&i, g->operands[0], &e) && load_secret(&i, &e) && fetch(&i, g->operands[0], &e);
+	bool ok = split_url(&i, url, &e) && load_secret(&i, &e) && fetch(&i, url, &e);
 	if (ok) {
 		put_file(&i, &text);
 		CHECK(!text.overflow);
 		ok = write_new(i.file, buf_str(&text), &e);
 	}
 	buf_free(&text);
-	if (!ok)
+	if (!ok) {
+		hide_secrets(&i, &e);
 		return ui_fail(u, &e);
+	}
 	say_init(&i);
 	return ui_done(u, 0);
 }

@@ -33,6 +33,7 @@ void ui_say(struct ui *u, struct str text);
 void text_escape(struct str text, bool keep_newlines, struct buf *out);
 int terminal_columns(int fd); /* 0: no terminal */
 
+const char *ui_pipeline_file(struct ui *u); /* -f, which may name its folder too */
 /* Files of the project; all problems are printed, and false means *status is set. */
 bool ui_load(struct ui *u, int *status);
 /* The same with the lake, and with the models' graph if asked for. */

@@ -127,6 +127,7 @@ static void judge_number(struct guess *g, const struct json_node *n, struct str 
 static void judge(struct guess *g, const struct place *at, struct str parent, struct arena *a)
 {
 	static const char *const more[] = { "hasmore", "more", "hasnext", "hasnextpage", NULL };
+	static const char *const next[] = { "next", "nexturl", "nextcursor", "nexttoken", "nextpagetoken", "cursor", NULL };
 	const struct json_node *n = at->node;
 	bool objects = n->type == JSON_ARRAY && n->child && n->child->type == JSON_OBJECT;
 	if (objects && (!g->has_records || n->n_children > g->items)) {
@@ -137,6 +138,9 @@ static void judge(struct guess *g, const struct place *at, struct str parent, st
 		judge_text(g, n, at->path, parent, a);
 	} else if (n->type == JSON_NUMBER) {
 		judge_number(g, n, at->path, a);
+	} else if (n->type == JSON_NULL && g->seen.n == 0 && is_one_of(plain(n->key, a), next)) {
+		g->seen = arena_format(a, "%.*s is null here; if a longer list has a cursor or a URL there, see below",
+				       STR_ARG(at->path));
 	} else if ((n->type == JSON_TRUE || n->type == JSON_FALSE) && is_one_of(plain(n->key, a), more)) {
 		g->more = at->path;
 	}

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ── texts ── */
@@ -138,12 +139,23 @@ static void say_problems(struct ui *u, const struct problems *p)
 	buf_free(&line);
 }
 
+const char *ui_pipeline_file(struct ui *u)
+{
+	struct stat st;
+	if (!u->args.given[OPT_FILE])
+		return "pipeline.yaml";
+	const char *file = u->args.value[OPT_FILE].p;
+	if (stat(file, &st) == 0 && S_ISDIR(st.st_mode))
+		return arena_format(&u->arena, "%s/pipeline.yaml", file).p;
+	return file;
+}
+
 bool ui_load(struct ui *u, int *status)
 {
 	struct problems p = PROBLEMS_INIT(&u->arena);
 	struct args *g = &u->args;
 	u->project_options = (struct project_options){
-		.pipeline_file = g->given[OPT_FILE] ? g->value[OPT_FILE].p : NULL,
+		.pipeline_file = ui_pipeline_file(u),
 		.environment = g->value[OPT_ENV],
 		.lake = g->value[OPT_LAKE],
 	};
