@@ -4,7 +4,7 @@
  *     prepare_speed flights.csv examples/nycflights [threads] [rounds]
  *
  * Both sides count everything from the compressed bytes to the durable file; prepare_run() also checks hashes, judges the
- * contract, and reads back what it wrote. The best of the rounds counts; rows and sums of both must be equal. */
+ * contract, and reads back what it wrote. The best of the rounds counts; the rows of both must be the same. */
 #include "base/check.h"
 #include "base/file.h"
 #include "base/gzip.h"
@@ -233,6 +233,46 @@ static struct result measure_engine(struct lake *k, const struct contract *c, in
 	return x;
 }
 
+static bool take_count(void *user, const struct batch *b, struct err *e)
+{
+	(void)e;
+	if (b->n_rows > 0)
+		*(int64_t *)user = b->columns[0].i64[0];
+	return true;
+}
+
+/* Every value of every row, by the engine: how many rows of one side the other lacks. */
+static int64_t differences(struct lake *k, const struct contract *c, struct str ours, struct str theirs)
+{
+	struct arena a = ARENA_INIT;
+	const char *folders[] = { k->root };
+	struct engine_options o = { .memory_bytes = UINT64_C(4) << 30, .folders = folders, .n_folders = 1 };
+	struct engine *g;
+	struct engine_connection *q;
+	struct batch_shape *shape;
+	struct buf columns = BUF_INIT(1 << 16);
+	struct err e = ERR_INIT;
+	int64_t n[2] = { -1, -1 };
+	size_t n_columns;
+
+	o.scratch = arena_format(&k->a, "%s/scratch", k->root).p;
+	for (size_t i = 0; i < c->n_columns; i++)
+		buf_addf(&columns, "%s\"%.*s\"", i > 0 ? ", " : "", STR_ARG(c->columns[i].name));
+	need(engine_open(&o, &g, &e) && engine_connect(g, &q, &e), &e);
+	for (int i = 0; i < 2; i++) {
+		struct str x = arena_format(&a, "SELECT %s FROM read_parquet('%.*s/*.parquet')", columns.p, STR_ARG(ours));
+		struct str y = arena_format(&a, "SELECT %s FROM read_parquet('%.*s')", columns.p, STR_ARG(theirs));
+		struct str sql = arena_format(&a, "SELECT count(*) FROM (%.*s EXCEPT ALL %.*s)", STR_ARG(i == 0 ? x : y),
+					      STR_ARG(i == 0 ? y : x));
+		need(engine_query(q, sql, &a, &shape, &n_columns, take_count, &n[i], &e), &e);
+	}
+	engine_disconnect(q);
+	engine_close(g);
+	buf_free(&columns);
+	arena_free(&a);
+	return n[0] + n[1];
+}
+
 int main(int argc, char **argv)
 {
 	struct lake k = { .a = ARENA_INIT };
@@ -240,7 +280,7 @@ int main(int argc, char **argv)
 	struct problems p = PROBLEMS_INIT(&k.a);
 	struct result best[2] = { { 1e9, 1e9, 0 }, { 1e9, 1e9, 0 } };
 	struct err e = ERR_INIT;
-	struct str out;
+	struct str ours, theirs;
 	unsigned threads = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 1;
 	int rounds = argc > 4 ? (int)strtol(argv[4], NULL, 10) : 5;
 
@@ -250,13 +290,13 @@ int main(int argc, char **argv)
 	printf("%zu rows, %.1f MB of JSON in %zu pages of %zu windows, %u threads, %zu sort columns\n", k.rows,
 	       (double)k.json_bytes * 1e-6, k.n_pages, k.n_windows, threads, c->n_sort);
 	for (int i = 0; i < rounds; i++) {
-		struct result x = measure_prepare(&k, c, threads, i, &out);
+		struct result x = measure_prepare(&k, c, threads, i, &ours);
 		best[0] = x.cpu_s < best[0].cpu_s ? x : best[0];
 		if (threads > 1 || getenv("PREPARE_ONLY"))
 			continue; /* the engine is opened with one thread */
-		x = measure_engine(&k, c, i, &out);
+		x = measure_engine(&k, c, i, &theirs);
 		best[1] = x.cpu_s < best[1].cpu_s ? x : best[1];
-		CHECK(best[0].rows == best[1].rows);
+		CHECK(i > 0 || differences(&k, c, ours, theirs) == 0);
 	}
 	if (best[1].rows > 0)
 		printf("cpu: read_json / prepare = %.2f\n", best[1].cpu_s / best[0].cpu_s);

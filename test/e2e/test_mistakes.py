@@ -109,7 +109,7 @@ CONTRACTS = [
     ("logicalType: integer", "logicalType: integer\n        logicalTypeOptions: {minimum: 5, maximum: 1}", 12, "m"),
     ("      - name: name", "      - name: id", 14, "id"),
     ("      - name: name", "      - name: _gen", 14, "_gen"),
-    ("primaryKeyPosition: 1", "primaryKeyPosition: 2", 13, "position"),
+    ("primaryKeyPosition: 1", "primaryKeyPosition: 2", 10, "position"),
     ("logicalType: string", "logicalType: string\n        customProperties:\n"
      "          - {property: sluice.scle, value: 2}", 17, "sluice.scale"),
     ("kind: DataContract", "kind: DataProduct", 2, "DataContract"),

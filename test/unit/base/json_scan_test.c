@@ -323,9 +323,49 @@ static void ways_of_reading_agree_on_mutations(void **state)
 	}
 }
 
+/* A right guess gives the value's event, any other what json_next() would have given; never past the end. */
+static void guesses(void **state)
+{
+	static const struct {
+		const char *document, *key;
+		enum json_event first, second; /* after the opening brace, and after that */
+	} cases[] = {
+		{ "{\"a\":1}", "\"a\"", JSON_NUMBER, JSON_OBJECT_END },
+		{ " {  \"a\"  :  [ ] }", "\"a\"", JSON_ARRAY, JSON_ARRAY_END },
+		{ "{\"ab\":1}", "\"a\"", JSON_KEY, JSON_NUMBER },
+		{ "{\"a\":1}", "\"ab\"", JSON_KEY, JSON_NUMBER },
+		{ "{\"long_name_1\":null}", "\"long_name_1\"", JSON_NULL, JSON_OBJECT_END },
+		{ "{\"long_name_1\":null}", "\"long_name_2\"", JSON_KEY, JSON_NULL },
+		{ "{\"1_long_name\":null}", "\"2_long_name\"", JSON_KEY, JSON_NULL },
+		{ "{}", "\"a\"", JSON_OBJECT_END, JSON_DONE },
+		{ "{\"a\"", "\"a\"", JSON_BAD, JSON_BAD },
+		{ "{\"a\":", "\"a\"", JSON_BAD, JSON_BAD },
+		{ "{\"a", "\"a\"", JSON_BAD, JSON_BAD },
+		{ "{\"a\" 1}", "\"a\"", JSON_BAD, JSON_BAD },
+		{ "{,\"a\":1}", "\"a\"", JSON_BAD, JSON_BAD },
+		{ "{", "\"a\"", JSON_BAD, JSON_BAD },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		size_t n = strlen(cases[i].document);
+		char *exact = malloc(n); /* so that a sanitizer sees what is read behind it */
+		struct json_scan s;
+
+		memcpy(exact, cases[i].document, n);
+		json_open(&s, (struct str){ exact, n }, 4);
+		assert_int_equal(json_next(&s), JSON_OBJECT);
+		enum json_event first = json_next_guess(&s, str_from(cases[i].key)), second = json_next(&s);
+		if (first != cases[i].first || second != cases[i].second)
+			fail_msg("%s: %d, %d", cases[i].document, first, second);
+		free(exact);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(guesses),
 		cmocka_unit_test(documents),
 		cmocka_unit_test(no_document),
 		cmocka_unit_test(every_prefix_is_refused_at_its_end),

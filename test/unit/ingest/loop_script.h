@@ -19,44 +19,6 @@ struct script {
 	int64_t ran_from_us;
 };
 
-/* ── claims of others ── */
-
-static inline void claim_plant(struct world *w, const char *whose)
-{
-	struct err e = ERR_INIT;
-	struct ledger l;
-	if (w->v.r.path_template.n_parts == 0)
-		w->v.r.path_template = template_of(&w->v, STR("/items"), false);
-	if (w->n_runs == 0)
-		world_plan(w);
-	struct str generation = generation_of(w, 0);
-	if (!ledger_open(w->store, &w->clock.clock, generation, STR("planter"), &w->a, &l, &e))
-		fail_msg("%s", e.message);
-	struct ledger_entry n = {
-		.kind = ENTRY_CLAIM,
-		.n = l.n_entries,
-		.epoch = l.n_entries,
-		.previous = l.last_hash,
-		.nonce = process_nonce(&w->a),
-		.run_id = STR("other"),
-		.time_us = w->clock.clock.wall_us(&w->clock.clock),
-		.has_origin = l.n_entries == 0,
-		.origin = w->tasks[0].origin,
-		.has_lease = true,
-		.lease = process_lease(STR("other"), 0, &w->a),
-		.state = l.state,
-	};
-	n.lease.until_us = n.time_us + LEASE_S * US_PER_SECOND;
-	if (strcmp(whose, "dead") == 0)
-		n.lease.started--; /* the number of a process, taken by another since */
-	if (strcmp(whose, "elsewhere") == 0)
-		n.lease.boot_id = STR("another-machine");
-	bool ours = false;
-	if (!store_create_checked(w->store, key_entry(generation, n.n, &w->a), ledger_encode(&n, &w->a), &ours, &w->a, &e))
-		fail_msg("%s", e.message);
-	assert_true(ours);
-}
-
 /* ── settings ── */
 
 static inline bool row_setting(struct script *s, const struct case_line *l)
@@ -114,6 +76,8 @@ static inline bool number_setting(struct script *s, const struct case_line *l)
 		w->stop_after = n;
 	else if (str_eq_z(l->key, "rival after"))
 		w->rival_after = n;
+	else if (str_eq_z(l->key, "renewed after"))
+		w->renew_after_us = seconds;
 	else if (str_eq_z(l->key, "deadline"))
 		w->deadline_us = seconds;
 	else
@@ -133,7 +97,7 @@ static inline void script_setting(struct script *s, const struct case_line *l)
 	else if (str_eq_z(l->key, "run id"))
 		w->run_id = l->value;
 	else if (str_eq_z(l->key, "lease"))
-		claim_plant(w, arena_zero_terminated(&w->a, l->value));
+		world_plan(w), claim_plant(w, arena_zero_terminated(&w->a, l->value));
 	else
 		setting(&w->v, l);
 }

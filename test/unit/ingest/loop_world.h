@@ -27,7 +27,7 @@ struct world {
 	/* of the next run */
 	uint64_t stop_after, rival_after, fault_at;
 	enum store_fault fault;
-	int64_t deadline_us;
+	int64_t deadline_us, renew_after_us; /* from its start */
 	bool takeover;
 	struct str run_id;
 	uint64_t previous_records;
@@ -45,7 +45,7 @@ struct tap {
 	struct http http;
 	struct http *inner;
 	struct world *w;
-	int64_t waited_at_us;
+	int64_t waited_at_us, renew_at_us;
 };
 
 static inline struct str generation_of(struct world *w, size_t task)
@@ -53,6 +53,41 @@ static inline struct str generation_of(struct world *w, size_t task)
 	struct str resource = key_resource(STR("test"), w->v.r.name, &w->a);
 	struct str window = key_window(resource, window_name(w->tasks[task].window, &w->a), &w->a);
 	return key_generation(window, w->tasks[task].generation, &w->a);
+}
+
+/* ── claims of others ── */
+
+/* By a process of this host that lives, or died, or by another host that never answers. */
+static inline void claim_plant(struct world *w, const char *whose)
+{
+	struct err e = ERR_INIT;
+	struct ledger l;
+	struct str generation = generation_of(w, 0);
+	if (!ledger_open(w->store, &w->clock.clock, generation, STR("planter"), &w->a, &l, &e))
+		fail_msg("%s", e.message);
+	struct ledger_entry n = {
+		.kind = ENTRY_CLAIM,
+		.n = l.n_entries,
+		.epoch = l.n_entries,
+		.previous = l.last_hash,
+		.nonce = process_nonce(&w->a),
+		.run_id = STR("other"),
+		.time_us = w->clock.clock.wall_us(&w->clock.clock),
+		.has_origin = l.n_entries == 0,
+		.origin = w->tasks[0].origin,
+		.has_lease = true,
+		.lease = process_lease(STR("other"), 0, &w->a),
+		.state = l.state,
+	};
+	n.lease.until_us = n.time_us + LEASE_S * US_PER_SECOND;
+	if (strcmp(whose, "dead") == 0)
+		n.lease.started--; /* the number of a process, taken by another since */
+	if (strcmp(whose, "elsewhere") == 0)
+		n.lease.boot_id = STR("another-machine");
+	bool ours = false;
+	if (!store_create_checked(w->store, key_entry(generation, n.n, &w->a), ledger_encode(&n, &w->a), &ours, &w->a, &e))
+		fail_msg("%s", e.message);
+	assert_true(ours);
 }
 
 /* Another run claims the first window's generation, whatever the lease says. */
@@ -84,6 +119,10 @@ static inline struct http_exchange *tap_wait(struct http *h, int64_t timeout_us)
 	t->waited_at_us = now;
 	if (w->threads == 0 && w->idle_waits > IDLE_WAITS_MAX)
 		fail_msg("%.*s: the loop spins", STR_ARG(w->v.c ? w->v.c->name : STR("")));
+	if (t->renew_at_us && now >= t->renew_at_us) {
+		claim_plant(w, "elsewhere");
+		t->renew_at_us = 0;
+	}
 	if (x == NULL)
 		return NULL;
 	w->n_answers++;
@@ -143,6 +182,8 @@ static inline void world_end(struct world *w)
 /* As `plan` would: the open generation, or the one after the newest. */
 static inline void world_plan(struct world *w)
 {
+	if (w->v.r.path_template.n_parts == 0)
+		w->v.r.path_template = template_of(&w->v, STR("/items"), false);
 	struct str definition = resource_definition(&w->v.r, &w->a);
 	for (size_t i = 0; i < w->n_windows; i++) {
 		int64_t shift = (int64_t)i * 86400 * US_PER_SECOND;
@@ -170,9 +211,7 @@ static inline void world_run(struct world *w)
 {
 	static const struct http_ops ops = { tap_start, tap_wait, tap_wake, tap_cancel, tap_close };
 	struct tap t = { .http = { &ops }, .w = w, .waited_at_us = -1 };
-	struct conversation *v = &w->v;
-	if (v->r.path_template.n_parts == 0)
-		v->r.path_template = template_of(v, STR("/items"), false);
+	t.renew_at_us = w->renew_after_us ? w->clock.monotonic_us + w->renew_after_us : 0;
 	w->n_sent = w->n_answers = 0;
 	w->stop = 0;
 	w->err = ERR_INIT;
@@ -198,7 +237,7 @@ static inline void world_run(struct world *w)
 	http_close(&t.http);
 	w->stop_after = w->rival_after = w->fault_at = 0;
 	w->fault = STORE_FAULT_NONE;
-	w->deadline_us = 0;
+	w->deadline_us = w->renew_after_us = 0;
 	w->takeover = false;
 	w->run_id = STR_NONE;
 	for (size_t i = 0; i < w->n_windows; i++)

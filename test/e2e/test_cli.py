@@ -1,0 +1,405 @@
+"""The command line: a row per command line, with the exit status and what must stand on which stream."""
+import csv
+import io
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+
+import pytest
+
+import lake as L
+
+DAYS = ("--from", "2013-01-01", "--to", "2013-01-03")
+WINDOW = "20130101T050000Z_20130102T050000Z"
+COMMANDS = ["init", "contract draft", "check", "plan", "run", "ingest", "prepare", "refine", "status", "runs", "show", "query",
+            "trace", "raw ls", "raw cat", "accept", "verify", "digest", "help"]
+
+
+def sluice(*args, cwd=None, **environment):
+    env = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS")}
+    got = subprocess.run([L.SLUICE, *args], capture_output=True, text=True, timeout=120, cwd=cwd, env={**env, **environment})
+    return L.Done(["sluice", *args], got.returncode, got.stdout, got.stderr)
+
+
+@pytest.fixture(scope="session")
+def api(tmp_path_factory):
+    m = L.Mock(tmp_path_factory.mktemp("cli-api"), L.example_mock(), L.FLIGHTS)
+    yield m
+    assert m.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def days(tmp_path_factory, api):
+    """Two days of all resources, prepared and refined."""
+    p = L.example_project(os.path.join(tmp_path_factory.mktemp("cli"), "flights"), api.url)
+    p.first = p.sluice("run", *DAYS)
+    return p
+
+
+def check(done, status, out, err):
+    assert done.status == status, repr(done)
+    for stream, pieces in ((done.out, out), (done.err, err)):
+        for piece in pieces:
+            assert piece in stream, f"{piece!r} is missing\n{done!r}"
+    for line in done.err.splitlines():
+        assert line.startswith(("sluice: ", "  hint: ")), repr(done)
+
+
+# ── words ──
+
+@pytest.mark.parametrize("line,status,out,err", [
+    ("", 2, ["Commands:", "raw cat"], []),
+    ("help", 0, ["Commands:", "sluice init https://"], []),
+    ("--help", 0, ["Commands:"], []),
+    ("run --help", 0, ["sluice run [OPTION...]", "--takeover", "Exit status:", "143"], []),
+    ("help run", 0, ["--refetch[=NAME]", "Examples:"], []),
+    ("help raw", 0, ["sluice raw ls", "sluice raw cat"], []),
+    ("help raw cat", 0, ["--record OFF,LEN"], []),
+    ("help pipeline-file", 0, ["resources", "paginate"], []),
+    ("help exit-status", 0, ["  5  lost to another run"], []),
+    ("help rnu", 2, [], ["there is no command `rnu`", "did you mean `sluice run`?"]),
+    ("--version", 0, ["sluice 0.", "DuckDB v1.5."], []),
+    ("-V", 0, ["sluice 0."], []),
+    ("rnu", 2, [], ["there is no command `rnu`", "did you mean `sluice run`?"]),
+    ("raw", 2, [], ["`raw` is not a whole command", "sluice raw ls"]),
+    ("raw sl", 2, [], ["there is no command `raw sl`", "did you mean `sluice raw ls`?"]),
+    ("contract drafts flights", 2, [], ["did you mean `sluice contract draft`?"]),
+    ("zzzzzz", 2, [], ["`sluice help` lists the commands"]),
+    ("run --form 2013-01-01", 2, [], ["there is no option --form", "did you mean --from?"]),
+    ("run --keepgoing", 2, [], ["did you mean --keep-going?"]),
+    ("run -x", 2, [], ["there is no option -x", "`sluice help run`"]),
+    ("show airlines --threads 2", 2, [], ["`sluice show` takes no --threads"]),
+    ("run --from", 2, [], ["--from needs a value: --from TIME"]),
+    ("run --from=", 2, [], ["--from: the value is empty"]),
+    ("run --stale=yes", 2, [], ["--stale takes no value"]),
+    ("run --from 2013-01-01 --from 2013-01-02", 2, [], ["--from stands twice"]),
+    ("run 2013", 2, [], ["`sluice run` takes no operand"]),
+    ("show", 2, [], ["something is missing: sluice show TABLE"]),
+    ("show a b", 2, [], ["too many operands (b ...)"]),
+    ("run --threads 0", 2, [], ["--threads 0: a whole number from 1 to"]),
+    ("show x --limit many", 2, [], ["--limit many"]),
+    ("show x --format xml", 2, [], ["--format xml: table, csv or json"]),
+    ("run -f nothing.yaml", 2, [], []),
+    ("init ftp://example.com", 2, [], ["http"]),
+    ("init --bearer abc https://example.com", 2, [], ["a reference to a secret"]),
+    ("init --bearer env:NOT_SET_AT_ALL https://example.invalid/x", 2, [], ["NOT_SET_AT_ALL is not set"]),
+    ("init --bearer env:T http://example.com/x", 2, [], ["not sent over plain http"]),
+])
+def test_words(line, status, out, err, tmp_path):
+    done = sluice(*line.split(), cwd=tmp_path, T="0123456789")
+    if "nothing.yaml" in line:
+        assert done.status == status and "nothing.yaml" in done.err and "sluice init -f nothing.yaml" in done.err
+    else:
+        check(done, status, out, err)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_each_command(command):
+    done = sluice("help", *command.split())
+    assert done.status == 0 and done.out.startswith(f"sluice {command}") and "Exit status:" in done.out
+    assert [line for line in done.out.splitlines() if len(line) > 80 and not line.startswith("  sluice ")] == []
+    assert "\t" not in done.out
+    assert f"  {command} " in sluice("help").out
+
+
+def test_list_names_all_commands():
+    listed = re.findall(r"(?m)^  ([a-z]+(?: [a-z]+)?)  +\S", sluice("help").out.split("Commands:")[1].split("\n\n")[0])
+    assert listed == COMMANDS
+
+
+def test_data_cannot_drive_the_terminal():
+    done = sluice("\x1b[31mrun\x9b")
+    assert "\x1b" not in done.err and "\\x1b[31mrun" in done.err
+
+
+# ── commands ──
+
+ROWS = [
+    ("check", 0, ["pipeline nycflights: 5 resources", "no mistakes"], []),
+    ("plan " + " ".join(DAYS), 0, ["Ingest and prepare", "nothing to do: 2 windows are sealed and prepared", "Refine"], []),
+    ("plan --from 2013-01-01 --to 2013-01-04", 0, ["20130103T050000Z_20130104T050000Z", "1 of 3 windows to fetch"], []),
+    ("run --dry-run --from 2013-01-01 --to 2013-01-04", 0, ["1 of 3 windows to fetch"], []),
+    ("plan --from yesterday", 2, [], ["--from yesterday: a date"]),
+    ("plan --only flihts", 2, [], ["--only", "flihts", "did you mean flights?"]),
+    ("status", 0, ["flights", "2 sealed", "1,785 rows", "Last run"], []),
+    ("runs", 0, ["exit   0"], []),
+    ("runs 20130101T000000Z-0000", 6, [], ["no record", "`sluice runs -f "]),
+    ("show airlines --limit 2", 0, ["carrier", "Endeavor Air Inc.", "2 of 16 rows of prepare.airlines"], []),
+    ("show prepare.airlines --limit 1", 0, ["1 of 16 rows"], []),
+    ("show flights --quarantine", 0, ["_reasons", "rows of quarantine.flights"], []),
+    ("show flihts", 2, [], ["flihts", "did you mean flights?"]),
+    ("show refine.flights", 2, [], ["flights is a resource"]),
+    ("show carrier_scorecard --limit 1", 0, ["1 of 14 rows of refine.carrier_scorecard"], []),
+    ("raw ls", 0, ["flights", "2 windows"], []),
+    ("raw ls flights", 0, [WINDOW, "sealed", "842 records"], []),
+    ("raw ls flights " + WINDOW, 0, ["GET /flights?date_from=2013-01-01"], []),
+    ("raw ls flights 20140101T050000Z_20140102T050000Z", 6, [], ["nothing was fetched"]),
+    ("raw ls flights today", 2, [], ["today is no name of a window"]),
+    ("raw ls flihts", 2, [], ["no resource flihts", "did you mean flights?"]),
+    ("raw cat flights " + WINDOW + " 99", 6, [], ["no page 99"]),
+    ("raw cat flights " + WINDOW + " none", 2, [], ["page none"]),
+    ("raw cat flights " + WINDOW + " 1 --record 5", 2, [], ["two numbers"]),
+    ("raw cat flights " + WINDOW + " 1 --record 5,999999999", 2, [], ["the body has"]),
+    ("raw cat ../../etc/passwd 0", 2, [], ["no key of a segment"]),
+    ("raw cat raw/nycflights/none 0", 6, [], ["raw/nycflights/none"]),
+    ("accept flights " + WINDOW, 2, [], ["no fetch waits to be accepted"]),
+    ("verify", 0, ["All is well", "tables"], []),
+    ("verify -q", 0, [], []),
+    ("digest", 0, ["window flights " + WINDOW, "file prepare.flights 1 rows=", "rows refine.carrier_scorecard full rows=14"], []),
+    ("trace airlines UA", 0, ["United Air Lines Inc.", "GET /airlines", '{"carrier":"UA"', "`sluice raw cat -f "], []),
+    ("trace carrier_scorecard UA", 0, ["refine.carrier_scorecard", "from prepare.airlines: 1 rows", "10 rows and more"], []),
+    ("trace flights UA", 2, [], ["has 3 parts", "time_hour carrier flight"]),
+    ("trace flights when UA 1", 2, [], ["time_hour is a timestamp"]),
+    ("trace airlines XX", 6, [], ["no row with this key", "--quarantine"]),
+    ("contract draft airlines -", 0, ["apiVersion: v3.1.0", "sluice.draft"], []),
+    ("contract draft airlines", 2, [], ["is there already", "--force"]),
+]
+
+
+@pytest.mark.parametrize("line,status,out,err", ROWS, ids=[r[0][:60] for r in ROWS])
+def test_commands(days, line, status, out, err):
+    words = line.split()
+    two = " ".join(words[:2]) in COMMANDS
+    command, args = (" ".join(words[:2]), words[2:]) if two else (words[0], words[1:])
+    check(days.sluice(command, *args, status=None), status, out, err)
+
+
+@pytest.mark.parametrize("sql,status,err", [
+    ("SELEC 1", 2, "Parser Error"),
+    ("SELECT * FROM prepare.nothing", 2, "nothing"),
+    ("SELECT nothing FROM prepare.airlines", 2, "nothing"),
+    ("SELECT * FROM read_csv('/etc/passwd')", 2, "etc/passwd"),
+    ("COPY (SELECT 1) TO '/tmp/sluice-must-not-write'", 2, ""),
+    ("SELECT 1/0 AS x", 0, ""),
+])
+def test_query_refuses(days, sql, status, err):
+    done = days.sluice("query", sql, status=None)
+    assert done.status == status or (status == 2 and done.status == 9), repr(done)
+    assert err in done.err
+    assert not os.path.exists("/tmp/sluice-must-not-write")
+
+
+CELLS = """SELECT 1 AS n, '=1+1' AS a, '+1' AS b, '-1' AS c, '@x' AS d, chr(9) || 'x' AS e, chr(13) || 'x' AS f, -5 AS g,
+    'q"uote, comma' AS h, '' AS i, NULL AS j, 12345678901234567890123456789.10::DECIMAL(38,2) AS k, 9223372036854775807 AS l,
+    0.1::DOUBLE AS m, '-0.0'::DOUBLE AS o, DATE '2013-01-01' AS p, TIMESTAMPTZ '2013-01-01 05:00:00+00' AS q, true AS r,
+    'x' || chr(10) || 'y' AS s, 'nan'::DOUBLE AS t, '2013' AS u"""
+
+
+def test_csv_is_safe_and_exact(days):
+    raw = subprocess.run(days.command("query", "--format", "csv", CELLS), capture_output=True, env=days.environment())
+    text = raw.stdout.decode()  # as bytes: a carriage return is a case
+    row = list(csv.DictReader(io.StringIO(text, newline="")))[0]
+    assert [row[c] for c in "abcdef"] == ["'=1+1", "'+1", "'-1", "'@x", "'\tx", "'\rx"]
+    assert row["g"] == "-5" and row["h"] == 'q"uote, comma' and row["s"] == "x\ny"
+    assert row["k"] == "12345678901234567890123456789.10" and row["l"] == "9223372036854775807"
+    assert (row["m"], row["o"], row["p"], row["q"], row["r"]) == ("0.1", "-0", "2013-01-01", "2013-01-01T05:00:00Z", "true")
+    assert ',"",,' in text  # the empty text, then NULL
+
+
+def test_json_is_exact(days):
+    text = days.sluice("query", "--format", "json", CELLS).out
+    row = json.loads(text, parse_float=str, parse_int=str)
+    assert row["a"] == "=1+1" and row["e"] == "\tx" and row["i"] == "" and row["j"] is None
+    assert row["k"] == "12345678901234567890123456789.10" and row["l"] == "9223372036854775807"
+    assert row["r"] is True and row["t"] == "NaN" and row["u"] == "2013"
+
+
+def test_table_escapes(days):
+    text = days.sluice("query", "SELECT 'a' || chr(27) || '[31m' AS x, 'l' || chr(10) || 'm' AS y").out
+    assert "a\\x1b[31m" in text and "l\\nm" in text and "\x1b" not in text
+
+
+def test_many_rows_stream(days):
+    out = days.sluice("query", "--format", "csv", "SELECT range AS n FROM range(100000)").out.split("\n")
+    assert len(out) == 100002 and out[1] == "0" and out[100000] == "99999"
+
+
+@pytest.mark.parametrize("command", ["status", "runs", "plan", "check", "raw ls", "raw ls flights", "raw ls flights " + WINDOW,
+                                     "verify", "trace airlines UA", "trace carrier_scorecard UA"])
+def test_json_of_everything(days, command):
+    words = command.split()
+    n = 2 if words[0] == "raw" else 1
+    done = days.sluice(" ".join(words[:n]), *words[n:], "--json")
+    assert done.json is not None and done.out.count("\n") == 1 and done.err == ""
+
+
+def test_digest_lines_as_json(days):
+    text, lines = days.digest().splitlines(), days.sluice("digest", "--json").out.splitlines()
+    assert len(text) == len(lines)
+    assert {json.loads(line)["kind"] for line in lines} == {"window", "file", "rows"}
+
+
+def test_run_says_why_there_is_nothing(days):
+    again = days.sluice("run", *DAYS)
+    assert "nothing to do: 2 windows are sealed and prepared" in again.out and again.err == ""
+    record = days.sluice("run", *DAYS, "--json").json
+    assert record["nothing_to_do"] is True and record["exit_status"] == 0
+    assert days.sluice("run", *DAYS, "-q").out == ""
+
+
+def test_raw_cat_gives_the_bytes_of_a_row(days):
+    row = json.loads(days.sluice("trace", "flights", "2013-01-01T10:00:00Z", "UA", "1545", "--json").out)["rows"][0]
+    origin = row["origin"]
+    cut = f"{origin['offset']},{origin['length']}"
+    assert days.sluice("raw cat", "flights", WINDOW, origin["page"], "--record", cut).out == origin["raw"]
+    assert json.loads(origin["raw"])["tailnum"] == row["row"]["tailnum"] == "N14228"
+    head = days.sluice("raw cat", origin["segment"], origin["segment_offset"], "--head").out
+    assert head.startswith("GET /v1/flights?") and "\nHTTP/1.1 200 OK\n" in head and L.TOKEN not in head
+    body = days.sluice("raw cat", origin["segment"], origin["segment_offset"]).out
+    assert body == days.sluice("raw cat", "flights", WINDOW, origin["page"]).out
+
+
+def test_lake_that_is_not_there(days, tmp_path):
+    p = days.on(tmp_path / "none")
+    assert p.sluice("plan", *DAYS, "--json").json["anything"] is True
+    for command in ("status", "verify", "digest", "raw ls"):
+        done = p.sluice(command, status=6)
+        assert "hint: `sluice run -f " in done.err and f"--lake {p.lake}" in done.err
+    assert not os.path.exists(p.lake)
+
+
+def test_the_folder_of_a_pipeline_will_do(days):
+    assert sluice("check", "-f", days.folder, FLIGHTS_TOKEN=L.TOKEN).status == 0
+
+
+def test_missing_secret_is_a_warning_of_check_and_an_error_of_run(days, tmp_path):
+    p = L.Project(days.folder, tmp_path / "lake", secrets={})
+    assert "FLIGHTS_TOKEN is not set" in p.sluice("check").out
+    assert "FLIGHTS_TOKEN is not set" in p.sluice("run", *DAYS, status=2).err
+
+
+# ── failures ──
+
+def test_failing_exchange_is_shown(days, api, tmp_path):
+    api.reset({"fault": "status", "status": 418, "path": "/airlines", "nth": 0})
+    try:
+        p = days.on(tmp_path / "lake")
+        done = p.sluice("run", "--only", "airlines", *DAYS, status=3)
+    finally:
+        api.reset()
+    assert "GET /airlines" in done.err and "418" in done.err and "  | " in done.err and L.TOKEN not in done.err
+    command = re.search(r"`sluice (raw cat) ([^`]*)`", done.err)
+    assert command, repr(done)
+    shown = sluice("raw", "cat", *command.group(2).split(), FLIGHTS_TOKEN=L.TOKEN)
+    assert shown.status == 0 and "HTTP/1.1 418" in shown.out
+
+
+def test_verify_finds_a_changed_byte(days, tmp_path):
+    import shutil
+    shutil.copytree(days.lake, tmp_path / "lake")
+    p = days.on(tmp_path / "lake")
+    segment = next(os.path.join(f, n) for f, _, names in os.walk(p.lake) for n in names if n.endswith(".warc.gz"))
+    data = bytearray(open(segment, "rb").read())
+    data[len(data) // 2] ^= 1
+    os.chmod(segment, 0o644)
+    open(segment, "wb").write(data)
+    done = p.sluice("verify", status=8)
+    assert os.path.relpath(segment, p.lake) in done.out and "DAMAGED" in done.out
+    found = p.sluice("verify", "--json", status=8).json["findings"]
+    assert found[0]["where"] == os.path.relpath(segment, p.lake)
+    parquet = next(os.path.join(f, n) for f, _, names in os.walk(os.path.join(p.lake, "refine")) for n in names
+                   if n.endswith(".parquet"))
+    os.remove(parquet)
+    assert len(p.sluice("verify", "--json", status=8).json["findings"]) == 2
+
+
+@pytest.mark.parametrize("number,status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_leave_a_resumable_run(days, api, tmp_path, number, status):
+    p = days.on(tmp_path / "lake")
+    child = p.begin("run", "--from", "2013-01-01", "--to", "2014-01-01")
+    before = len(api.requests())
+    deadline = time.monotonic() + 30
+    while len(api.requests()) < before + 20 and child.poll() is None and time.monotonic() < deadline:
+        select.select([], [], [], 0.01)
+    child.send_signal(number)
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == status, (out, err)
+    assert b"stopped by a signal" in err
+    p.sluice("verify")
+
+
+# ── a terminal ──
+
+def on_a_terminal(args, columns=80, env=None):
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.environ.update({"COLUMNS": str(columns), "FLIGHTS_TOKEN": L.TOKEN, **(env or {})})
+        os.execv(L.SLUICE, [L.SLUICE, *args])
+    out = b""
+    while True:
+        try:
+            part = os.read(fd, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        out += part
+    os.close(fd)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), out.decode()
+
+
+def test_tables_fit_the_terminal(days):
+    status, text = on_a_terminal(["query", "-f", days.file, "--lake", days.lake,
+                                  "SELECT repeat('wide ', 60) AS a, 123456789 AS n, repeat('漢', 60) AS b"])
+    assert status == 0
+    lines = text.replace("\r", "").split("\n")
+    width = [sum(2 if ord(c) > 0x2e80 else 1 for c in line) for line in lines]
+    assert max(width) <= 80 and "…" in text and "123456789" in text
+
+
+def test_progress_on_a_terminal_only(days, tmp_path):
+    args = ["run", "-f", days.file, "--lake", str(tmp_path / "lake"), "--from", "2013-01-01", "--to", "2013-02-01"]
+    status, text = on_a_terminal(args, 100)
+    assert status == 0
+    assert "\x1b[" in text and "windows" in text and "requests/s" in text
+    end = text.split("\x1b[J")[-1]
+    assert end.startswith("Run ")  # nothing of the display is left
+    status, text = on_a_terminal([*args[:-1], "2013-02-02", "--no-progress"], 100)
+    assert status == 0 and "\x1b[" not in text
+
+
+# ── the first steps with an API of one's own ──
+
+@pytest.mark.parametrize("resource,records,paginate,pages", [
+    ("airports", "data", "page", 8), ("planes", "", "link", 7), ("airlines", "data", "none", 1),
+])
+def test_from_init_to_a_table(api, tmp_path, resource, records, paginate, pages):
+    def run(*args):
+        done = sluice(*args, cwd=tmp_path, FLIGHTS_TOKEN=L.TOKEN)
+        assert done.status == 0, repr(done)
+        return done
+    made = run("init", "--json", "--bearer", "env:FLIGHTS_TOKEN", f"{api.url}/{resource}").json
+    assert (made["resource"], made["records"], made["paginate"]) == (resource, records, paginate)
+    text = (tmp_path / "pipeline.yaml").read_text()
+    assert L.TOKEN not in text and "{bearer: {secret: \"env:FLIGHTS_TOKEN\"}}" in text
+    again = sluice("init", f"{api.url}/{resource}", cwd=tmp_path)
+    assert again.status == 2 and "is there already" in again.err and (tmp_path / "pipeline.yaml").read_text() == text
+    (tmp_path / "pipeline.yaml").write_text(text.replace("requests: 5,", "requests: 500,"))
+    assert "no mistakes" in run("check").out
+    run("ingest")
+    run("contract", "draft", resource)
+    assert "draft" in run("check").out
+    run("run")
+    table = run("show", resource, "--limit", "0", "--json").out
+    want = open(os.path.join(L.FLIGHTS, resource + ".csv"), encoding="utf-8")
+    with want:
+        assert table.count("\n") == sum(1 for _ in csv.reader(want)) - 1
+    assert len(json.loads(run("raw", "ls", resource, json.loads(run("raw", "ls", resource, "--json").out)[0]["window"],
+                              "--json").out)) == pages
+
+
+def test_init_says_what_is_wrong(api, tmp_path):
+    done = sluice("init", f"{api.url}/airlines", cwd=tmp_path)
+    assert done.status == 3 and "401" in done.err and "--bearer" in done.err and os.listdir(tmp_path) == []
+    done = sluice("init", f"{api.url}/airlines?api_key=sesame-open", cwd=tmp_path)
+    assert "sesame-open" not in done.err
+    done = sluice("init", "--bearer", "env:T", f"{api.url}/airlines?api_key=sesame-open&x=%7B1%7D", cwd=tmp_path, T=L.TOKEN)
+    assert done.status == 0, repr(done)
+    text = (tmp_path / "pipeline.yaml").read_text()
+    assert "sesame" not in text and '"x": "{{1}}"' in text
