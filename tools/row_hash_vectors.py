@@ -86,6 +86,7 @@ def sets():
     yield "lengths keep neighbours apart", [("a", "string"), ("b", "string")], [["xy", ""], ["x", "y"], ["", "xy"]]
     yield "many texts longer than what is collected", [(f"t{i}", "string") for i in range(5)], \
         [[c * 1500 for c in "abcde"], ["f" * 4096, "g", "h" * 4095, "i", None]]
+    yield "every length around the blocks of SHA-256", [("a", "string")], [["q" * (n * 37 % 131)] for n in range(131)]
     yield "doubles", [("a", "double")], [[bits(0.0)], [bits(-0.0)], [bits(0.1)], [bits(5e-324)], [bits(float("inf"))]]
     yield "every NaN is one", [("a", "double")], [[NAN], [0xFFF8000000000001], [0x7FF0000000000001]]
     yield "decimals", [("a", "decimal(38,10)")], [[0], [-1], [10**38 - 1], [-(10**38 - 1)], [2**64]]

@@ -127,7 +127,7 @@ static void want(struct plan_window *w, enum window_action action, unsigned gene
 	w->action = action;
 	w->generation = generation;
 	w->reason = str_from(reason);
-	w->origin.reason = action == WINDOW_FETCH ? STR("first") : str_from(reason);
+	w->origin.reason = str_from(reason);
 	w->origin.ask = ask;
 }
 
