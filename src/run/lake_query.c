@@ -1,8 +1,12 @@
 #include "run/lake_query.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "refine/view.h"
 
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 
 enum { QUERY_MEMORY_MIN = 512 << 20 };
@@ -147,9 +151,62 @@ bool lake_query_open(struct project *j, struct arena *a, struct lake_query *q, s
 	       views_create(q->connection, inputs, q->n_tables, a, e);
 }
 
+/* ── stopping ── */
+
+struct query_watch {
+	struct engine_connection *connection;
+	const volatile int *stop;
+	atomic_bool over;
+	pthread_t thread;
+};
+
+enum { WATCH_US = 10000 };
+
+/* The engine has no place where it would ask us; a thread tells it. */
+static void *watch_main(void *user)
+{
+	struct query_watch *w = user;
+	struct clock *c = clock_system();
+	while (!atomic_load(&w->over)) {
+		if (*w->stop != 0)
+			engine_interrupt(w->connection);
+		c->sleep_us(c, WATCH_US);
+	}
+	return NULL;
+}
+
+bool lake_query_watch(struct lake_query *q, const volatile int *stop, struct err *e)
+{
+	sigset_t all, before;
+	struct query_watch *w = mem_alloc(sizeof *w);
+	w->connection = q->connection;
+	w->stop = stop;
+	/* Signals belong to the main thread. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	int failed = pthread_create(&w->thread, NULL, watch_main, w);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (failed) {
+		mem_free(w);
+		return err_set_errno(e, ERR_MEMORY, failed, "no thread could be made");
+	}
+	q->watch = w;
+	return true;
+}
+
+static void watch_end(struct lake_query *q)
+{
+	if (q->watch == NULL)
+		return;
+	atomic_store(&q->watch->over, true);
+	pthread_join(q->watch->thread, NULL);
+	mem_free(q->watch);
+}
+
 void lake_query_close(struct lake_query *q)
 {
 	struct err ignored = ERR_INIT;
+	watch_end(q);
 	if (q->connection)
 		engine_disconnect(q->connection);
 	if (q->engine)
@@ -166,6 +223,10 @@ bool lake_query_run(struct lake_query *q, struct str sql, struct arena *a, struc
 						   "Conversion Error", "Invalid Input Error", "Not implemented Error" };
 	if (engine_query(q->connection, sql, a, shape, n_columns, take, user, e))
 		return true;
+	if (q->watch && *q->watch->stop != 0) {
+		err_set(e, *q->watch->stop == SIGINT ? ERR_SIGINT : ERR_SIGTERM, "stopped by a signal");
+		return err_hint(e, "nothing was changed");
+	}
 	for (size_t i = 0; e->code == ERR_ENGINE && i < sizeof of_the_text / sizeof *of_the_text; i++)
 		if (strstr(e->message, of_the_text[i]))
 			e->code = ERR_USAGE;

@@ -22,11 +22,14 @@ struct lake_query {
 	char *scratch;
 	struct engine *engine;
 	struct engine_connection *connection;
+	struct query_watch *watch;
 };
 /* Without the engine: which tables there are. */
 bool lake_tables(struct project *j, struct arena *a, struct lake_query *out, struct err *e);
 bool lake_query_open(struct project *j, struct arena *a, struct lake_query *out, struct err *e);
 void lake_query_close(struct lake_query *q); /* whatever was opened */
+/* From now on until it is closed: a query ends soon after *stop becomes non-zero (ERR_SIGINT, ERR_SIGTERM). */
+bool lake_query_watch(struct lake_query *q, const volatile int *stop, struct err *e);
 /* As engine_query; what is wrong with the SQL itself is ERR_USAGE. */
 bool lake_query_run(struct lake_query *q, struct str sql, struct arena *a, struct batch_shape **shape, size_t *n_columns,
 		    engine_take *take, void *user, struct err *e);

@@ -8,7 +8,7 @@
 struct question {
 	struct run_table *table;
 	const struct contract *contract;
-	const struct relationship *relation;
+	const struct relationship *relation; /* NULL: how many keys stand in several windows? */
 };
 
 struct questions {
@@ -46,6 +46,8 @@ static struct questions collect(struct run_result *out, struct arena *a)
 			if (t->changed || changed(out, r->to_table))
 				*arena_push(a, q) = (struct question){ t, p->contract, r };
 		}
+		if (t->changed && p->resource->kind == KIND_WINDOW && p->contract->n_key > 0 && p->n_windows > 0)
+			*arena_push(a, q) = (struct question){ t, p->contract, NULL };
 	}
 	return q;
 }
@@ -73,20 +75,41 @@ static bool add_input(struct publish *u, struct str name, struct engine_job *job
 	return true;
 }
 
+/* A key is unique within a window; that a later window repeats it is counted, and is a model's business. */
+static void put_repeats(struct buf *b, const struct question *q)
+{
+	buf_add_z(b, "SELECT count(*) FROM (SELECT 1 FROM prepare.");
+	sql_identifier(b, q->table->name);
+	buf_add_z(b, " GROUP BY ");
+	for (size_t i = 0; i < q->contract->n_key; i++) {
+		buf_add_z(b, i > 0 ? ", " : "");
+		sql_identifier(b, q->contract->columns[q->contract->key[i]].name);
+	}
+	buf_add_z(b, " HAVING min(_window) <> max(_window))");
+}
+
+static void put_relation(struct buf *b, const struct question *q)
+{
+	buf_add_z(b, "SELECT count(*) FROM prepare.");
+	sql_identifier(b, q->table->name);
+	buf_add_z(b, " AS t WHERE t.");
+	sql_identifier(b, q->relation->column);
+	buf_add_z(b, " IS NOT NULL AND NOT EXISTS (SELECT 1 FROM prepare.");
+	sql_identifier(b, q->relation->to_table);
+	buf_add_z(b, " AS o WHERE o.");
+	sql_identifier(b, q->relation->to_column);
+	buf_add_z(b, " = t.");
+	sql_identifier(b, q->relation->column);
+	buf_add_z(b, ")");
+}
+
 static struct str question_sql(const struct question *q, struct arena *a)
 {
 	struct buf b = BUF_INIT(1 << 16);
-	buf_add_z(&b, "SELECT count(*) FROM prepare.");
-	sql_identifier(&b, q->table->name);
-	buf_add_z(&b, " AS t WHERE t.");
-	sql_identifier(&b, q->relation->column);
-	buf_add_z(&b, " IS NOT NULL AND NOT EXISTS (SELECT 1 FROM prepare.");
-	sql_identifier(&b, q->relation->to_table);
-	buf_add_z(&b, " AS o WHERE o.");
-	sql_identifier(&b, q->relation->to_column);
-	buf_add_z(&b, " = t.");
-	sql_identifier(&b, q->relation->column);
-	buf_add_z(&b, ")");
+	if (q->relation)
+		put_relation(&b, q);
+	else
+		put_repeats(&b, q);
 	CHECK(!b.overflow);
 	struct str sql = arena_copy(a, buf_str(&b));
 	buf_free(&b);
@@ -95,6 +118,8 @@ static struct str question_sql(const struct question *q, struct arena *a)
 
 static struct str relation_name(const struct relationship *r, struct arena *a)
 {
+	if (r == NULL)
+		return STR("keys in several windows");
 	return arena_format(a, "%.*s -> %.*s.%.*s", STR_ARG(r->column), STR_ARG(r->to_table), STR_ARG(r->to_column));
 }
 
@@ -105,9 +130,11 @@ static bool take_answers(struct questions *q, const struct engine_result *r, str
 		struct run_table *t = q->v[i].table;
 		const struct relationship *rel = q->v[i].relation;
 		if (t->relationships == NULL)
-			t->relationships = arena_array(a, struct rule_count, q->v[i].contract->n_relationships);
-		t->relationships[t->n_relationships++] = (struct rule_count){ relation_name(rel, a), rel->action, r->counts[i] };
-		if (rel->action != ACTION_FAIL || r->counts[i] == 0 || !ok)
+			t->relationships = arena_array(a, struct rule_count, q->v[i].contract->n_relationships + 1);
+		t->relationships[t->n_relationships++] = (struct rule_count){ relation_name(rel, a),
+									      rel ? rel->action : ACTION_WARN,
+									      r->counts[i] };
+		if (rel == NULL || rel->action != ACTION_FAIL || r->counts[i] == 0 || !ok)
 			continue;
 		ok = err_set(e, ERR_CONTRACT, "%.*s: %" PRIu64 " rows break %.*s", STR_ARG(t->name), r->counts[i],
 			     STR_ARG(relation_name(rel, a)));
@@ -127,13 +154,14 @@ bool relationships_check(struct publish *u, struct run_result *out, struct arena
 	job.sql_names = arena_array(a, struct str, all.n + 1);
 	for (size_t i = 0; i < all.n; i++) {
 		bool here = false, there = false;
+		const struct relationship *rel = all.v[i].relation;
 		if (!add_input(u, all.v[i].table->name, &job, &here, a, e) ||
-		    !add_input(u, all.v[i].relation->to_table, &job, &there, a, e))
+		    !add_input(u, rel ? rel->to_table : all.v[i].table->name, &job, &there, a, e))
 			return false;
 		if (!here || !there)
 			continue; /* the other table was never prepared: nothing can be said */
 		*arena_push(a, q) = all.v[i];
-		job.sql_names[job.n_sql] = relation_name(all.v[i].relation, a);
+		job.sql_names[job.n_sql] = relation_name(rel, a);
 		job.sql[job.n_sql++] = question_sql(&all.v[i], a);
 	}
 	if (q.n == 0)

@@ -79,8 +79,9 @@ static void print_rules(const struct run_table *t, struct buf *out)
 				 count_text(t->loss.rules[i].rows, a));
 	for (size_t i = 0; i < t->n_relationships; i++)
 		if (t->relationships[i].rows > 0)
-			buf_addf(out, "    %-32.*s warning: %s rows without a partner\n", STR_ARG(t->relationships[i].rule),
-				 count_text(t->relationships[i].rows, a));
+			buf_addf(out, "    %-32.*s warning: %s%s\n", STR_ARG(t->relationships[i].rule),
+				 count_text(t->relationships[i].rows, a),
+				 str_contains(t->relationships[i].rule, STR(" -> ")) ? " rows without a partner" : "");
 	for (size_t i = 0; i < t->loss.n_extra && i < 5; i++)
 		buf_addf(out, "    field %.*s is not in the contract (kept in _extra): %s records\n",
 			 STR_ARG(t->loss.extra_fields[i]), count_text(t->loss.extra_counts[i], a));
