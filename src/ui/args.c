@@ -1,28 +1,9 @@
 #include "ui/args.h"
 
 #include "base/check.h"
-#include "ui/command.h"
 
 #include <stdio.h>
 #include <string.h>
-
-const struct option option_table[OPT_COUNT] = {
-#define OPTION(id, name, letter, value, help) { name, letter, value, help },
-#include "ui/option.def"
-#undef OPTION
-};
-
-#define O(id) (UINT32_C(1) << OPT_##id)
-#define PROJECT (O(FILE) | O(ENV) | O(LAKE))
-#define SELECTION (O(FROM) | O(TO) | O(ONLY))
-#define RUN (O(THREADS) | O(REFETCH) | O(STALE) | O(KEEP_GOING) | O(TAKEOVER) | O(JSON) | O(NO_PROGRESS) | O(QUIET))
-const struct command command_table[] = {
-#define COMMAND(name, run, operands, least, most, options, exits, summary, about, examples) \
-	{ name, run, operands, least, most, options, exits, summary, about, examples },
-#include "ui/command.def"
-#undef COMMAND
-};
-const size_t n_commands = sizeof command_table / sizeof *command_table;
 
 const struct command *command_find(struct str name)
 {
@@ -280,13 +261,17 @@ void shell_quote(struct str word, struct buf *out)
 
 static void add_option(const struct args *g, enum option_id o, struct buf *out)
 {
+	const struct option *x = &option_table[o];
 	if (!g->given[o])
 		return;
 	if (o == OPT_FILE)
 		buf_add_z(out, " -f ");
+	else if (g->value[o].n == 0)
+		buf_addf(out, " --%s", x->name);
 	else
-		buf_addf(out, " --%s ", option_table[o].name);
-	shell_quote(g->value[o], out);
+		buf_addf(out, " --%s%c", x->name, x->value[0] == '[' ? '=' : ' ');
+	if (g->value[o].n > 0)
+		shell_quote(g->value[o], out);
 }
 
 static void add_places(const struct args *g, const struct command *c, struct buf *out)
@@ -331,6 +316,42 @@ void args_complete(const struct args *g, struct str text, struct buf *out)
 		text = str_sub(text, n, text.n);
 	}
 	buf_add(out, text);
+}
+
+enum option_id args_advised(const struct args *g, struct str text)
+{
+	bool quoted = false;
+	for (size_t i = 0; g->command && i + 2 < text.n; i++) {
+		quoted ^= text.p[i] == '`';
+		if (quoted || text.p[i] != '-' || text.p[i + 1] != '-')
+			continue;
+		struct str rest = str_sub(text, i + 2, text.n);
+		size_t n = 0;
+		while (n < rest.n && ((rest.p[n] >= 'a' && rest.p[n] <= 'z') || rest.p[n] == '-'))
+			n++;
+		for (size_t k = 0; k < OPT_COUNT; k++)
+			if (str_eq_z(str_sub(rest, 0, n), option_table[k].name) && option_table[k].value[0] == '\0' &&
+			    command_takes(g->command, (enum option_id)k) && !g->given[k])
+				return (enum option_id)k;
+		i += n;
+	}
+	return OPT_COUNT;
+}
+
+struct str args_with(const struct args *g, enum option_id o, struct arena *a)
+{
+	struct buf b = BUF_INIT(ARGUMENT_MAX_BYTES);
+	buf_addf(&b, "sluice %s", g->command->name);
+	for (size_t i = 0; i < OPT_COUNT; i++)
+		add_option(g, (enum option_id)i, &b);
+	buf_addf(&b, " --%s", option_table[o].name);
+	for (size_t i = 0; i < g->n_operands; i++) {
+		buf_add_char(&b, ' ');
+		shell_quote(g->operands[i], &b);
+	}
+	struct str text = arena_copy(a, buf_str(&b));
+	buf_free(&b);
+	return text;
 }
 
 struct str args_again(const struct args *g, const char *command, struct arena *a)

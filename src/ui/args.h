@@ -60,7 +60,12 @@ bool args_u64(const struct args *g, enum option_id o, uint64_t least, uint64_t m
 /* `text` with every `sluice COMMAND ...` in backquotes completed by the options that lead to the same files and windows
  * (-f, --env, --lake, --from, --to, --only, where they were given and the command takes them), so that it can be pasted. */
 void args_complete(const struct args *g, struct str text, struct buf *out);
-/* The same for one command, "run --takeover", without the backquotes. */
+/* An option without a value that a text advises (outside of backquotes), that the command takes and that was not given;
+ * OPT_COUNT if there is none. */
+enum option_id args_advised(const struct args *g, struct str text);
+/* The command line as it was given, and that option. */
+struct str args_with(const struct args *g, enum option_id o, struct arena *a);
+/* args_complete for one command, "run --takeover", without the backquotes. */
 struct str args_again(const struct args *g, const char *command, struct arena *a);
 /* As a shell takes it: quoted only where needed. */
 void shell_quote(struct str word, struct buf *out);

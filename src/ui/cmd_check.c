@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "ui/command.h"
 
+#include <dirent.h>
 #include <string.h>
 
 static void warn(struct problems *p, const char *file, const char *advice, const char *format, ...)
@@ -100,6 +101,43 @@ static size_t check_contracts(struct ui *u, struct problems *p)
 	return n + j->models.n;
 }
 
+/* Contracts and models of a pipeline whose own file is broken, so that all mistakes come at once; otherwise contracts that
+ * belong to nobody. */
+static void check_folder(struct ui *u, bool pipeline_ok, struct problems *p)
+{
+	struct arena *a = &u->arena;
+	struct str file = str_from(ui_pipeline_file(u)), folder = STR(".");
+	struct models models;
+	for (size_t i = file.n; i > 0; i--)
+		if (file.p[i - 1] == '/') {
+			folder = str_sub(file, 0, i > 1 ? i - 1 : 1);
+			break;
+		}
+	DIR *d = opendir(arena_format(a, "%.*s/contracts", STR_ARG(folder)).p);
+	for (struct dirent *x; d && (x = readdir(d)) != NULL;) {
+		struct str name = str_from(x->d_name);
+		struct problems found = PROBLEMS_INIT(a);
+		struct contract *c;
+		bool known;
+		if (!str_ends(name, STR(".yaml")) || name.p[0] == '.')
+			continue;
+		const char *path = arena_format(a, "%.*s/contracts/%s", STR_ARG(folder), x->d_name).p;
+		name = arena_copy(a, str_sub(name, 0, name.n - 5));
+		if (!pipeline_ok)
+			contract_load(path, a, &c, &found);
+		else if (contract_of(&u->project, name, &known) == NULL && !known)
+			warn(&found, path, "", "no resource and no model is called %.*s: this contract is not used", STR_ARG(name));
+		merge(p, &found);
+	}
+	if (d)
+		closedir(d);
+	if (!pipeline_ok) {
+		struct problems found = PROBLEMS_INIT(a);
+		models_load(folder, NULL, 0, a, &models, &found);
+		merge(p, &found);
+	}
+}
+
 static int print_check(struct ui *u, const struct problems *p, size_t n_contracts)
 {
 	struct buf b = BUF_INIT(16 << 20);
@@ -109,11 +147,12 @@ static int print_check(struct ui *u, const struct problems *p, size_t n_contract
 	} else {
 		problems_print(p, &b);
 		if (p->n_errors > 0)
-			buf_addf(&b, "%zu mistakes, %zu warnings\n", p->n_errors, p->n - p->n_errors);
+			buf_addf(&b, "%zu mistake%s, %zu warning%s\n", p->n_errors, p->n_errors == 1 ? "" : "s", p->n - p->n_errors,
+				 p->n - p->n_errors == 1 ? "" : "s");
 		else
-			buf_addf(&b, "pipeline %.*s: %zu resources, %zu contracts, %zu models: no mistakes, %zu warnings\n",
+			buf_addf(&b, "pipeline %.*s: %zu resources, %zu contracts, %zu models: no mistakes, %zu warning%s\n",
 				 STR_ARG(u->project.pipeline->name), u->project.pipeline->n_resources, n_contracts,
-				 u->project.models.n, p->n);
+				 u->project.models.n, p->n, p->n == 1 ? "" : "s");
 		ui_say(u, buf_str(&b));
 	}
 	buf_free(&b);
@@ -131,6 +170,7 @@ int cmd_check(struct ui *u)
 	pipeline_check(o.pipeline_file, &u->arena, &all);
 	bool ok = project_load(&o, &u->arena, &u->project, &loaded);
 	merge(&all, &loaded);
+	check_folder(u, u->project.pipeline != NULL, &all);
 	if (ok) {
 		check_secrets(u, &all);
 		n_contracts = check_contracts(u, &all);

@@ -32,7 +32,7 @@ int cmd_query(struct ui *u)
 		return ui_fail(u, &e);
 	if (!ui_open(u, LAKE_THERE, false, &status))
 		return status;
-	if (lake_query_open(&u->project, &u->arena, &q, &e))
+	if (lake_query_open(&u->project, &u->arena, &q, &e) && lake_query_watch(&q, &ui_stop, &e))
 		status = answer(u, &q, u->args.operands[0], format, &shown);
 	else
 		status = ui_fail(u, &e);
@@ -66,7 +66,7 @@ int cmd_show(struct ui *u)
 		return ui_fail(u, &e);
 	if (!ui_open(u, LAKE_THERE, false, &status))
 		return status;
-	if (!lake_query_open(&u->project, &u->arena, &q, &e) ||
+	if (!lake_query_open(&u->project, &u->arena, &q, &e) || !lake_query_watch(&q, &ui_stop, &e) ||
 	    !lake_table_find(&u->project, &q, g->operands[0], g->given[OPT_QUARANTINE], &t, &e)) {
 		status = ui_fail(u, &e);
 	} else {

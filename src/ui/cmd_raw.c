@@ -351,9 +351,11 @@ int cmd_accept(struct ui *u)
 		return ui_fail(u, &e);
 	if (!g->given[OPT_QUIET]) {
 		struct buf b = BUF_INIT(4096);
+		struct window at = { 0 };
+		window_from_name(g->operands[1], &at);
 		buf_addf(&b, "%.*s %.*s: generation %u with %" PRIu64 " records is the window's truth now.\n"
-			 "`sluice prepare --stale` publishes it, and so does the next run that covers the window.\n",
-			 STR_ARG(r->name), STR_ARG(g->operands[1]), w.candidate, l.seal.records);
+			 "`sluice run --from %.*s --to %.*s` publishes it.\n", STR_ARG(r->name), STR_ARG(g->operands[1]), w.candidate,
+			 l.seal.records, STR_ARG(us_to_rfc3339(at.from_us, a)), STR_ARG(us_to_rfc3339(at.to_us, a)));
 		ui_say(u, buf_str(&b));
 		buf_free(&b);
 	}

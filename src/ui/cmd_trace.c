@@ -239,7 +239,7 @@ int cmd_trace(struct ui *u)
 	int status = 0;
 	if (!ui_open(u, LAKE_THERE, true, &status))
 		return status;
-	bool ok = lake_query_open(&u->project, &u->arena, &q, &e) && trace(u, &q, &e);
+	bool ok = lake_query_open(&u->project, &u->arena, &q, &e) && lake_query_watch(&q, &ui_stop, &e) && trace(u, &q, &e);
 	lake_query_close(&q);
 	if (!ok && u->args.given[OPT_JSON]) /* half an answer is none */
 		buf_clear(&u->out);

@@ -15,6 +15,16 @@
 
 /* ── texts ── */
 
+/* Characters that make a line look like another one: directions of writing, separators (U+200E, U+2028, U+202E ...). */
+static bool is_deceiving(struct str text, size_t n)
+{
+	const unsigned char *p = (const unsigned char *)text.p;
+	if (n != 3 || p[0] != 0xe2)
+		return false;
+	return (p[1] == 0x80 && (p[2] == 0x8e || p[2] == 0x8f || (p[2] >= 0xa8 && p[2] <= 0xae))) ||
+	       (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9);
+}
+
 void text_escape(struct str text, bool keep_newlines, struct buf *out)
 {
 	while (text.n > 0) {
@@ -27,6 +37,8 @@ void text_escape(struct str text, bool keep_newlines, struct buf *out)
 			buf_add_z(out, c == '\n' ? "\\n" : c == '\t' ? "\\t" : "\\r");
 		else if (c1)
 			buf_addf(out, "\\u%04x", (unsigned char)text.p[1]);
+		else if (is_deceiving(text, n))
+			buf_addf(out, "\\u%04x", 0x2000 + ((unsigned char)text.p[1] - 0x80) * 0x40 + ((unsigned char)text.p[2] & 0x3f));
 		else if (n == 0 || c < 0x20 || c == 0x7f)
 			buf_addf(out, "\\x%02x", c);
 		else
@@ -79,6 +91,12 @@ int ui_fail(struct ui *u, const struct err *e)
 		args_complete(&u->args, str_from(hint), &b);
 		buf_add_z(&line, "  hint: ");
 		text_escape(buf_str(&b), false, &line);
+		buf_add_char(&line, '\n');
+	}
+	enum option_id advised = args_advised(&u->args, str_from(hint));
+	if (advised != OPT_COUNT) {
+		buf_add_z(&line, "  hint: ");
+		text_escape(args_with(&u->args, advised, &u->arena), false, &line);
 		buf_add_char(&line, '\n');
 	}
 	write_error(buf_str(&line));
