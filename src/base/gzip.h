@@ -15,5 +15,8 @@ bool gzip_read_member(struct str in, struct buf *out, size_t *used, struct err *
 bool gzip_read_all(struct str in, struct buf *out, struct err *e);
 /* HTTP "deflate": zlib, or raw deflate as some servers send it. */
 bool zlib_read_all(struct str in, struct buf *out, struct err *e);
+/* For looking into what is damaged, cut or unknown, never for keeping it: whatever can be inflated from the front, be
+ * it gzip, zlib or raw deflate. False: there is more than out's maximum. At most 4 GiB of input. */
+bool gzip_read_some(struct str in, struct buf *out);
 
 #endif

@@ -56,9 +56,20 @@ static void check_stop(struct loop *l)
 		stop_all(l);
 }
 
+/* Two runs that begin at the same time meet at their first window: one gets it, the other ends before it has claimed
+ * anything. Would both claim many from the start, each would be in the other's way, and both would end. (A lease that is
+ * waited for belongs to another host, which may be dead: the others go on.) */
+static size_t lanes_allowed(struct loop *l)
+{
+	for (size_t i = 0; i < l->n_lanes && !l->claimed; i++)
+		l->claimed = l->lanes[i]->state >= LANE_S_LEASE_WAIT;
+	return l->claimed ? l->lanes_max : 1;
+}
+
 static void open_lanes(struct loop *l)
 {
-	while (!l->stopping && !l->fenced && l->n_lanes < l->lanes_max && l->next_task < l->n_tasks) {
+	size_t max = lanes_allowed(l);
+	while (!l->stopping && !l->fenced && l->n_lanes < max && l->next_task < l->n_tasks) {
 		struct lane_task *t = &l->tasks[l->next_task++];
 		l->lanes[l->n_lanes++] = lane_new(l, t, l->next_task);
 	}

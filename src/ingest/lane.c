@@ -47,7 +47,9 @@ bool slot_prepare(struct slot *s, struct err *e)
 	slot_clear_page(s);
 	s->arena = mem_alloc(sizeof *s->arena);
 	s->hops = 0;
-	if (!request_build(t->resource, t->window, &s->asked, s->arena, &s->request, e))
+	/* The request goes into Raw later than the lane forgets what led to it. */
+	struct page_next asked = next_copy(&s->asked, s->arena);
+	if (!request_build(t->resource, t->window, &asked, s->arena, &s->request, e))
 		return false;
 	s->asked_target = s->request.target;
 	return true;
@@ -106,7 +108,7 @@ static uint64_t pages_known_ahead(const struct lane *n)
 	const struct paginate *p = &n->task->resource->paginate;
 	const struct ledger_state *s = &n->accepted;
 	if ((p->style != PAGE_NUMBER && p->style != PAGE_OFFSET) || !s->has_total || s->totals_differ ||
-	    n->page_records == 0 || s->total <= s->records)
+	    n->page_records == 0 || n->pages_uneven || s->total <= s->records)
 		return 1;
 	return (s->total - s->records + n->page_records - 1) / n->page_records;
 }
@@ -300,8 +302,7 @@ void lane_free(struct lane *n)
 	}
 	if (n->warc)
 		warc_abort(n->warc);
-	arena_free(&n->texts[0]);
-	arena_free(&n->texts[1]);
+	arena_free(&n->texts);
 	arena_free(&n->ledger_arena);
 	arena_free(&n->pending_arena);
 	mem_free(n);

@@ -67,14 +67,14 @@ struct lane {
 	size_t n_slots;               /* used so far; idle ones are used again */
 	struct ledger_state accepted; /* after the newest accepted page, committed or not */
 	unsigned page_records;        /* records of a full page, once one was seen */
+	bool pages_uneven;            /* a page in the middle had fewer: offsets cannot be foretold */
 	enum close_kind closing;
 	struct err close_err;
 	struct ledger_seal seal;
 	unsigned jobs;                /* submitted and not done */
 	int64_t lease_wait_until_us, last_entry_us;
 	bool waited_for_lease;
-	struct arena texts[2];        /* of `accepted`: by turns, so that they do not pile up */
-	unsigned texts_now;
+	struct arena texts;           /* of `accepted`, those of the newest page alone */
 	/* the jobs of this lane */
 	struct ledger ledger;
 	struct arena ledger_arena;
@@ -100,6 +100,7 @@ struct loop {
 	struct lane_task *tasks;
 	size_t n_tasks, next_task;
 	unsigned flying;
+	bool claimed; /* the first lane has its window */
 	bool fenced, stopping;
 	int stop_signal;
 	struct err stop_err;

@@ -82,13 +82,15 @@ static void slot_retry(struct slot *s, enum answer_class class, const struct err
 {
 	struct lane *n = s->lane;
 	struct err last = *why;
-	int64_t pause_us = 0;
+	int64_t pause_us = 0, now = loop_now_us(n->loop);
+	/* The whole source is told, also where this request gives up because of it: no other may ask either. */
+	if (class == ANSWER_BUSY && server_wait_us > 0)
+		rate_hold(&n->loop->rate, now + server_wait_us);
 	if (!retry_next(&s->retry, &n->loop->source->retry, class, why, server_wait_us, &pause_us, &last)) {
 		slot_failed(s, &last);
 		return;
 	}
 	n->task->retries++;
-	int64_t now = loop_now_us(n->loop);
 	if (class == ANSWER_BUSY) {
 		n->task->busy++;
 		rate_hold(&n->loop->rate, now + pause_us);
@@ -212,10 +214,8 @@ void lane_complete(struct lane *n)
 
 static struct page_next keep_next(struct lane *n, const struct page_next *next)
 {
-	n->texts_now = !n->texts_now;
-	struct arena *a = &n->texts[n->texts_now];
-	arena_reset(a);
-	return next_copy(next, a);
+	arena_reset(&n->texts);
+	return next_copy(next, &n->texts);
 }
 
 /* Guesses that do not lie on the way that the accepted pages take. */
@@ -243,8 +243,9 @@ static bool accept_one(struct lane *n, struct slot *s)
 		slot_failed(s, &why);
 		return false;
 	}
+	uint64_t records = s->result.records;
 	if (n->page_records == 0)
-		n->page_records = s->result.records > UINT32_MAX ? UINT32_MAX : (unsigned)s->result.records;
+		n->page_records = records > UINT32_MAX ? UINT32_MAX : (unsigned)records;
 	after.next = keep_next(n, &after.next);
 	n->accepted = after;
 	lane_submit_page(s, &after, s->retry.attempts + 1);
@@ -253,6 +254,8 @@ static bool accept_one(struct lane *n, struct slot *s)
 		lane_complete(n);
 		return false;
 	}
+	if (n->task->resource->paginate.style == PAGE_OFFSET && records != n->page_records)
+		n->pages_uneven = true;
 	drop_wrong_guesses(n);
 	return true;
 }

@@ -2,10 +2,13 @@
 #include "ingest/lane.h"
 
 #include "base/check.h"
+#include "base/gzip.h"
 #include "base/hash.h"
 #include "format/layout.h"
 
 #include <string.h>
+
+enum { ATTEMPT_SEARCHED_MAX = 16 << 20 };
 
 enum job_kind { JOB_OPEN, JOB_PAGE, JOB_ATTEMPT, JOB_COMMIT, JOB_TICK };
 
@@ -153,6 +156,24 @@ static const char *truncation(const struct http_exchange *x)
 	return x->err.code == ERR_TIMEOUT ? "time" : x->err.code == ERR_TOO_LARGE ? "length" : "disconnect";
 }
 
+/* Pages were searched when they were judged. A failed attempt may be anything: an error page that repeats the token, a
+ * compressed body that broke off. What cannot be looked into to its end is taken for one that holds a secret. */
+static bool attempt_tells_secret(const struct resource *r, struct str body)
+{
+	const struct secret_set *set = &r->source->secrets;
+	size_t which;
+	if (set->n == 0 || r->secret_in_body_keep)
+		return false;
+	if (secret_found(set, body, &which))
+		return true;
+	struct buf once = BUF_INIT(ATTEMPT_SEARCHED_MAX), twice = BUF_INIT(ATTEMPT_SEARCHED_MAX);
+	bool tells = !gzip_read_some(body, &once) || secret_found(set, buf_str(&once), &which) ||
+		     !gzip_read_some(buf_str(&once), &twice) || secret_found(set, buf_str(&twice), &which);
+	buf_free(&once);
+	buf_free(&twice);
+	return tells;
+}
+
 static bool keep_exchange(struct lane_job *j, uint64_t page, struct warc_range *range, struct err *e)
 {
 	struct lane *n = j->lane;
@@ -180,6 +201,10 @@ static bool keep_exchange(struct lane_job *j, uint64_t page, struct warc_range *
 	if (page == 0 && w.body.n > KEPT_BODY_OF_ATTEMPT) {
 		w.body = str_sub(w.body, 0, KEPT_BODY_OF_ATTEMPT);
 		w.truncated = "length";
+	}
+	if (page == 0 && attempt_tells_secret(t->resource, w.body)) {
+		w.body = STR_NONE;
+		w.truncated = "unspecified";
 	}
 	return segment_begin(n, e) && warc_add(n->warc, &w, range, e);
 }

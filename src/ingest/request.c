@@ -144,7 +144,8 @@ static bool url_from_texts(const struct resource *r, const struct next_texts *te
 	if (!str_starts(texts->kept, STR("/")) || !str_starts(texts->sent, STR("/")))
 		return err_set(e, ERR_DAMAGE, "a stored next URL does not begin with '/'");
 	size_t sent_at = str_find_char(texts->sent, '?'), kept_at = str_find_char(texts->kept, '?');
-	struct url u = { .origin = r->source->origin, .path = str_sub(texts->kept, 0, kept_at) };
+	/* The request outlives what led to it: it goes with the page into Raw, while the next page is on its way. */
+	struct url u = { .origin = r->source->origin, .path = arena_copy(a, str_sub(texts->kept, 0, kept_at)) };
 	struct twin q = twin_new(URL_MAX_BYTES);
 	buf_add(&q.sent, str_sub(texts->sent, sent_at + 1, texts->sent.n));
 	buf_add(&q.kept, str_sub(texts->kept, kept_at + 1, texts->kept.n));

@@ -168,12 +168,53 @@ static void deflate_of_both_kinds(void **unused)
 	arena_free(&a);
 }
 
+/* Cut anywhere, what comes out is the beginning of what went in, and at the end all of it; also behind a member. */
+static void what_can_be_read_of_a_part(void **unused)
+{
+	(void)unused;
+	struct arena a = ARENA_INIT;
+	for (size_t i = 0; i < 9; i++) {
+		struct str in = sample(sizes[i / 3 + 3], (unsigned)(i % 3), &a);
+		struct buf packed = BUF_INIT(4000000), out = BUF_INIT(4000000);
+		assert_true(gzip_member(in, 1, &packed) && gzip_member(in, 0, &packed));
+		size_t step = packed.n > 1000 ? packed.n / 37 : 1, before = 0;
+		for (size_t n = 0; n <= packed.n; n += n < packed.n && n + step > packed.n ? packed.n - n : step) {
+			buf_clear(&out);
+			assert_true(gzip_read_some(str_sub(buf_str(&packed), 0, n), &out));
+			if (n > 2) { /* less has no magic yet */
+				assert_true(out.n >= before && out.n <= 2 * in.n);
+				size_t first = out.n < in.n ? out.n : in.n;
+				assert_true(str_eq(str_sub(buf_str(&out), 0, first), str_sub(in, 0, first)));
+				before = out.n;
+			}
+			if (n == packed.n)
+				break;
+		}
+		assert_int_equal(out.n, 2 * in.n);
+		struct buf small = BUF_INIT(in.n);
+		assert_false(gzip_read_some(buf_str(&packed), &small));
+		buf_free(&small);
+		for (size_t k = 0; k < packed.n; k += step) { /* damaged: no crash, and bounded */
+			packed.p[k] = (char)~packed.p[k];
+			buf_clear(&out);
+			gzip_read_some(buf_str(&packed), &out);
+			packed.p[k] = (char)~packed.p[k];
+		}
+		buf_clear(&out);
+		gzip_read_some(in, &out); /* plain text, or anything */
+		buf_free(&packed);
+		buf_free(&out);
+		arena_reset(&a);
+	}
+	arena_free(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(members_come_back), cmocka_unit_test(members_behind_each_other),
 		cmocka_unit_test(cut_and_damaged),   cmocka_unit_test(bounds),
-		cmocka_unit_test(deflate_of_both_kinds),
+		cmocka_unit_test(deflate_of_both_kinds), cmocka_unit_test(what_can_be_read_of_a_part),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -236,6 +236,9 @@ static inline void check_line(struct script *s, const struct case_line *l)
 		struct err e = ERR_INIT;
 		assert_true(t->failed_raw.n > 0 && store_get(w->store, t->failed_raw, 1 << 24, &w->a, &segment, &e));
 		assert_int_equal(record_at(w, segment, t->failed_offset, segment.n - t->failed_offset).status, t->failed_status);
+	} else if (str_eq_z(l->key, "evidence")) {
+		if (!str_contains(s->judged.evidence, l->value))
+			CASE_FAIL(c, l, "%.*s", STR_ARG(s->judged.evidence));
 	} else if (str_eq_z(l->key, "shown")) {
 		if (!str_eq(t->failed_body, l->value))
 			CASE_FAIL(c, l, "%.*s", STR_ARG(t->failed_body));

@@ -274,6 +274,40 @@ static void a_rival_claims_at_each_answer(void **state)
 	arena_free(&r.a);
 }
 
+/* The first page has three records, the others two: most guesses are wrong, and hardly any is made after that. */
+static struct sha256 uneven_pages(uint32_t in_flight)
+{
+	struct test_case c = { .name = STR("uneven pages") };
+	struct world *w = calloc(1, sizeof *w);
+	assert_non_null(w);
+	world_begin(w, &c);
+	w->v.source.in_flight = in_flight;
+	w->v.r.total = STR("total");
+	w->v.r.paginate = (struct paginate){ .style = PAGE_OFFSET, .param = STR("o") };
+	for (unsigned i = 0; i <= 101; i++)
+		w->rows[w->n_rows++] = (struct http_fake_row){
+			.method = STR("GET"),
+			.url_glob = arena_format(&w->a, "*?o=%u", i),
+			.raw = arena_format(&w->a, "HTTP/1.1 200 OK\r\n\r\n{\"data\":[%u,0%s],\"total\":101}", i,
+					    i ? "" : ",0"),
+		};
+	world_run(w);
+	assert_int_equal(w->tasks[0].outcome, LANE_SEALED);
+	assert_int_equal(w->tasks[0].pages, 50);
+	assert_in_range(w->n_sent, 50, 50 + in_flight);
+	struct sha256 digest = w->tasks[0].digest;
+	world_end(w);
+	free(w);
+	return digest;
+}
+
+static void a_wrong_guess_is_made_once(void **state)
+{
+	(void)state;
+	struct sha256 one = uneven_pages(1), many = uneven_pages(16);
+	assert_true(sha256_eq(one, many));
+}
+
 /* ── loops ── */
 
 /* A way of `lead` pages into a cycle of `length`: found after a number of requests that grows with both, not more. */
@@ -477,6 +511,7 @@ int main(void)
 		cmocka_unit_test(the_store_fails_at_each_effect),
 		cmocka_unit_test(the_store_fails_twice),
 		cmocka_unit_test(a_rival_claims_at_each_answer),
+		cmocka_unit_test(a_wrong_guess_is_made_once),
 		cmocka_unit_test(cycles_of_any_length_are_found),
 		cmocka_unit_test(the_last_page_for_ever),
 		cmocka_unit_test(the_last_page_is_there_and_nothing_else),

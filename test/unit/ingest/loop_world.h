@@ -252,7 +252,7 @@ static inline void world_later(struct world *w, int64_t seconds)
 /* ── judging Raw ── */
 
 struct record_there {
-	struct str type;
+	struct str type, uri;
 	unsigned status;
 	struct sha256 received, decoded;
 	bool is_decoded;
@@ -270,6 +270,7 @@ static inline struct record_there record_at(struct world *w, struct str segment,
 	if (!warc_read(str_sub(segment, (size_t)offset, (size_t)size), 64 << 20, &inflated, &r, &e))
 		fail_msg("%s", e.message);
 	there.type = arena_copy(&w->a, r.type);
+	there.uri = arena_copy(&w->a, r.target_uri);
 	there.truncated = r.truncated.n > 0;
 	there.received = sha256_of(r.body);
 	if (str_starts(r.http_head, STR("HTTP/1.1 ")))
@@ -286,8 +287,16 @@ struct judged {
 	uint64_t n_entries, pages, attempts;
 	bool sealed;
 	struct sha256 digest;
+	struct str evidence;
 	struct str lines[1024]; /* a line of words for each entry */
 };
+
+static inline void assert_uri(struct world *w, struct str uri, struct str target)
+{
+	struct str want = arena_format(&w->a, "%.*s%.*s", STR_ARG(w->v.source.url), STR_ARG(target));
+	if (!str_eq(uri, want))
+		fail_msg("%.*s: the record is of %.*s, not %.*s", STR_ARG(w->v.c->name), STR_ARG(uri), STR_ARG(want));
+}
 
 static inline void judge_entry_pages(struct world *w, struct str generation, const struct ledger_entry *n, struct judged *j)
 {
@@ -304,6 +313,9 @@ static inline void judge_entry_pages(struct world *w, struct str generation, con
 		struct record_there there = record_at(w, segment, p->offset, p->size);
 		assert_int_equal(p->page, ++j->pages); /* none twice, none missing */
 		assert_int_equal(there.status, p->status);
+		assert_uri(w, there.uri, p->redirected_to.n ? p->redirected_to
+							    : str_sub(p->request, str_find_char(p->request, ' ') + 1,
+								      SIZE_MAX));
 		assert_true(there.is_decoded && sha256_eq(there.decoded, p->body));
 		struct sha256_state s;
 		sha256_begin(&s);
@@ -317,6 +329,7 @@ static inline void judge_entry_pages(struct world *w, struct str generation, con
 		struct record_there there = record_at(w, segment, p->offset, p->size);
 		assert_int_equal(there.status, p->status);
 		assert_true(str_eq_z(there.type, p->status ? "response" : "request"));
+		assert_uri(w, there.uri, str_sub(p->request, str_find_char(p->request, ' ') + 1, SIZE_MAX));
 		if (!there.truncated && p->status)
 			assert_true(sha256_eq(there.received, p->body));
 	}
@@ -377,6 +390,7 @@ static inline void world_judge(struct world *w, size_t task, struct judged *j)
 		j->lines[j->n_entries++] = entry_words(w, &n);
 		j->sealed = n.has_seal;
 		if (n.has_seal) {
+			j->evidence = arena_copy(&w->a, n.seal.evidence);
 			assert_true(sha256_eq(n.seal.digest, j->digest));
 			assert_int_equal(n.seal.pages, j->pages);
 		}
