@@ -43,33 +43,32 @@ def children_of(pid):
     return found
 
 
-def watch_memory(pid, peaks, over):
-    """Keeps the highest resident size of each process, as the kernel counts it, until `over`."""
+def watch_memory(pid, highest, over):
+    """The highest sum, over the processes that live at the same time, of their peaks as the kernel counts them."""
     while not over.wait(0.01):
+        now = 0
         for p in children_of(pid):
             try:
                 with open(f"/proc/{p}/status", encoding="ascii") as f:
                     at = re.search(r"VmHWM:\s*(\d+) kB", f.read())
-                with open(f"/proc/{p}/stat", "rb") as f:
-                    born = (p, f.read().rsplit(b")", 1)[1].split()[19])
             except OSError:
                 continue
-            if at:
-                peaks[born] = max(peaks.get(born, 0), int(at.group(1)) * 1024)
+            now += int(at.group(1)) * 1024 if at else 0
+        highest[0] = max(highest[0], now)
 
 
 def run(args, status=0, memory=False, cwd=None):
     """Runs a program to its end. CPU is that of the program and of all the children it waited for. With `memory`,
-    rss_bytes is the sum of the peaks of all of its processes."""
+    rss_bytes is what watch_memory() saw."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         actions = [(os.POSIX_SPAWN_DUP2, out.fileno(), 1), (os.POSIX_SPAWN_DUP2, err.fileno(), 2)]
         args = [str(a) for a in args]
         if cwd:
             args = ["/bin/sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", cwd, *args]
-        peaks, over = {}, threading.Event()
+        highest, over = [0], threading.Event()
         begin = time.monotonic()
         pid = os.posix_spawn(args[0], args, os.environ, file_actions=actions)
-        watcher = threading.Thread(target=watch_memory, args=(pid, peaks, over)) if memory else None
+        watcher = threading.Thread(target=watch_memory, args=(pid, highest, over)) if memory else None
         if watcher:
             watcher.start()
         _, code, used = os.wait4(pid, 0)
@@ -83,8 +82,8 @@ def run(args, status=0, memory=False, cwd=None):
     got = os.waitstatus_to_exitcode(code)
     if got != status:
         raise Wrong(f"{' '.join(args)}\nended with {got}:\n{said[-3000:]}{text[-1000:]}")
-    rss = max(sum(peaks.values()), used.ru_maxrss * 1024)
-    return Cost(wall, used.ru_utime + used.ru_stime, rss, text)
+    # ru_maxrss is no help: until its exec a child counts with the size of the process that started it, which is ours.
+    return Cost(wall, used.ru_utime + used.ru_stime, highest[0], text)
 
 
 def median(values):

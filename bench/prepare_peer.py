@@ -10,7 +10,7 @@ COLUMNS = [("year", "BIGINT"), ("month", "BIGINT"), ("day", "BIGINT"), ("dep_tim
            ("sched_dep_time", "BIGINT"), ("dep_delay", "BIGINT"), ("arr_time", "BIGINT"), ("sched_arr_time", "BIGINT"),
            ("arr_delay", "BIGINT"), ("carrier", "VARCHAR"), ("flight", "BIGINT"), ("tailnum", "VARCHAR"),
            ("origin", "VARCHAR"), ("dest", "VARCHAR"), ("air_time", "BIGINT"), ("distance", "BIGINT"),
-           ("hour", "BIGINT"), ("minute", "BIGINT"), ("time_hour", "TIMESTAMPTZ")]
+           ("hour", "BIGINT"), ("minute", "BIGINT"), ("time_hour", "TIMESTAMPTZ"), ("number", "BIGINT")]
 
 pages, out = sys.argv[1:]
 record = "STRUCT(" + ", ".join(f'"{name}" {kind}' for name, kind in COLUMNS) + ")[]"

@@ -9,6 +9,7 @@ struct question {
 	struct run_table *table;
 	const struct contract *contract;
 	const struct relationship *relation; /* NULL: how many keys stand in several windows? */
+	uint64_t part, parts;                /* of these: by hash, so that memory does not grow with the table */
 };
 
 struct questions {
@@ -32,6 +33,19 @@ static bool changed(const struct run_result *out, struct str name)
 	return false;
 }
 
+enum { KEYS_AT_ONCE = 1000000 };
+
+/* Windows do not overlap: where the column that they are asked by is part of the key, and no row outside of its window is
+ * published, no two windows can hold the same key, and nothing need be counted. */
+static bool windows_may_share_keys(const struct contract *c)
+{
+	for (size_t i = 0; i < c->n_key; i++)
+		if (c->key[i] == c->window_column &&
+		    c->rules[contract_rule(c, RULE_WINDOW, c->window_column)].action != ACTION_WARN)
+			return false;
+	return c->n_key > 0;
+}
+
 /* Either side may have changed. */
 static struct questions collect(struct run_result *out, struct arena *a)
 {
@@ -44,10 +58,13 @@ static struct questions collect(struct run_result *out, struct arena *a)
 		for (size_t k = 0; k < p->contract->n_relationships; k++) {
 			const struct relationship *r = &p->contract->relationships[k];
 			if (t->changed || changed(out, r->to_table))
-				*arena_push(a, q) = (struct question){ t, p->contract, r };
+				*arena_push(a, q) = (struct question){ t, p->contract, r, 0, 1 };
 		}
-		if (t->changed && p->resource->kind == KIND_WINDOW && p->contract->n_key > 0 && p->n_windows > 0)
-			*arena_push(a, q) = (struct question){ t, p->contract, NULL };
+		uint64_t parts = t->rows / KEYS_AT_ONCE + 1;
+		if (!t->changed || p->resource->kind != KIND_WINDOW || !windows_may_share_keys(p->contract))
+			continue;
+		for (uint64_t k = 0; k < parts; k++)
+			*arena_push(a, q) = (struct question){ t, p->contract, NULL, k, parts };
 	}
 	return q;
 }
@@ -75,16 +92,26 @@ static bool add_input(struct publish *u, struct str name, struct engine_job *job
 	return true;
 }
 
+static void put_key(struct buf *b, const struct contract *c)
+{
+	for (size_t i = 0; i < c->n_key; i++) {
+		buf_add_z(b, i > 0 ? ", " : "");
+		sql_identifier(b, c->columns[c->key[i]].name);
+	}
+}
+
 /* A key is unique within a window; that a later window repeats it is counted, and is a model's business. */
 static void put_repeats(struct buf *b, const struct question *q)
 {
 	buf_add_z(b, "SELECT count(*) FROM (SELECT 1 FROM prepare.");
 	sql_identifier(b, q->table->name);
-	buf_add_z(b, " GROUP BY ");
-	for (size_t i = 0; i < q->contract->n_key; i++) {
-		buf_add_z(b, i > 0 ? ", " : "");
-		sql_identifier(b, q->contract->columns[q->contract->key[i]].name);
+	if (q->parts > 1) {
+		buf_add_z(b, " WHERE hash(");
+		put_key(b, q->contract);
+		buf_addf(b, ") %% %" PRIu64 " = %" PRIu64, q->parts, q->part);
 	}
+	buf_add_z(b, " GROUP BY ");
+	put_key(b, q->contract);
 	buf_add_z(b, " HAVING min(_window) <> max(_window))");
 }
 
@@ -131,6 +158,10 @@ static bool take_answers(struct questions *q, const struct engine_result *r, str
 		const struct relationship *rel = q->v[i].relation;
 		if (t->relationships == NULL)
 			t->relationships = arena_array(a, struct rule_count, q->v[i].contract->n_relationships + 1);
+		if (q->v[i].part > 0) {
+			t->relationships[t->n_relationships - 1].rows += r->counts[i];
+			continue;
+		}
 		t->relationships[t->n_relationships++] = (struct rule_count){ relation_name(rel, a),
 									      rel ? rel->action : ACTION_WARN,
 									      r->counts[i] };

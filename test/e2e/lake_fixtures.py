@@ -25,7 +25,7 @@ def year(tmp_path_factory):
     started = time.monotonic()
     y.done = y.project.sluice("run", *YEAR)
     y.took_s = time.monotonic() - started
-    y.stats = y.mock.stats()
+    y.stats, y.requests = y.mock.stats(), y.mock.requests(limit=100000)
     y.lake, y.name = y.project.lake, y.project.name
     y.record = y.project.records()[-1]
     y.files = L.snapshot(y.lake)

@@ -219,7 +219,7 @@ def test_no_secret_anywhere(year):
 def test_io_is_only_what_is_needed(year):
     """No page is asked for twice but those that met a fault."""
     seen = {}
-    for r in year.mock.requests(limit=100000):
+    for r in year.requests:
         if r["resource"]:
             seen.setdefault(r["target"], []).append(r["fault"])
     for target, faults in seen.items():

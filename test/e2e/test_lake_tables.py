@@ -54,7 +54,7 @@ def all_tables(year):
 
 
 def test_the_run_is_quick_and_meets_faults(year):
-    assert year.took_s < 60, f"{year.took_s:.1f} s"
+    assert year.took_s < 120, f"{year.took_s:.1f} s"  # 3 to 8 on a quiet machine of two cores
     faults = year.stats["faults"]
     assert len(faults) >= 4 and sum(faults.values()) >= 5, faults
     retries = sum(r["retries"] for r in year.record["resources"])
@@ -236,6 +236,7 @@ def test_it_adds_up(year):
 def test_relationships_are_warnings(year):
     flights = next(t for t in year.record["tables"] if t["table"] == "flights")
     rows = {r["rule"]: r["rows"] for r in flights["relationships"]}
+    assert rows.pop("keys in several windows", 0) == 0
     assert rows == {"tailnum -> planes.tailnum": 50094, "dest -> airports.faa": 7602, "carrier -> airlines.carrier": 0}
 
 
