@@ -7,6 +7,7 @@
 #include <string.h>
 
 enum { MEMBER_HEAD_MAX = 4 << 20 }; /* a member over the body's limit: heads and gzip's own bytes */
+enum { AHEAD_BYTES = 8 << 20 }; /* pages up to it are read two at a time */
 
 /* ── the path ── */
 
@@ -161,19 +162,24 @@ void pages_free(struct pages *p)
 	arena_free(&p->own);
 }
 
-void pages_release(struct pages *p)
+void pages_turn(struct pages *p, uint64_t keep)
 {
 	size_t n = 0;
 
+	p->turn++;
 	p->kept_bytes = 0;
+	if (p->page) {
+		p->page->turn = p->turn;
+		p->kept_bytes = p->page->inflated.n + p->page->decoded.n;
+	}
+	if (p->ahead)
+		p->ahead->turn = p->turn;
 	for (size_t i = 0; i < p->kept.n; i++) {
 		struct page *page = p->kept.v[i];
-		if (page == p->page) {
+		if (page->turn + keep >= p->turn)
 			p->kept.v[n++] = page;
-			p->kept_bytes += page->inflated.n + page->decoded.n;
-		} else {
+		else
 			*arena_push(&p->own, p->spare) = page;
-		}
 	}
 	p->kept.n = n;
 }
@@ -183,6 +189,7 @@ static struct page *page_take(struct pages *p)
 	struct page *page = p->spare.n > 0 ? p->spare.v[--p->spare.n] : arena_new(&p->own, struct page);
 
 	*arena_push(&p->own, p->kept) = page;
+	page->turn = p->turn;
 	return page;
 }
 
@@ -198,13 +205,14 @@ static bool damaged(struct pages *p, const struct ledger_page *at, struct err *e
 			STR_ARG(p->entry.segment), at->offset);
 }
 
+/* All but the hash of the body. */
 static bool page_read(struct pages *p, const struct ledger_page *at, struct page *page, struct err *e)
 {
 	struct str key = key_segment(p->generation_key, p->entry.segment, &p->walk.arena);
 	struct warc_record record;
-	char is[SHA256_HEX + 1];
 	char *room;
 
+	page->number = at->page;
 	buf_clear(&p->member);
 	buf_clear(&page->decoded);
 	room = at->size > 0 && at->size < SIZE_MAX / 2 ? buf_room(&p->member, (size_t)at->size) : NULL;
@@ -217,13 +225,61 @@ static bool page_read(struct pages *p, const struct ledger_page *at, struct page
 		return false;
 	if (!str_eq(record.type, STR("response")))
 		return err_set(e, ERR_DAMAGE, "a response is expected, not a %.*s", STR_ARG(str_sub(record.type, 0, 20)));
-	if (!body_decode(record.http_head, record.body, p->job->max_body_bytes, p->job->max_ratio, &page->decoded,
-			 &page->body, e))
-		return false;
-	struct sha256 hash = sha256_of(page->body);
-	if (page->body.n == at->body_bytes && sha256_eq(hash, at->body))
+	return body_decode(record.http_head, record.body, p->job->max_body_bytes, p->job->max_ratio, &page->decoded,
+			   &page->body, e);
+}
+
+/* Where the pages of this entry's windows go on: may the one behind `at` be read too, before its turn? Its failures wait
+ * until then: it is read again. */
+static const struct ledger_page *page_behind(const struct pages *p, const struct ledger_page *at)
+{
+	const struct ledger_page *next = at + 1;
+	uint64_t first = p->record + at->records;
+
+	if (p->next_page + 1 >= p->entry.n_pages || at->records == 0 || next->records == 0 ||
+	    at->body_bytes > AHEAD_BYTES || next->body_bytes > AHEAD_BYTES)
+		return NULL;
+	return first >= p->to || next->records > UINT64_MAX - first || first + next->records <= p->from ? NULL : next;
+}
+
+/* The body of two pages is hashed in nearly the time of one. */
+static void pages_hash(struct pages *p, const struct ledger_page *at, struct page *page)
+{
+	const struct ledger_page *next = page_behind(p, at);
+	struct err ignored = ERR_INIT;
+	struct sha256 two[2];
+
+	if (next) {
+		p->ahead = page_take(p);
+		if (!page_read(p, next, p->ahead, &ignored))
+			p->ahead = NULL;
+	}
+	if (!p->ahead) {
+		page->hash = sha256_of(page->body);
+		return;
+	}
+	sha256_pair(page->body, p->ahead->body, two);
+	page->hash = two[0];
+	p->ahead->hash = two[1];
+}
+
+static bool page_fetch(struct pages *p, const struct ledger_page *at, struct page **out, struct err *e)
+{
+	struct page *page = p->ahead;
+	char is[SHA256_HEX + 1];
+
+	p->ahead = NULL;
+	*out = page;
+	if (!page) {
+		*out = page = page_take(p);
+		if (!page_read(p, at, page, e))
+			return false;
+		pages_hash(p, at, page);
+	}
+	CHECK(page->number == at->page);
+	if (page->body.n == at->body_bytes && sha256_eq(page->hash, at->body))
 		return true;
-	sha256_hex(hash, is);
+	sha256_hex(page->hash, is);
 	return err_set(e, ERR_DAMAGE, "the body has %zu bytes and SHA-256 %.16s..., which is not what the ledger says",
 		       page->body.n, is);
 }
@@ -242,9 +298,7 @@ static bool page_begin(struct pages *p, const struct ledger_page *at, struct err
 		p->record = end;
 		return true;
 	}
-	page = page_take(p);
-	page->number = at->page;
-	if (!page_read(p, at, page, e))
+	if (!page_fetch(p, at, &page, e))
 		return damaged(p, at, e);
 	p->kept_bytes += page->inflated.n + page->decoded.n;
 	if (at->records == 0)
@@ -312,6 +366,7 @@ bool pages_begin(struct pages *p, const struct job_window *w, uint64_t from, uin
 	p->to = to;
 	p->record = 0;
 	p->next_page = 0;
+	p->ahead = NULL;
 	p->entry.n_pages = 0;
 	p->sealed = false;
 	if (!ledger_open(p->store, clock_system(), p->generation_key, p->job->run_id, &p->arena, &p->ledger, e) ||

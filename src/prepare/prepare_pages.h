@@ -17,6 +17,8 @@ struct page {
 	struct buf inflated, decoded;
 	struct str body;         /* decoded; a view of one of them */
 	uint64_t number;
+	struct sha256 hash;      /* of the body */
+	uint64_t turn;           /* in which it was read from last */
 	struct json_scan scan;
 };
 
@@ -39,6 +41,7 @@ struct pages {
 	struct str generation_key;
 	/* the page */
 	struct page *page;       /* NULL: none is open */
+	struct page *ahead;      /* NULL, or the page after it: two are hashed at once */
 	uint64_t page_end;       /* number of the first record behind the page */
 	/* Pages are kept until whoever reads them says that their bytes are no longer needed. */
 	struct {
@@ -47,7 +50,8 @@ struct pages {
 	} kept, spare;
 	struct arena own;
 	struct buf member;
-	uint64_t kept_bytes;
+	uint64_t turn;
+	uint64_t kept_bytes;     /* of the pages of this turn */
 };
 
 void pages_init(struct pages *p, const struct engine_job *job, struct store *store);
@@ -61,8 +65,8 @@ static inline struct page *pages_at(struct pages *p)
 {
 	return p->page;
 }
-/* The bytes of all pages but the current one may go. */
-void pages_release(struct pages *p);
+/* A new turn begins: the bytes of pages of turns earlier than the last `keep` ones may go. */
+void pages_turn(struct pages *p, uint64_t keep);
 /* What is wrong with the page at hand. */
 bool pages_broken(struct pages *p, struct err *e);
 

@@ -6,6 +6,7 @@
 #include "prepare/duplicates.h"
 #include "prepare/prepare.h"
 #include "prepare/quarantine.h"
+#include "prepare/row_sum.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -16,7 +17,8 @@ struct share { /* of a window in a file: all of it, or records [from, to) */
 	/* what came of it */
 	struct window interval; /* of the window; from >= to: it has none */
 	uint64_t read, quarantined, duplicates;
-	struct row_hash hash; /* published */
+	struct row_sum sum;   /* published, as written */
+	struct row_hash hash; /* published, as read back */
 };
 
 struct file_task {
@@ -25,6 +27,7 @@ struct file_task {
 	size_t n_shares;
 	bool split;          /* one share of a window that is cut */
 	bool exact;          /* the losers are known */
+	bool by_engine;      /* a window is too large to be sorted by ourselves */
 	unsigned attempt;    /* of writing it, from 0 */
 	struct key_log *log; /* split: kept until all parts were read */
 	/* results; they live in the task's arena */
@@ -68,7 +71,7 @@ struct prepare {
 	void *user;
 };
 
-/* Writes the file of the task, once or twice. */
+/* Writes the file of the task, once as a rule. */
 bool file_task_run(struct prepare *p, struct file_task *t, struct engine_connection *c, struct err *e);
 void prepare_say(struct prepare *p, uint64_t more_rows);
 

@@ -112,7 +112,7 @@ struct bad_source {
 	struct buf block;
 	size_t block_at;     /* in the block */
 	uint64_t file_at;    /* of the byte behind the block */
-	struct row_hasher *hasher;
+	struct row_marks marks;
 	struct window_sum *sums;
 	const size_t *windows;
 	size_t n_windows, window;
@@ -160,6 +160,7 @@ static void bad_put(struct batch *b, const struct engine_job *job, const struct 
 
 static void bad_sum(struct bad_source *s, const struct batch *b)
 {
+	row_marks_make(&s->marks, b, BAD_COLUMNS, BAD_WINDOW);
 	for (size_t row = 0, end; row < b->n_rows; row = end) {
 		struct str name = b->columns[BAD_WINDOW].s[row];
 		for (end = row + 1; end < b->n_rows && str_eq(b->columns[BAD_WINDOW].s[end], name); end++)
@@ -168,7 +169,7 @@ static void bad_sum(struct bad_source *s, const struct batch *b)
 			s->window++;
 			CHECK(s->window < s->n_windows);
 		}
-		row_hash_add(&s->sums[s->window].hash, s->hasher, b, row, end);
+		row_sum_add(&s->sums[s->window].sum, &s->marks, row, end);
 	}
 	stats_add(s->stats, b);
 }
@@ -228,7 +229,6 @@ bool quarantine_write(struct engine_connection *c, struct quarantine *q, const s
 	struct arena own = ARENA_INIT;
 	struct contract *hashed = hashed_columns(&own);
 	struct stats *stats = arena_new(&own, struct stats);
-	size_t map[BAD_COLUMNS];
 	struct bad_source s = { .q = q, .job = job, .block = BUF_INIT(BLOCK_BYTES + 1), .windows = windows,
 				.n_windows = n_windows, .stats = stats };
 	char name[64];
@@ -237,10 +237,6 @@ bool quarantine_write(struct engine_connection *c, struct quarantine *q, const s
 	bool ok;
 
 	CHECK(snprintf(name, sizeof name, "quarantine_%zu", index) < (int)sizeof name);
-	for (size_t i = 0, n = 0; i < BAD_COLUMNS; i++)
-		if (i != BAD_GEN)
-			map[n++] = i;
-	s.hasher = row_hasher_new(hashed, map, &own);
 	s.sums = arena_array(&own, struct window_sum, n_windows);
 	for (size_t i = 0; i < n_windows; i++)
 		s.sums[i].name = job->windows[windows[i]].name;
@@ -250,7 +246,7 @@ bool quarantine_write(struct engine_connection *c, struct quarantine *q, const s
 	ok = ok && (out->rows == (q ? q->n : 0) ||
 		    err_set(e, ERR_ENGINE, "%s: %" PRIu64 " rows were written of %" PRIu64, file.path, out->rows,
 			    q ? q->n : 0));
-	ok = ok && read_back(c, file.path, hashed, s.sums, n_windows, e);
+	ok = ok && read_back(c, file.path, hashed, columns, BAD_COLUMNS, s.sums, n_windows, e);
 	if (ok) {
 		windows_describe(&s, read, a, out);
 		out->stats = stats_json(stats, a);

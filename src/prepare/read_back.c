@@ -6,19 +6,20 @@
 
 struct back {
 	const char *path;
-	const struct contract *contract;
 	struct row_hasher *hasher;
-	const struct window_sum *expected;
-	struct row_hash *found;
+	size_t n_columns, window; /* the latter is the column `_window` */
+	struct window_sum *windows;
+	struct row_sum *found;
 	size_t n, at;
+	struct row_marks marks;
 };
 
-/* Rows come in runs of windows, in the order of `expected` or another. */
+/* Rows come in runs of windows, in the order of `windows` or another. */
 static bool find(struct back *k, struct str window)
 {
 	for (size_t i = 0; i < k->n; i++) {
 		size_t at = (k->at + i) % k->n;
-		if (str_eq(k->expected[at].name, window)) {
+		if (str_eq(k->windows[at].name, window)) {
 			k->at = at;
 			return true;
 		}
@@ -26,19 +27,27 @@ static bool find(struct back *k, struct str window)
 	return false;
 }
 
+/* Mostly it is the same entry of a dictionary as the row's before. */
+static bool same_text(struct str a, struct str b)
+{
+	return (a.p == b.p && a.n == b.n) || str_eq(a, b);
+}
+
 static bool back_take(void *user, const struct batch *b, struct err *e)
 {
 	struct back *k = user;
-	const struct batch_column *window = &b->columns[k->contract->n_columns];
+	const struct batch_column *window = &b->columns[k->window];
 
-	CHECK(b->n_columns == k->contract->n_columns + 1);
+	CHECK(b->n_columns == k->n_columns);
+	row_marks_make(&k->marks, b, k->n_columns, k->window);
 	for (size_t row = 0, end; row < b->n_rows; row = end) {
 		if (!batch_is_valid(window, row) || !find(k, window->s[row]))
 			return err_set(e, ERR_ENGINE, "%s: read back: a row of a window that was not written", k->path);
 		for (end = row + 1; end < b->n_rows; end++)
-			if (!batch_is_valid(window, end) || !str_eq(window->s[end], k->expected[k->at].name))
+			if (!batch_is_valid(window, end) || !same_text(window->s[end], window->s[end - 1]))
 				break;
-		row_hash_add(&k->found[k->at], k->hasher, b, row, end);
+		row_sum_add(&k->found[k->at], &k->marks, row, end);
+		row_hash_add(&k->windows[k->at].hash, k->hasher, b, row, end);
 	}
 	return true;
 }
@@ -46,38 +55,51 @@ static bool back_take(void *user, const struct batch *b, struct err *e)
 static bool compare(const struct back *k, struct err *e)
 {
 	for (size_t i = 0; i < k->n; i++)
-		if (!row_hash_eq(&k->found[i], &k->expected[i].hash))
+		if (!row_sum_eq(&k->found[i], &k->windows[i].sum))
 			return err_set(e, ERR_ENGINE, "%s: window %.*s: %" PRIu64 " rows were written, and %" PRIu64
-				       " read back %s", k->path, STR_ARG(k->expected[i].name), k->expected[i].hash.rows,
+				       " read back %s", k->path, STR_ARG(k->windows[i].name), k->windows[i].sum.rows,
 				       k->found[i].rows,
-				       k->found[i].rows == k->expected[i].hash.rows ? "with other values" : "in their place");
+				       k->found[i].rows == k->windows[i].sum.rows ? "with other values" : "in their place");
 	return true;
 }
 
+static size_t column_of(const struct batch_shape *shape, size_t n_columns, struct str name)
+{
+	size_t i = 0;
+
+	while (i < n_columns && !str_eq(shape[i].name, name))
+		i++;
+	CHECK(i < n_columns);
+	return i;
+}
+
 bool read_back(struct engine_connection *connection, const char *path, const struct contract *c,
-	       const struct window_sum *expected, size_t n, struct err *e)
+	       const struct batch_shape *shape, size_t n_columns, struct window_sum *windows, size_t n, struct err *e)
 {
 	struct arena a = ARENA_INIT;
-	struct back k = { .path = path, .contract = c, .expected = expected, .n = n };
+	struct back *k = arena_new(&a, struct back);
 	struct buf sql = BUF_INIT(1 << 20);
-	size_t *columns = arena_array(&a, size_t, c->n_columns + 1);
-	struct batch_shape *shape;
-	size_t n_columns;
+	size_t *columns = arena_array(&a, size_t, c->n_columns + 1), n_found;
+	struct batch_shape *found;
 	bool ok;
 
-	k.found = arena_array(&a, struct row_hash, n + 1);
-	buf_add(&sql, STR("SELECT "));
-	for (size_t i = 0; i < c->n_columns; i++) {
-		columns[i] = i;
-		sql_identifier(&sql, c->columns[i].name);
-		buf_add(&sql, STR(", "));
+	*k = (struct back){ .path = path, .windows = windows, .n = n, .n_columns = n_columns };
+	k->found = arena_array(&a, struct row_sum, n + 1);
+	k->window = column_of(shape, n_columns, STR("_window"));
+	for (size_t i = 0; i < n; i++)
+		windows[i].hash = ROW_HASH_INIT;
+	for (size_t i = 0; i < c->n_columns; i++)
+		columns[i] = column_of(shape, n_columns, c->columns[i].name);
+	k->hasher = row_hasher_new(c, columns, &a);
+	for (size_t i = 0; i < n_columns; i++) {
+		buf_add(&sql, i == 0 ? STR("SELECT ") : STR(", "));
+		sql_identifier(&sql, shape[i].name);
 	}
-	k.hasher = row_hasher_new(c, columns, &a);
-	buf_add(&sql, STR("\"_window\" AS \"_in_window\" FROM read_parquet("));
-	ok = sql_literal(&sql, str_from(path)) && buf_add_char(&sql, ')');
+	buf_add(&sql, STR(" FROM read_parquet("));
+	ok = sql_literal(&sql, str_from(path)) && buf_add_char(&sql, ')') && !sql.overflow;
 	if (!ok)
 		err_set(e, ERR_ENGINE, "%s: its path or columns do not fit into SQL", path);
-	ok = ok && engine_query(connection, buf_str(&sql), &a, &shape, &n_columns, back_take, &k, e) && compare(&k, e);
+	ok = ok && engine_query(connection, buf_str(&sql), &a, &found, &n_found, back_take, k, e) && compare(k, e);
 	buf_free(&sql);
 	arena_free(&a);
 	return ok;
