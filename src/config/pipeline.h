@@ -129,6 +129,7 @@ struct paginate {
 	uint32_t size;            /* 0: unknown */
 	enum page_end end;
 	struct str pages_path;    /* JSON path to the number of pages, or empty */
+	bool verify;              /* page, offset: the first page is asked for again after the last */
 	enum cursor_place from;
 	enum cursor_target to;
 	struct str from_path;     /* JSON path (cursor, next URL) or header name */
@@ -156,7 +157,7 @@ struct resource {
 	struct str ok_path;       /* JSON path that must be absent or null in a good answer ("error"), or empty */
 	enum empty_policy empty;
 	struct paginate paginate;
-	bool ordered;             /* `keyset: true`: pages are promised in rising key order */
+	struct str keyset;        /* JSON path inside a record: the key that is promised to rise; or empty */
 	struct step step;         /* window kind; snapshots use the schedule's */
 	int64_t lookback_us, settle_us;
 	uint32_t refetch_min_percent; /* default 95 */

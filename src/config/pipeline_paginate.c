@@ -51,6 +51,7 @@ static void numbered_read(struct reader *r, const struct yaml_node *n, const str
 	end_read(r, n, size_key, out);
 	if (!offset)
 		key_path(r, n, "pages", &out->pages_path);
+	key_bool(r, n, "verify", &out->verify);
 	double_check(r, resource, key_get(n, "query"), out->param);
 	if (out->param.n && str_eq(out->param, out->size_param))
 		problem_at(r->p, key_get(n, "query"), NULL, "the parameter `%.*s` is both the %s and the size",

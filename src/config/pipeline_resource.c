@@ -231,6 +231,15 @@ static const struct source *source_find(struct reader *r, const struct yaml_node
 	return NULL;
 }
 
+static void keyset_read(struct reader *r, const struct yaml_node *n, struct resource *out)
+{
+	const struct yaml_node *at = key_get(n, "keyset");
+	key_path(r, n, "keyset", &out->keyset);
+	if (at && at->type == YAML_SCALAR && (!at->text.n || str_eq_z(at->text, ".")))
+		problem_at(r->p, at, "the path of the key inside of a record: id, meta.updated_at",
+			   "`keyset` must name a place in the record");
+}
+
 static void answer_read(struct reader *r, const struct yaml_node *n, struct resource *out)
 {
 	static const char *const empties[] = { "error", "page", NULL };
@@ -244,7 +253,7 @@ static void answer_read(struct reader *r, const struct yaml_node *n, struct reso
 	out->empty = (enum empty_policy)empty;
 	key_choice(r, n, "secret_in_body", keeps, &keep);
 	out->secret_in_body_keep = keep == 1;
-	key_bool(r, n, "keyset", &out->ordered);
+	keyset_read(r, n, out);
 	out->refetch_min_percent = 95;
 	key_u32(r, n, "refetch_min", 0, 100, &out->refetch_min_percent);
 	out->resume_within_us = US_PER_DAY;

@@ -69,6 +69,20 @@ struct loop_guard {
 /* True if this value closes a cycle. */
 bool loop_guard_step(struct loop_guard *g, struct sha256 value);
 
+/* A key of a record, as the API sent it: the text of a number, or an unescaped text. */
+enum ledger_key_kind { KEY_NONE, KEY_NUMBER, KEY_TEXT };
+struct ledger_key {
+	enum ledger_key_kind kind;
+	struct str text;
+};
+
+/* Do the keys of the records rise from page to page? Only where the resource names the path of its key. */
+struct ledger_keyset {
+	struct str path;      /* "" not asked for */
+	struct ledger_key last; /* of the newest record; KEY_NONE before the first one */
+	struct str broken;    /* where they do not rise, in words; "" they all do so far */
+};
+
 /* Everything needed to go on; stands in each entry after the claim. */
 struct ledger_state {
 	uint64_t pages, records, bytes, failed_attempts;
@@ -78,6 +92,9 @@ struct ledger_state {
 	bool has_total, totals_differ;
 	uint64_t total;           /* of the newest page that declared one */
 	int64_t first_sent_us;    /* when the generation's first request was sent (rule 4); 0 not yet */
+	struct ledger_keyset keyset;
+	bool has_first_page;      /* kept where it is compared in the end */
+	struct sha256 first_page; /* `body` of page 1 */
 };
 
 enum consistency { CLASS_SNAPSHOT, CLASS_KEYSET, CLASS_OFFSET_VERIFIED, CLASS_BEST_EFFORT };

@@ -95,6 +95,19 @@ static void put_attempt(struct json_out *o, const struct ledger_attempt *t)
 	json_end_object(o);
 }
 
+static void put_keyset(struct json_out *o, const struct ledger_keyset *k)
+{
+	json_begin_object(o, "keyset");
+	json_put_str(o, "path", k->path);
+	if (k->last.kind == KEY_NUMBER)
+		json_put_raw(o, "last", k->last.text);
+	if (k->last.kind == KEY_TEXT)
+		json_put_str(o, "last", k->last.text);
+	if (k->broken.n > 0)
+		json_put_str(o, "broken", k->broken);
+	json_end_object(o);
+}
+
 static void put_state(struct json_out *o, const struct ledger_state *s, struct arena *a)
 {
 	json_begin_object(o, "state");
@@ -115,6 +128,10 @@ static void put_state(struct json_out *o, const struct ledger_state *s, struct a
 	}
 	if (s->first_sent_us != 0)
 		put_time(o, "first_sent", s->first_sent_us, a);
+	if (s->keyset.path.n > 0)
+		put_keyset(o, &s->keyset);
+	if (s->has_first_page)
+		put_hash(o, "first_page", s->first_page);
 	json_end_object(o);
 }
 
@@ -299,6 +316,23 @@ static bool get_attempt(const struct json_node *n, struct ledger_attempt *t, str
 	       json_need_u64(n, "size", &t->size, e) && need_hash(n, "body", &t->body, e);
 }
 
+static bool get_keyset(const struct json_node *parent, struct ledger_keyset *k, struct err *e)
+{
+	const struct json_node *n, *last;
+	if (!json_need(parent, "keyset", JSON_OBJECT, &n, e) || !json_need_str(n, "path", &k->path, e))
+		return false;
+	if (k->path.n == 0)
+		return err_set(e, ERR_DAMAGE, "\"path\" is empty");
+	k->broken = json_str_or(n, "broken", STR_NONE);
+	last = json_get(n, "last");
+	if (last == NULL)
+		return true;
+	if (last->type != JSON_NUMBER && last->type != JSON_STRING)
+		return err_set(e, ERR_DAMAGE, "\"last\" is no key");
+	k->last = (struct ledger_key){ last->type == JSON_NUMBER ? KEY_NUMBER : KEY_TEXT, last->text };
+	return true;
+}
+
 static bool get_state(const struct json_node *parent, struct arena *a, struct ledger_state *s, struct err *e)
 {
 	const struct json_node *n, *guard;
@@ -309,6 +343,11 @@ static bool get_state(const struct json_node *parent, struct arena *a, struct le
 			     !json_need_bool(n, "totals_differ", &s->totals_differ, e)))
 		return false;
 	if (json_get(n, "first_sent") && !need_time(n, "first_sent", &s->first_sent_us, e))
+		return false;
+	s->has_first_page = json_get(n, "first_page") != NULL;
+	if (s->has_first_page && !need_hash(n, "first_page", &s->first_page, e))
+		return false;
+	if (json_get(n, "keyset") && !get_keyset(n, &s->keyset, e))
 		return false;
 	return json_need_u64(n, "pages", &s->pages, e) && json_need_u64(n, "records", &s->records, e) &&
 	       json_need_u64(n, "bytes", &s->bytes, e) &&

@@ -66,10 +66,25 @@ static size_t lanes_allowed(struct loop *l)
 	return l->claimed ? l->lanes_max : 1;
 }
 
+void loop_lane_failed(struct loop *l, const struct err *why, bool at_once)
+{
+	if (l->breaker.open)
+		return;
+	l->breaker.why = *why;
+	l->breaker.in_a_row++;
+	l->breaker.open = at_once || l->breaker.in_a_row >= LANE_FAILURES_MAX;
+}
+
+/* Lanes that are begun finish by themselves, come what may. */
+static bool begins_more(const struct loop *l)
+{
+	return !l->stopping && !l->fenced && !l->breaker.open && l->next_task < l->n_tasks;
+}
+
 static void open_lanes(struct loop *l)
 {
 	size_t max = lanes_allowed(l);
-	while (!l->stopping && !l->fenced && l->n_lanes < max && l->next_task < l->n_tasks) {
+	while (begins_more(l) && l->n_lanes < max) {
 		struct lane_task *t = &l->tasks[l->next_task++];
 		l->lanes[l->n_lanes++] = lane_new(l, t, l->next_task);
 	}
@@ -176,13 +191,33 @@ static void turn(struct loop *l)
 	show_progress(l, false);
 }
 
+static void say_breaker(const struct loop *l, struct err *e)
+{
+	const struct breaker *b = &l->breaker;
+	size_t n = l->n_tasks - l->next_task;
+	const char *windows = n == 1 ? "window was" : "windows were";
+	if (b->in_a_row >= LANE_FAILURES_MAX)
+		err_set(e, b->why.code, "%zu more %s not begun, since %u in a row failed without a page; the last one: %s", n,
+			windows, b->in_a_row, b->why.message);
+	else
+		err_set(e, b->why.code, "%zu more %s not begun, since they would fail in the same way: %s", n, windows,
+			b->why.message);
+	if (b->why.hint[0])
+		err_hint(e, "%s", b->why.hint);
+}
+
 static void finish_unbegun(struct loop *l)
 {
+	struct err broken = ERR_INIT;
+	if (l->breaker.open)
+		say_breaker(l, &broken);
 	for (; l->next_task < l->n_tasks; l->next_task++) {
 		struct lane_task *t = &l->tasks[l->next_task];
 		t->outcome = LANE_STOPPED;
 		if (l->stopping)
 			t->err = l->stop_err;
+		else if (l->breaker.open && !l->fenced)
+			t->err = broken;
 		else
 			err_set(&t->err, ERR_FENCED, "not begun, since another run is at work");
 	}
@@ -202,7 +237,7 @@ bool ingest_run(const struct ingest_options *o, struct lane_task *tasks, size_t 
 	l.pool = pool_new(o->threads, wake_http, &l);
 	rate_init(&l.rate, l.source, loop_now_us(&l));
 	rate_leave_margin(&l.rate);
-	while (l.n_lanes > 0 || (l.next_task < n_tasks && !l.stopping && !l.fenced))
+	while (l.n_lanes > 0 || begins_more(&l))
 		turn(&l);
 	finish_unbegun(&l);
 	show_progress(&l, true);

@@ -6,7 +6,8 @@
  *
  * A lane is one generation of one window. Its pages are committed in order; it ends SEALED, CANDIDATE, FAILED (its err
  * says why), FENCED (another run has it) or STOPPED (signal, deadline: resumable). A failed lane does not stop the
- * others. */
+ * others, unless they would fare no better (no right to ask, a source that has moved, five failures in a row without a page):
+ * then what is not begun ends STOPPED, with that error. */
 #ifndef SLUICE_INGEST_INGEST_H
 #define SLUICE_INGEST_INGEST_H
 

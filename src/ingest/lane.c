@@ -116,12 +116,12 @@ static uint64_t pages_known_ahead(const struct lane *n)
 static void slots_fill(struct lane *n)
 {
 	const struct paginate *p = &n->task->resource->paginate;
-	uint64_t ahead = pages_known_ahead(n);
+	uint64_t ahead = n->verifying ? 1 : pages_known_ahead(n);
 	uint32_t most = n->loop->source->in_flight < SLOTS_MAX ? n->loop->source->in_flight : SLOTS_MAX;
 	if (ahead > most)
 		ahead = most;
 	int64_t step = p->style == PAGE_NUMBER ? 1 : (int64_t)n->page_records;
-	struct page_next next = n->accepted.next;
+	struct page_next next = lane_wanted(n);
 	for (uint64_t i = 0; i < ahead; i++) {
 		struct slot *s = slot_with(n, &next);
 		if (s == NULL) {
@@ -223,11 +223,19 @@ void lane_step(struct lane *n)
 		lane_ended(n);
 }
 
+/* A redirect that leads away is the whole source's matter; a next URL that does so may be that of one resource. */
+static bool no_other_fares_better(const struct lane *n, enum err_code code)
+{
+	return (code == ERR_ORIGIN && n->source_moved) || code == ERR_AUTH || code == ERR_TLS || code == ERR_ADDRESS || code == ERR_SECRET;
+}
+
 void lane_close(struct lane *n, enum close_kind kind, const struct err *why)
 {
 	if (n->closing != CLOSE_NONE)
 		return;
 	n->closing = kind;
+	if (why && kind != CLOSE_STOP)
+		loop_lane_failed(n->loop, why, no_other_fares_better(n, why->code));
 	if (why) {
 		n->close_err = *why;
 		task_failed(n, why);
@@ -278,6 +286,8 @@ void lane_opened(struct lane *n, enum lease_answer lease, const struct err *fail
 	if (failed) {
 		if (failed->code == ERR_FENCED)
 			n->loop->fenced = true;
+		else
+			loop_lane_failed(n->loop, failed, false);
 		t->err = *failed;
 		n->broken = true;
 		n->closing = CLOSE_FAIL;

@@ -18,7 +18,7 @@
 #include "ingest/task.h"
 
 #define RENEW_EVERY_US ((int64_t)LEASE_S * US_PER_SECOND / 2)
-enum { SLOTS_MAX = 16, STORES_AHEAD_MAX = 3, ATTEMPTS_PER_SEGMENT_MAX = 64, KEPT_BODY_OF_ATTEMPT = 64 << 10 };
+enum { SLOTS_MAX = 16, STORES_AHEAD_MAX = 3, LANE_FAILURES_MAX = 5, ATTEMPTS_PER_SEGMENT_MAX = 64, KEPT_BODY_OF_ATTEMPT = 64 << 10 };
 
 /* FAILED: asked ahead and given up; it counts once the pages before it are there, for it was only a guess. */
 enum slot_state { SLOT_IDLE, SLOT_READY, SLOT_PAUSED, SLOT_FLYING, SLOT_JUDGING, SLOT_JUDGED, SLOT_FAILED };
@@ -68,6 +68,9 @@ struct lane {
 	struct ledger_state accepted; /* after the newest accepted page, committed or not */
 	unsigned page_records;        /* records of a full page, once one was seen */
 	bool pages_uneven;            /* a page in the middle had fewer: offsets cannot be foretold */
+	bool source_moved;            /* a redirect led away from it */
+	bool verifying;               /* all pages are here: the first one is asked for once more */
+	bool verified_same;           /* ... and was what it had been */
 	enum close_kind closing;
 	struct err close_err;
 	struct ledger_seal seal;
@@ -83,11 +86,20 @@ struct lane {
 	struct pages_pending pages;
 	struct attempts_pending attempts;
 	struct arena pending_arena;
+	size_t pending_text_bytes;    /* requests, cursors and keys of these */
 	struct ledger_state stored;   /* after the newest page in the segment */
 	struct str last_segment_key;  /* of the newest committed segment */
 	uint64_t last_attempt_offset;
 	bool has_last_attempt;
 	bool broken;                  /* a job failed: those behind it do nothing */
+};
+
+/* Where one window cannot be had, the others often cannot either: an API that is down would cost each of them all its
+ * attempts. */
+struct breaker {
+	unsigned in_a_row; /* lanes that failed since a page was accepted */
+	bool open;         /* nothing more is begun */
+	struct err why;    /* what the last one failed with */
 };
 
 struct loop {
@@ -102,11 +114,15 @@ struct loop {
 	unsigned flying;
 	bool claimed; /* the first lane has its window */
 	bool fenced, stopping;
+	struct breaker breaker;
 	int stop_signal;
 	struct err stop_err;
 	struct arena *run_arena;
 	int64_t last_progress_us;
 };
+
+/* ingest.c: on the loop's thread. `at_once`: no other window of this source would fare better. */
+void loop_lane_failed(struct loop *l, const struct err *why, bool at_once);
 
 /* lane.c: on the loop's thread */
 int64_t loop_now_us(const struct loop *l);
@@ -124,13 +140,16 @@ void lane_free(struct lane *n);
 /* lane_page.c: on the loop's thread */
 void lane_cancel_flying(struct lane *n); /* the transport has forgotten them */
 void lane_answer(struct slot *s, struct http_exchange *x);
-void lane_complete(struct lane *n); /* the last page is accepted: seal, or say why not */
+void lane_complete(struct lane *n); /* the last page is accepted: verify, seal, or say why not */
+struct page_next lane_wanted(const struct lane *n); /* what is accepted next */
 bool next_same(const struct page_next *a, const struct page_next *b);
 
 /* lane_store.c: jobs */
 struct page_next next_copy(const struct page_next *from, struct arena *a); /* from any thread */
+struct ledger_state state_copy(const struct ledger_state *from, struct arena *a);
 void lane_submit_open(struct lane *n);
-/* Takes over the slot's exchange and arena. A page (result accepted) or a failed attempt to keep. */
+/* Takes over the slot's exchange and arena, where the texts of `after` live too. A page (result accepted) or a failed
+ * attempt to keep. */
 void lane_submit_page(struct slot *s, const struct ledger_state *after, unsigned attempts);
 void lane_submit_attempt(struct slot *s, enum err_code code);
 void lane_submit_commit(struct lane *n, enum close_kind kind);

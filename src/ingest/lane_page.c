@@ -23,6 +23,11 @@ bool next_same(const struct page_next *a, const struct page_next *b)
 	return a->kind == b->kind && a->number == b->number && str_eq(a->text, b->text);
 }
 
+struct page_next lane_wanted(const struct lane *n)
+{
+	return n->verifying ? (struct page_next){ .kind = NEXT_START } : n->accepted.next;
+}
+
 /* ── what a failure leads to ── */
 
 enum { FAILED_BODY_SHOWN = 500, FAILED_BODY_SEARCHED = 64 << 10, FAILED_BODY_MAX = 8 << 20 };
@@ -59,15 +64,18 @@ static void slot_failed(struct slot *s, const struct err *why)
 {
 	struct lane *n = s->lane;
 	struct err told = *why;
-	if (!next_same(&s->asked, &n->accepted.next)) {
+	struct page_next wanted = lane_wanted(n);
+	if (!next_same(&s->asked, &wanted)) {
 		s->err = told;
 		s->state = SLOT_FAILED;
 		return;
 	}
 	bool cursor_refused = why->code == ERR_HTTP_STATUS && s->asked.kind == NEXT_TEXT && s->exchange &&
 			      s->exchange->status >= 400 && s->exchange->status < 500;
-	err_wrap(&told, "%.*s, window %.*s, page %llu", STR_ARG(n->task->resource->name),
-		 STR_ARG(window_name(n->task->window, n->loop->run_arena)), (unsigned long long)n->accepted.pages + 1);
+	err_wrap(&told, "%.*s, window %.*s, page %llu%s", STR_ARG(n->task->resource->name),
+		 STR_ARG(window_name(n->task->window, n->loop->run_arena)),
+		 n->verifying ? 1ULL : (unsigned long long)n->accepted.pages + 1,
+		 n->verifying ? ", asked for once more" : "");
 	remember_failure(s);
 	if (s->exchange) {
 		n->task->failed_attempts++;
@@ -143,6 +151,11 @@ static bool state_after(struct slot *s, struct ledger_state *after, struct err *
 	after->bytes += r->body.n;
 	after->digest = digest_add(n->accepted.digest, &s->request, r->body_hash);
 	after->next = r->next;
+	keyset_step(res, &r->keys, after->pages, &after->keyset, s->arena);
+	if (after->pages == 1 && res->paginate.verify) {
+		after->has_first_page = true;
+		after->first_page = r->body_hash;
+	}
 	if (r->has_total) {
 		after->totals_differ = after->totals_differ || (after->has_total && after->total != r->total);
 		after->has_total = true;
@@ -168,6 +181,44 @@ static bool totals_add_up(struct lane *n, struct err *e)
 		       (unsigned long long)s->total, (unsigned long long)s->records);
 }
 
+static void seal_classify(struct lane *n, struct ledger_seal *seal)
+{
+	const struct ledger_state *s = &n->accepted;
+	const struct ledger_keyset *k = &s->keyset;
+	const struct resource *r = n->task->resource;
+	const char *totals = s->totals_differ ? "the declared totals of the pages differ: the source changed during the fetch"
+			     : s->has_total   ? "all pages declare the same total, and so many records came"
+					      : "totals are not declared";
+	struct arena *a = n->loop->run_arena;
+	bool rises = r->keyset.n > 0 && k->broken.n == 0 && k->last.kind != KEY_NONE;
+	bool changed = n->verifying && !n->verified_same;
+	seal->consistency = CLASS_BEST_EFFORT;
+	if (s->pages == 1) {
+		seal->consistency = CLASS_SNAPSHOT;
+		seal->evidence = STR("one response");
+		return;
+	}
+	if (rises && !changed)
+		seal->consistency = CLASS_KEYSET;
+	else if (n->verifying && n->verified_same)
+		seal->consistency = CLASS_OFFSET_VERIFIED;
+	if (changed)
+		seal->evidence = STR("the first page was another one after the last: the source changed during the fetch");
+	else if (n->verifying)
+		seal->evidence = arena_format(a, "the first page was the same before and after; %s", totals);
+	else if (s->has_total)
+		seal->evidence = str_from(totals);
+	else if (!rises)
+		seal->evidence = STR("several requests; the source may have changed between them");
+	if (rises) {
+		struct str more = seal->evidence;
+		seal->evidence = arena_format(a, "%.*s rises strictly over %llu records%s%.*s", STR_ARG(k->path),
+					      (unsigned long long)s->records, more.n > 0 ? "; " : "", STR_ARG(more));
+	} else if (r->keyset.n > 0 && k->broken.n > 0) {
+		seal->evidence = arena_format(a, "%.*s; %.*s", STR_ARG(k->broken), STR_ARG(seal->evidence));
+	}
+}
+
 /* How far the set of pages can be trusted, and whether it becomes the window's truth. */
 static void seal_make(struct lane *n)
 {
@@ -181,17 +232,8 @@ static void seal_make(struct lane *n)
 		.bytes = s->bytes,
 		.digest = s->digest,
 		.sealed_us = n->loop->o->clock->wall_us(n->loop->o->clock),
-		.consistency = CLASS_BEST_EFFORT,
-		.evidence = STR("several requests; the source may have changed between them"),
 	};
-	if (s->pages == 1) {
-		seal->consistency = CLASS_SNAPSHOT;
-		seal->evidence = STR("one response");
-	} else if (s->totals_differ) {
-		seal->evidence = STR("the declared totals of the pages differ: the source changed during the fetch");
-	} else if (s->has_total) {
-		seal->evidence = STR("all pages declare the same total, and so many records came");
-	}
+	seal_classify(n, seal);
 	uint64_t percent = t->resource->refetch_min_percent;
 	if (t->has_previous && t->previous_records >= 100 && s->records * 100 < t->previous_records * percent) {
 		seal->promoted = false;
@@ -201,6 +243,14 @@ static void seal_make(struct lane *n)
 	}
 }
 
+/* Page numbers and offsets shift when the source changes; what begins with the same page did not, as far as that shows.
+ * (A generation that was begun before `verify` was said has nothing to compare with.) */
+static bool wants_verifying(const struct lane *n)
+{
+	const struct ledger_state *s = &n->accepted;
+	return n->task->resource->paginate.verify && s->has_first_page && s->pages > 1 && !s->totals_differ;
+}
+
 void lane_complete(struct lane *n)
 {
 	struct err why = ERR_INIT;
@@ -208,14 +258,23 @@ void lane_complete(struct lane *n)
 		lane_close(n, CLOSE_ABANDON, &why);
 		return;
 	}
+	if (wants_verifying(n)) {
+		n->verifying = true;
+		for (size_t i = 0; i < n->n_slots; i++)
+			slot_drop(&n->slots[i]);
+		return;
+	}
 	seal_make(n);
 	lane_close(n, CLOSE_SEAL, NULL);
 }
 
-static struct page_next keep_next(struct lane *n, const struct page_next *next)
+/* The first page, once more: not kept, only compared. */
+static void verify_one(struct lane *n, struct slot *s)
 {
-	arena_reset(&n->texts);
-	return next_copy(next, &n->texts);
+	n->verified_same = sha256_eq(s->result.body_hash, n->accepted.first_page);
+	slot_idle(s);
+	seal_make(n);
+	lane_close(n, CLOSE_SEAL, NULL);
 }
 
 /* Guesses that do not lie on the way that the accepted pages take. */
@@ -246,8 +305,10 @@ static bool accept_one(struct lane *n, struct slot *s)
 	uint64_t records = s->result.records;
 	if (n->page_records == 0)
 		n->page_records = records > UINT32_MAX ? UINT32_MAX : (unsigned)records;
-	after.next = keep_next(n, &after.next);
-	n->accepted = after;
+	after = state_copy(&after, s->arena); /* some texts live where those of the newest page go */
+	arena_reset(&n->texts);
+	n->accepted = state_copy(&after, &n->texts);
+	n->loop->breaker.in_a_row = 0;
 	lane_submit_page(s, &after, s->retry.attempts + 1);
 	slot_idle(s);
 	if (after.next.kind == NEXT_END) {
@@ -265,12 +326,15 @@ static void lane_accept(struct lane *n)
 {
 	bool more = true;
 	while (more && n->closing == CLOSE_NONE) {
+		struct page_next wanted = lane_wanted(n);
 		more = false;
 		for (size_t i = 0; i < n->n_slots && !more; i++) {
 			struct slot *s = &n->slots[i];
-			if (s->state == SLOT_IDLE || s->dropped || !next_same(&s->asked, &n->accepted.next))
+			if (s->state == SLOT_IDLE || s->dropped || !next_same(&s->asked, &wanted))
 				continue;
-			if (s->state == SLOT_JUDGED) {
+			if (s->state == SLOT_JUDGED && n->verifying) {
+				verify_one(n, s);
+			} else if (s->state == SLOT_JUDGED) {
 				more = accept_one(n, s);
 			} else if (s->state == SLOT_FAILED) {
 				struct err why = s->err;
@@ -322,6 +386,8 @@ static void slot_redirected(struct slot *s)
 	struct page_request to;
 	struct str location = arena_copy(s->arena, http_header_get(s->exchange, "location"));
 	if (!request_redirect(s->lane->task->resource, &s->request, location, s->hops++, s->arena, &to, &e)) {
+		if (e.code == ERR_ORIGIN)
+			s->lane->source_moved = true;
 		slot_failed(s, &e);
 		return;
 	}

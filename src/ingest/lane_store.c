@@ -9,6 +9,8 @@
 #include <string.h>
 
 enum { ATTEMPT_SEARCHED_MAX = 16 << 20 };
+/* Of the texts of a segment's pages. As JSON a byte may become six: below LEDGER_ENTRY_MAX_BYTES all the same. */
+enum { ENTRY_TEXT_MAX = 8 << 20 };
 
 enum job_kind { JOB_OPEN, JOB_PAGE, JOB_ATTEMPT, JOB_COMMIT, JOB_TICK };
 
@@ -219,11 +221,20 @@ struct page_next next_copy(const struct page_next *from, struct arena *a)
 	return to;
 }
 
+struct ledger_state state_copy(const struct ledger_state *from, struct arena *a)
+{
+	struct ledger_state to = *from;
+	to.next = next_copy(&from->next, a);
+	to.keyset.path = arena_copy(a, from->keyset.path);
+	to.keyset.last.text = arena_copy(a, from->keyset.last.text);
+	to.keyset.broken = arena_copy(a, from->keyset.broken);
+	return to;
+}
+
 static bool commit_pending(struct lane *n, const struct ledger_seal *seal, struct err *e)
 {
-	struct ledger_commit c = { .state = n->stored, .seal = seal };
+	struct ledger_commit c = { .state = state_copy(&n->stored, &n->ledger_arena), .seal = seal };
 	c.state.failed_attempts += n->attempts.n;
-	c.state.next = next_copy(&n->stored.next, &n->ledger_arena);
 	c.pages = n->pages.v;
 	c.n_pages = n->pages.n;
 	c.attempts = n->attempts.v;
@@ -241,6 +252,7 @@ static bool commit_pending(struct lane *n, const struct ledger_seal *seal, struc
 	n->stored = n->ledger.state;
 	n->pages = (struct pages_pending){ 0 };
 	n->attempts = (struct attempts_pending){ 0 };
+	n->pending_text_bytes = 0;
 	arena_reset(&n->pending_arena);
 	return true;
 }
@@ -250,7 +262,15 @@ static bool segment_is_full(const struct lane *n)
 	const struct resource *r = n->task->resource;
 	struct clock *c = n->loop->o->clock;
 	return n->pages.n >= r->segment_pages || warc_size(n->warc) >= r->segment_bytes ||
-	       n->attempts.n >= ATTEMPTS_PER_SEGMENT_MAX || c->monotonic_us(c) - n->segment_since_us >= r->segment_us;
+	       n->attempts.n >= ATTEMPTS_PER_SEGMENT_MAX || n->pending_text_bytes >= ENTRY_TEXT_MAX || c->monotonic_us(c) - n->segment_since_us >= r->segment_us;
+}
+
+static size_t page_text_bytes(const struct ledger_page *p)
+{
+	size_t n = p->request.n + p->redirected_to.n + p->next.text.n;
+	for (size_t i = 0; i < p->next.n_markers; i++)
+		n += p->next.markers[i].marker.n;
+	return n;
 }
 
 static bool work_page(struct lane_job *j, struct err *e)
@@ -276,8 +296,8 @@ static bool work_page(struct lane_job *j, struct err *e)
 		.total = j->result.total,
 		.next = next_copy(&j->result.next, a),
 	};
-	n->stored = j->after;
-	n->stored.next = n->pages.v[n->pages.n - 1].next;
+	n->pending_text_bytes += page_text_bytes(&n->pages.v[n->pages.n - 1]);
+	n->stored = state_copy(&j->after, a);
 	n->stored.failed_attempts = n->ledger.state.failed_attempts;
 	n->has_last_attempt = false; /* it did not end in failure */
 	/* The last page is committed together with the seal, by the job that follows. */
@@ -305,6 +325,7 @@ static bool work_attempt(struct lane_job *j, struct err *e)
 		.size = range.size,
 		.body = sha256_of(j->exchange->body),
 	};
+	n->pending_text_bytes += n->attempts.v[n->attempts.n - 1].request.n;
 	n->last_attempt_offset = range.offset;
 	n->has_last_attempt = true;
 	return true;

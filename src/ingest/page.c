@@ -296,6 +296,8 @@ static bool judge(struct judge *j, struct buf *decoded, struct page_result *out,
 	if (!records->found || records->type != JSON_ARRAY)
 		return say_no_records(j->r, out->body, records, j->a, e);
 	out->records = records->items;
+	if (j->r->keyset.n > 0)
+		keyset_read(j->r, records->raw, j->a, &out->keys);
 	return count_read(j, j->want[WANT_TOTAL], "all records", &out->has_total, &out->total, e) && next_find(j, out, e);
 }
 

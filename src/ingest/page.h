@@ -3,6 +3,7 @@
 #define SLUICE_INGEST_PAGE_H
 
 #include "format/ledger.h"
+#include "ingest/keyset.h"
 #include "ingest/request.h"
 
 struct page_result {
@@ -12,6 +13,7 @@ struct page_result {
 	bool has_total;
 	uint64_t total;
 	struct page_next next;  /* NEXT_END: this was the last page. Markers are in place; texts live in the arena */
+	struct page_keys keys;  /* where the resource names its key; never an error */
 };
 
 /* False, with a code that says whether asking again may help (err_retry): DECODE, JSON (with the byte), RECORDS (path

@@ -40,10 +40,10 @@ static struct pipeline *load(const char *text, const char *environment, struct a
 	"    window: {every: 1d, zone: America/New_York, lookback: 1w, settle: 2h}\n" \
 	"    query: {date_from: \"{window.from:date}\", date_to: \"{window.last:date}\", limit: 1000, all: true}\n" \
 	"    headers: {X-Day: \"{window.from:date}\"}\n" \
-	"    records: data\n    total: meta.total\n    total_max: 10000\n    ok: error\n    empty: page\n    keyset: true\n" \
+	"    records: data\n    total: meta.total\n    total_max: 10000\n    ok: error\n    empty: page\n    keyset: meta.id\n" \
 	"    refetch_min: 80\n    resume_within: 2h\n    segment: {pages: 3, bytes: 1MiB, every: 5s}\n" \
 	"    secret_in_body: keep\n" \
-	"    paginate: {page: {query: page, first: 0, size: {query: per_page, value: 100}, end: short, pages: meta.pages}}\n" \
+	"    paginate: {page: {query: page, first: 0, size: {query: per_page, value: 100}, end: short, pages: meta.pages, verify: true}}\n" \
 	"  search:\n" \
 	"    path: /search\n    kind: window\n    window: {every: 1h}\n" \
 	"    method: POST\n    idempotent: true\n" \
@@ -112,7 +112,8 @@ static void everything_read(void **state)
 	assert_int_equal(r->refetch_min_percent, 80);
 	assert_int_equal(r->segment_pages, 3);
 	assert_int_equal(r->empty, EMPTY_PAGE);
-	assert_true(r->ordered && r->secret_in_body_keep);
+	assert_true(r->secret_in_body_keep && r->paginate.verify);
+	assert_text(r->keyset, "meta.id");
 	assert_int_equal(r->paginate.style, PAGE_NUMBER);
 	assert_int_equal(r->paginate.first, 0);
 	assert_int_equal(r->paginate.end, END_SHORT);
@@ -121,6 +122,7 @@ static void everything_read(void **state)
 	assert_int_equal(r->line, 15);
 	assert_int_equal(p->resources[2].step.unit, STEP_HOUR); /* the schedule's */
 	assert_int_equal(p->resources[2].paginate.style, PAGE_OFFSET);
+	assert_false(p->resources[2].paginate.verify || p->resources[2].keyset.n);
 	assert_int_equal(p->resources[3].paginate.style, PAGE_NEXT_URL);
 	assert_text(p->resources[4].paginate.rel, "more");
 	assert_int_equal(p->resources[5].paginate.from, CURSOR_HEADER);
@@ -177,7 +179,7 @@ static void definitions(void **state)
 		{ SMALL("", "23", ""), true },
 		{ SMALL("", ", auth: {bearer: {secret: env:T}}, rate: {requests: 1}, timeout: {total: 1s}", ""), true },
 		{ SMALL("", "", ", records: \"\""), true },
-		{ SMALL("", "", ", records: ., segment: {pages: 2}, ok: error, total: n, headers: {X: y}"), true },
+		{ SMALL("", "", ", records: ., segment: {pages: 2}, ok: error, total: n, headers: {X: y}, keyset: id"), true },
 		{ SMALL("", "", ", records: data"), false },
 		{ SMALL("", "", ", paginate: link"), false },
 		{ SMALL("schedule: {zone: Asia/Tokyo}\n", "", ""), false }, /* the dates are other ones */
@@ -214,7 +216,8 @@ static void digests(void **state)
 		  "    query: {d: \"{window.from:date}\", e: 5}\n"
 		  "source: {url: http://localhost:1}\nlake: ./lake\npipeline: p\n", true },
 		{ SMALL("environments: {x: {lake: /y}}\n", "", ""), true },
-		{ SMALL("", "", ", keyset: true"), false },
+		{ SMALL("", "", ", keyset: id"), false },
+		{ SMALL("", "", ", paginate: {page: {query: n, verify: true}}"), false },
 		{ "pipeline: p\nlake: ./lake\nsource: {url: http://localhost:1}\nresources: {r: {path: /r, kind: window, "
 		  "window: {every: 1d}, query: {e: 5, d: \"{window.from:date}\"}}}\n", false }, /* sent in this order */
 	};

@@ -47,6 +47,57 @@ static void every_kind_comes_back(void **unused)
 	arena_free(&a);
 }
 
+/* Members that stand in the state only where the resource asks for them. */
+static void optional_state_comes_back(void **unused)
+{
+	static const struct {
+		struct ledger_keyset keyset;
+		bool has_first_page;
+		const char *json;
+	} cases[] = {
+		{ { .path = { "id", 2 } }, false, ",\"keyset\":{\"path\":\"id\"}}" },
+		{ { .path = { "m.id", 4 }, .last = { KEY_NUMBER, { "-1.50e3", 7 } } }, true,
+		  ",\"keyset\":{\"path\":\"m.id\",\"last\":-1.50e3},\"first_page\":\"" },
+		{ { .path = { "id", 2 }, .last = { KEY_TEXT, { "a\"\xc3\xa9\n", 5 } } }, false,
+		  ",\"keyset\":{\"path\":\"id\",\"last\":\"a\\\"\xc3\xa9\\n\"}}" },
+		{ { .path = { "id", 2 }, .last = { KEY_TEXT, { "", 0 } } }, true, "\"last\":\"\"},\"first_page\":\"" },
+		{ { .path = { "id", 2 }, .broken = { "id does not rise", 16 } }, false,
+		  ",\"keyset\":{\"path\":\"id\",\"broken\":\"id does not rise\"}}" },
+		{ { .path = { "", 0 } }, true, "Z\",\"first_page\":\"" },
+	};
+	(void)unused;
+	struct arena a = ARENA_INIT;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct ledger_entry t = entry_sample(1), back;
+		struct err e = ERR_INIT;
+		t.state.keyset = cases[i].keyset;
+		t.state.has_first_page = cases[i].has_first_page;
+		t.state.first_page = hash_of("page 1");
+		struct str text = ledger_encode(&t, &a);
+		if (!str_contains(text, str_from(cases[i].json)))
+			fail_msg("%zu: %.*s", i, STR_ARG(text));
+		assert_done(ledger_decode(text, &a, &back, &e), &e);
+		assert_int_equal(back.state.keyset.last.kind, cases[i].keyset.last.kind);
+		assert_true(str_eq(back.state.keyset.last.text, cases[i].keyset.last.text));
+		assert_true(str_eq(back.state.keyset.path, cases[i].keyset.path));
+		assert_true(str_eq(back.state.keyset.broken, cases[i].keyset.broken));
+		assert_int_equal(back.state.has_first_page, cases[i].has_first_page);
+		assert_frozen(ledger_encode(&back, &a), text);
+		static const char *const bad[][2] = { { "\"path\":\"", "\"path\":1,\"x\":\"" },
+						      { "\"path\":\"id\"", "\"path\":\"\"" },
+						      { "\"last\":", "\"last\":null,\"x\":" },
+						      { "\"first_page\":\"", "\"first_page\":\"x" },
+						      { "\"keyset\":{", "\"keyset\":[],\"x\":{" } };
+		for (size_t k = 0; k < COUNT(bad); k++)
+			if (str_contains(text, str_from(bad[k][0]))) {
+				assert_false(ledger_decode(replaced(text, bad[k][0], bad[k][1], &a), &a, &back, &e));
+				assert_code(&e, ERR_DAMAGE);
+				e = ERR_INIT;
+			}
+	}
+	arena_free(&a);
+}
+
 /* A damaged entry: what is replaced by what in which sample. */
 static const struct {
 	size_t sample;
@@ -132,6 +183,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(canonical_bytes_are_frozen),
 		cmocka_unit_test(every_kind_comes_back),
+		cmocka_unit_test(optional_state_comes_back),
 		cmocka_unit_test(damage_is_found),
 		cmocka_unit_test(cut_and_flipped),
 	};

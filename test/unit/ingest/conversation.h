@@ -135,6 +135,8 @@ static inline void set_paginate(struct conversation *v, const struct case_line *
 			p->end = str_eq_z(value, "short") ? END_SHORT : END_EMPTY;
 		else if (str_eq_z(key, "pages"))
 			p->pages_path = value;
+		else if (str_eq_z(key, "verify"))
+			p->verify = true;
 		else if (str_eq_z(key, "from"))
 			p->from_path = value;
 		else if (str_eq_z(key, "from_header"))
@@ -192,6 +194,8 @@ static inline void setting(struct conversation *v, const struct case_line *l)
 		r->records = l->value;
 	else if (str_eq_z(l->key, "total"))
 		r->total = l->value;
+	else if (str_eq_z(l->key, "keyset"))
+		r->keyset = l->value;
 	else if (str_eq_z(l->key, "ok"))
 		r->ok_path = l->value;
 	else if (str_eq_z(l->key, "empty"))

@@ -26,6 +26,18 @@ static void ahead(void **state)
 	assert_true(script_play_all(CASES "ahead.txt") >= 8);
 }
 
+static void classes(void **state)
+{
+	(void)state;
+	assert_true(script_play_all(CASES "classes.txt") >= 20);
+}
+
+static void breaker(void **state)
+{
+	(void)state;
+	assert_true(script_play_all(CASES "breaker.txt") >= 10);
+}
+
 /* ── the same conversation, disturbed ── */
 
 /* The cases of styles.txt, whose answers depend on the URL alone. */
@@ -80,7 +92,7 @@ static void replay_end(struct world *w)
 }
 
 struct calm {
-	struct sha256 digest;
+	struct sha256 digest, evidence;
 	uint64_t pages, records;
 	size_t n_sent;
 };
@@ -92,7 +104,7 @@ static struct calm undisturbed(const struct test_case *c, const struct how *how)
 	world_run(w);
 	world_judge(w, 0, &j);
 	assert_int_equal(w->tasks[0].outcome, LANE_SEALED);
-	struct calm calm = { j.digest, w->tasks[0].pages, w->tasks[0].records, w->n_sent };
+	struct calm calm = { j.digest, sha256_of(j.evidence), w->tasks[0].pages, w->tasks[0].records, w->n_sent };
 	replay_end(w);
 	return calm;
 }
@@ -112,6 +124,7 @@ static void finish(struct world *w, const struct calm *calm)
 		fail_msg("%.*s: %s", STR_ARG(w->v.c->name), w->tasks[0].err.message);
 	world_judge(w, 0, &after);
 	assert_true(sha256_eq(after.digest, calm->digest));
+	assert_true(sha256_eq(sha256_of(after.evidence), calm->evidence));
 	assert_int_equal(w->tasks[0].pages, calm->pages);
 	assert_int_equal(w->tasks[0].records, calm->records);
 	assert_int_equal(w->tasks[0].generation, 1);
@@ -374,6 +387,49 @@ static void the_last_page_for_ever(void **state)
 	free(w);
 }
 
+/* ── entries that stay small ── */
+
+/* Cursors of nearly 32 KiB, each of them twice in the entry: as what led on, and in the request that it led to. */
+static void long_cursors_end_a_segment(void **state)
+{
+	enum { CURSOR = (32 << 10) - 16 };
+	struct test_case c = { .name = STR("long cursors") };
+	struct world *w = calloc(1, sizeof *w);
+	struct judged *j = calloc(1, sizeof *j);
+	struct buf digits = BUF_INIT(CURSOR);
+	(void)state;
+	assert_true(w && j);
+	world_begin(w, &c);
+	w->v.r.segment_pages = 10000;
+	w->v.r.segment_bytes = 1 << 30;
+	w->v.r.paginate = (struct paginate){ .style = PAGE_CURSOR, .from_path = STR("next"), .param = STR("c"), .first = 1 };
+	for (unsigned i = 0; i < CURSOR; i++)
+		buf_add_char(&digits, 'x');
+	for (unsigned i = 0; i < ROWS_MAX; i++) {
+		struct str next = i + 1 < ROWS_MAX ? arena_format(&w->a, ",\"next\":\"%03u%.*s\"", i + 1, STR_ARG(buf_str(&digits)))
+						   : STR("");
+		w->rows[w->n_rows++] = (struct http_fake_row){
+			.method = STR("GET"),
+			.url_glob = i ? arena_format(&w->a, "*?c=%03ux*", i) : STR("*/items"),
+			.raw = arena_format(&w->a, "HTTP/1.1 200 OK\r\n\r\n{\"data\":[%u]%.*s}", i, STR_ARG(next)),
+		};
+	}
+	world_run(w);
+	assert_int_equal(w->tasks[0].outcome, LANE_SEALED);
+	assert_int_equal(w->tasks[0].pages, ROWS_MAX);
+	world_judge(w, 0, j);
+	assert_in_range(j->n_entries, 3, 5); /* the claim, and 16 MiB of texts */
+	for (uint64_t n = 0; n < j->n_entries; n++) {
+		struct str entry = STR_NONE;
+		struct err e = ERR_INIT;
+		assert_true(store_get(w->store, key_entry(generation_of(w, 0), n, &w->a), 64 << 20, &w->a, &entry, &e));
+		assert_true(entry.n < 9 << 20);
+	}
+	buf_free(&digits);
+	free(j);
+	replay_end(w);
+}
+
 /* ── ledgers that others left ── */
 
 /* Died between the last page and the word that the totals do not add up: the next run says it. */
@@ -505,6 +561,9 @@ int main(void)
 		cmocka_unit_test(failures),
 		cmocka_unit_test(generations),
 		cmocka_unit_test(ahead),
+		cmocka_unit_test(classes),
+		cmocka_unit_test(breaker),
+		cmocka_unit_test(long_cursors_end_a_segment),
 		cmocka_unit_test(content_depends_on_nothing_else),
 		cmocka_unit_test(stopped_at_each_answer),
 		cmocka_unit_test(stopped_in_each_run),
