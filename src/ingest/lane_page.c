@@ -128,16 +128,13 @@ static struct sha256 digest_add(struct sha256 before, const struct page_request 
 	return sha256_end(&s);
 }
 
-/* What must not come twice. By cursor or URL: the same question with the same answer. By number every question differs,
- * so it is the answer alone; pages without records end the window and are not looked at. */
+/* What must not come twice. By cursor or URL: the question, whatever else the answer says (a time, an id of the request).
+ * By number every question differs, so it is the list of records; a page without records ends the window and is not
+ * looked at. */
 static struct sha256 guard_value(const struct slot *s)
 {
-	struct sha256_state h;
-	sha256_begin(&h);
-	if (s->asked.kind != NEXT_NUMBER)
-		sha256_add(&h, s->request.fingerprint.b, sizeof s->request.fingerprint.b);
-	sha256_add(&h, s->result.body_hash.b, sizeof s->result.body_hash.b);
-	return sha256_end(&h);
+	enum page_style style = s->lane->task->resource->paginate.style;
+	return style == PAGE_NUMBER || style == PAGE_OFFSET ? s->result.records_hash : s->request.fingerprint;
 }
 
 static bool state_after(struct slot *s, struct ledger_state *after, struct err *e)

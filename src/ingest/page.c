@@ -184,7 +184,11 @@ static bool next_by_number(const struct judge *j, uint64_t records, struct page_
 		return false;
 	if (records == 0 || (p->end == END_SHORT && p->size > 0 && records < p->size))
 		return true;
-	if (has_pages && number - p->first + 1 >= (int64_t)pages)
+	int64_t nth = number - p->first + 1;
+	if (has_pages && nth > (int64_t)pages)
+		return err_set(e, ERR_TOTAL, "the answer declares %llu pages, and page %lld has %llu records",
+			       (unsigned long long)pages, (long long)nth, (unsigned long long)records);
+	if (has_pages && nth == (int64_t)pages)
 		return true;
 	int64_t step = p->style == PAGE_OFFSET ? (int64_t)records : 1;
 	if (number > INT64_MAX - step)
@@ -296,6 +300,8 @@ static bool judge(struct judge *j, struct buf *decoded, struct page_result *out,
 	if (!records->found || records->type != JSON_ARRAY)
 		return say_no_records(j->r, out->body, records, j->a, e);
 	out->records = records->items;
+	if (j->r->paginate.style == PAGE_NUMBER || j->r->paginate.style == PAGE_OFFSET)
+		out->records_hash = sha256_of(records->raw);
 	if (j->r->keyset.n > 0)
 		keyset_read(j->r, records->raw, j->a, &out->keys);
 	return count_read(j, j->want[WANT_TOTAL], "all records", &out->has_total, &out->total, e) && next_find(j, out, e);

@@ -9,6 +9,7 @@
 struct page_result {
 	struct str body;        /* decoded; a view into the exchange or `decoded` */
 	struct sha256 body_hash;
+	struct sha256 records_hash; /* pages asked by number only: of the raw list of records */
 	uint64_t records;
 	bool has_total;
 	uint64_t total;
