@@ -65,9 +65,14 @@ static struct str resource_note(const struct plan_resource *p, const struct plan
 		return STR("not asked for (--only)");
 	if (p->n_windows == 0)
 		return STR("no window ends in the interval");
+	if (q->ingest && p->n_fetch > 0 && p->contract == NULL)
+		return arena_format(a, "%zu of %zu windows to fetch; there is no contract, so nothing is prepared", p->n_fetch,
+				    p->n_windows);
 	if ((q->ingest && p->n_fetch > 0) || (q->prepare && p->n_prepare > 0))
 		return arena_format(a, "%zu of %zu windows to fetch, %zu to prepare", p->n_fetch, p->n_windows,
-				    p->contract ? p->n_prepare + p->n_fetch : 0);
+				    p->n_prepare + p->n_fetch);
+	if (p->n_fetch > 0)
+		return arena_format(a, "%zu of %zu windows are not fetched yet", p->n_fetch, p->n_windows);
 	if (waiting > 0)
 		return arena_format(a, "%zu of %zu windows wait for `sluice accept`", waiting, p->n_windows);
 	if (not_final == p->n_windows)
@@ -103,8 +108,7 @@ static struct str table_part(struct str name)
 /* Whether it would run as things stand; the run itself decides again once its inputs are there. */
 static void plan_model(const struct plan *p, struct plan_model *m, struct arena *a)
 {
-	struct sha256 inputs[64];
-	CHECK(m->model->n_reads <= 64);
+	struct sha256 *inputs = arena_array(a, struct sha256, m->model->n_reads + 1);
 	for (size_t i = 0; i < m->model->n_reads; i++) {
 		struct str name = m->model->reads[i], table = table_part(name);
 		bool changes = false;
@@ -117,7 +121,7 @@ static void plan_model(const struct plan *p, struct plan_model *m, struct arena 
 		} else {
 			const struct plan_model *from = find_model(p, table);
 			CHECK(from != NULL);
-			changes = from->run;
+			changes = from->selected && from->run;
 			inputs[i] = table_content_key(&from->table);
 		}
 		if (changes && !m->run) {

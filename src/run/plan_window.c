@@ -131,25 +131,52 @@ static void want(struct plan_window *w, enum window_action action, unsigned gene
 	w->origin.ask = ask;
 }
 
+bool plan_is_early(const struct resource *r, struct window w, int64_t first_sent_us)
+{
+	return r->kind == KIND_WINDOW && first_sent_us != 0 && first_sent_us <= w.to_us + r->settle_us;
+}
+
+/* Has any generation of the window been opened under this name? One that was given up does not count (rule 7). */
+static bool asked_before(struct project *j, struct str key, unsigned newest, struct str ask, bool *asked, struct arena *a,
+			 struct err *e)
+{
+	*asked = false;
+	for (unsigned g = newest; g > 0 && !*asked; g--) {
+		struct ledger l;
+		if (!ledger_open(j->store, j->clock, key_generation(key, g, a), STR_NONE, a, &l, e))
+			return false;
+		if (l.status == GENERATION_NONE || l.status == GENERATION_ABANDONED)
+			continue;
+		if (!ledger_read_origin(&l, e))
+			return false;
+		*asked = str_eq(l.origin.ask, ask);
+	}
+	return true;
+}
+
 /* Rule 5: one name, one interval asks at most once for a window; rule 4: a fetch that began too early does not count. */
 static bool asked_again(struct project *j, const struct plan_request *q, const struct plan_resource *p, struct str key,
 			unsigned newest, bool lookback, struct str interval, struct plan_window *w, struct arena *a,
 			struct err *e)
 {
 	struct ledger l;
-	const struct resource *r = p->resource;
-	if (!ledger_open(j->store, j->clock, key_generation(key, newest, a), STR_NONE, a, &l, e) ||
-	    !ledger_read_origin(&l, e))
-		return false;
-	if (q->refetch && !str_eq(l.origin.ask, q->refetch_name))
-		want(w, WINDOW_REFETCH, newest + 1, "refetch", q->refetch_name);
-	else if (lookback && !str_eq(l.origin.ask, interval))
-		want(w, WINDOW_REFETCH, newest + 1, "lookback", interval);
-	else if (r->kind == KIND_WINDOW && l.state.first_sent_us != 0 &&
-		 l.state.first_sent_us <= w->window.to_us + r->settle_us) {
-		want(w, WINDOW_REFETCH, newest + 1, "early", interval);
-		w->known = false; /* it stays wanted, and is no truth yet */
+	bool asked = true;
+	if (w->promoted > 0) {
+		if (!ledger_open(j->store, j->clock, key_generation(key, w->promoted, a), STR_NONE, a, &l, e))
+			return false;
+		if (plan_is_early(p->resource, w->window, l.state.first_sent_us)) {
+			w->known = false; /* it stays wanted, and is no truth yet */
+			want(w, WINDOW_REFETCH, newest + 1, "early", interval);
+		}
 	}
+	if (lookback && !asked_before(j, key, newest, interval, &asked, a, e))
+		return false;
+	if (!asked)
+		want(w, WINDOW_REFETCH, newest + 1, "lookback", interval);
+	if (q->refetch && !asked_before(j, key, newest, q->refetch_name, &asked, a, e))
+		return false;
+	if (q->refetch && !asked)
+		want(w, WINDOW_REFETCH, newest + 1, "refetch", q->refetch_name);
 	return true;
 }
 
@@ -244,22 +271,29 @@ static bool interval_of(struct project *j, const struct plan_request *q, const s
 	return true;
 }
 
-/* A snapshot's window is the last scheduled interval; where Raw holds a newer one already, that is the one that counts. */
-static void only_newest(const struct raw_windows *raw, const struct plan_request *q, struct window_list *list,
-			struct str *note)
+/* A snapshot's window is the last scheduled interval; where Raw holds a newer one already, that is the one that counts
+ * (rule 10). One that was begun and never sealed is none. */
+static bool only_newest(struct project *j, const struct raw_windows *raw, const struct plan_request *q,
+			struct plan_resource *p, struct window_list *list, struct arena *a, struct err *e)
 {
 	if (list->n == 0)
-		return;
+		return true;
 	struct window last = list->v[list->n - 1];
+	struct str resource = key_resource(j->pipeline->name, p->resource->name, a);
 	while (list->n > 1 && last.to_us > q->now_us)
 		last = list->v[--list->n - 1];
-	for (size_t i = 0; i < raw->n; i++)
-		if (raw->v[i].window.to_us > last.to_us) {
-			last = raw->v[i].window;
-			*note = STR("a newer snapshot is there already");
-		}
+	for (size_t i = raw->n; i > 0 && raw->v[i - 1].window.to_us > last.to_us; i--) {
+		struct window_generations g;
+		if (!window_generations_read(j->store, j->clock, key_window(resource, raw->v[i - 1].name, a), a, &g, e))
+			return false;
+		if (g.promoted == 0 && g.candidate == 0)
+			continue;
+		last = raw->v[i - 1].window;
+		p->note = STR("nothing to do: a newer snapshot is there already");
+	}
 	list->v[0] = last;
 	list->n = 1;
+	return true;
 }
 
 static int by_time(const void *a, const void *b)
@@ -321,8 +355,8 @@ bool plan_resource_windows(struct project *j, const struct plan_request *q, stru
 	if (!interval_of(j, q, p->resource, a, &in, e) || !list_raw(j, p->resource, a, &raw, e) ||
 	    !grid_windows(&p->grid, in.from_us, in.to_us, PLAN_WINDOWS_MAX, a, &list, e))
 		return err_wrap(e, "%.*s", STR_ARG(p->resource->name));
-	if (p->resource->kind == KIND_SNAPSHOT)
-		only_newest(&raw, q, &list, &p->note);
+	if (p->resource->kind == KIND_SNAPSHOT && !only_newest(j, &raw, q, p, &list, a, e))
+		return err_wrap(e, "%.*s", STR_ARG(p->resource->name));
 	if (!elsewhere(j, q, p, &raw, &list, a, e))
 		return false;
 	p->windows = arena_array(a, struct plan_window, list.n + 1);

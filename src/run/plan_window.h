@@ -11,6 +11,8 @@ bool plan_resource_windows(struct project *j, const struct plan_request *q, stru
 bool plan_window_prepared(const struct plan_resource *p, const struct plan_window *w);
 /* The instant that a --from or --to names, read in the resource's own zone (rule 2). ERR_USAGE. */
 bool plan_instant(struct str text, const struct zone *zone, const char *option, int64_t *us, struct err *e);
+/* Rule 4: its first request went out before the window was final. */
+bool plan_is_early(const struct resource *r, struct window w, int64_t first_sent_us);
 const struct step *plan_step(const struct project *j, const struct resource *r);
 
 #endif

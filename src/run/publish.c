@@ -128,6 +128,11 @@ static void edit_table(const struct table_snapshot *table, struct todo *t, bool 
 	}
 }
 
+static int tag_by_name(const void *a, const void *b)
+{
+	return str_cmp(((const struct table_window *)a)->name, ((const struct table_window *)b)->name);
+}
+
 static struct table_file *all_adds(struct table_file *made, size_t n_made, const struct edit *x, size_t *n, struct arena *a)
 {
 	struct table_file *adds = arena_array(a, struct table_file, n_made + x->retag.n + 1);
@@ -144,6 +149,7 @@ static struct table_file *all_adds(struct table_file *made, size_t n_made, const
 		memcpy(all + last->n_windows, x->carried.v, x->carried.n * sizeof *all);
 		last->windows = all;
 		last->n_windows += x->carried.n;
+		qsort(all, last->n_windows, sizeof *all, tag_by_name); /* names sort in time */
 	}
 	return adds;
 }
@@ -214,47 +220,57 @@ static bool books_balance(const struct engine_result *r, const struct todo *t, s
 
 /* ── windows whose content came again: only their tags change (rule 31) ── */
 
-static bool is_same_content(const struct plan_resource *p, const struct plan_window *w, const struct table_window **tag)
-{
-	bool snapshot = p->resource->kind == KIND_SNAPSHOT;
-	for (size_t i = 0; i < p->table.n_files; i++)
-		for (size_t k = 0; k < p->table.files[i].n_windows; k++) {
-			const struct table_window *have = &p->table.files[i].windows[k];
-			if (!sha256_eq(have->key, w->key) || (!snapshot && !str_eq(have->name, w->name)))
-				continue;
-			const struct table_window *aside = table_find_window(&p->quarantine, have->name);
-			*tag = have;
-			return aside && sha256_eq(aside->key, w->key);
-		}
-	return false;
-}
-
 struct same {
-	struct str old_name;
+	struct str main, aside; /* the names it has in the two tables; a run may have ended between their commits */
 	const struct plan_window *now;
 };
+
+/* The window's tag; of a snapshot's table the only one, whatever it is called. */
+static const struct table_window *tag_of(const struct plan_resource *p, const struct table_snapshot *t, struct str name)
+{
+	if (p->resource->kind == KIND_WINDOW)
+		return table_find_window(t, name);
+	return t->by_name.n == 1 ? t->windows[0] : NULL;
+}
+
+static bool is_same_content(const struct plan_resource *p, const struct plan_window *w, struct same *out)
+{
+	const struct table_window *main = tag_of(p, &p->table, w->name), *aside = tag_of(p, &p->quarantine, w->name);
+	if (main == NULL || aside == NULL || !sha256_eq(main->key, w->key) || !sha256_eq(aside->key, w->key))
+		return false;
+	*out = (struct same){ main->name, aside->name, w };
+	return true;
+}
+
 struct same_list {
 	struct same *v;
 	size_t n, cap;
 };
 
-static struct table_file *retag(const struct table_snapshot *t, const struct same_list *same, size_t *n, struct arena *a)
+static struct table_file *retag(const struct table_snapshot *t, const struct same_list *same, bool aside, size_t *n,
+				struct arena *a)
 {
 	struct table_file *files = arena_array(a, struct table_file, t->n_files + 1);
+	struct str_map names = { 0 };
 	*n = 0;
+	for (size_t m = 0; m < same->n; m++)
+		CHECK(str_map_add(&names, aside ? same->v[m].aside : same->v[m].main, m, a));
 	for (size_t i = 0; i < t->n_files; i++) {
 		struct table_file f = t->files[i];
 		bool changed = false;
 		f.windows = arena_array(a, struct table_window, f.n_windows + 1);
 		memcpy(f.windows, t->files[i].windows, f.n_windows * sizeof *f.windows);
-		for (size_t k = 0; k < f.n_windows; k++)
-			for (size_t m = 0; m < same->n; m++)
-				if (str_eq(f.windows[k].name, same->v[m].old_name)) {
-					f.windows[k].name = same->v[m].now->name;
-					f.windows[k].generation = same->v[m].now->promoted;
-					f.windows[k].seal = same->v[m].now->seal;
-					changed = true;
-				}
+		for (size_t k = 0; k < f.n_windows; k++) {
+			size_t m = str_map_get(&names, f.windows[k].name);
+			const struct plan_window *now = m == SIZE_MAX ? NULL : same->v[m].now;
+			struct table_window *w = &f.windows[k];
+			if (now == NULL || (str_eq(w->name, now->name) && w->generation == now->promoted))
+				continue;
+			w->name = now->name;
+			w->generation = now->promoted;
+			w->seal = now->seal;
+			changed = true;
+		}
 		f.same_data = true;
 		if (changed)
 			files[(*n)++] = f;
@@ -262,8 +278,8 @@ static struct table_file *retag(const struct table_snapshot *t, const struct sam
 	return files;
 }
 
-static bool commit_tags(struct publish *u, struct plan_resource *p, const struct same_list *same, struct arena *a,
-			struct err *e)
+static bool commit_tags(struct publish *u, struct plan_resource *p, const struct same_list *same, bool *again,
+			struct arena *a, struct err *e)
 {
 	struct table_schema main = publish_schema(p->contract, true, a), aside = publish_quarantine_schema(a);
 	struct commit_ask ask = {
@@ -273,18 +289,16 @@ static bool commit_tags(struct publish *u, struct plan_resource *p, const struct
 		.schema = &aside,
 		.contract_meaning = p->quarantine.contract_meaning,
 	};
-	bool again = false;
-	ask.add = retag(&p->quarantine, same, &ask.n_add, a);
-	if (!publish_commit(u, &ask, &p->quarantine, &again, a, e))
+	ask.add = retag(&p->quarantine, same, true, &ask.n_add, a);
+	if (ask.n_add > 0 && !publish_commit(u, &ask, &p->quarantine, again, a, e))
 		return false;
+	if (*again)
+		return true;
 	ask.zone = ZONE_PREPARE;
 	ask.schema = &main;
 	ask.contract_meaning = p->table.contract_meaning;
-	ask.add = retag(&p->table, same, &ask.n_add, a);
-	if (!again && !publish_commit(u, &ask, &p->table, &again, a, e))
-		return false;
-	return !again || err_set(e, ERR_FENCED, "%.*s: another run changed the table at the same time",
-				 STR_ARG(p->resource->name));
+	ask.add = retag(&p->table, same, false, &ask.n_add, a);
+	return ask.n_add == 0 || publish_commit(u, &ask, &p->table, again, a, e);
 }
 
 /* ── a table ── */
@@ -292,6 +306,8 @@ static bool commit_tags(struct publish *u, struct plan_resource *p, const struct
 static bool types_fit(const struct plan_resource *p, const struct table_schema *schema, const struct todo *t, struct err *e)
 {
 	size_t tagged = 0, covered = 0;
+	if (p->resource->kind == KIND_SNAPSHOT)
+		return true; /* nothing of the old table stays */
 	for (size_t i = 0; i < p->table.n_files; i++)
 		for (size_t k = 0; k < p->table.files[i].n_windows; k++) {
 			tagged++;
@@ -330,13 +346,16 @@ static bool commit_both(struct publish *u, struct plan_resource *p, struct todo 
 		.schema = &aside,
 		.contract_meaning = meaning_hex(p->contract, a),
 		.job_key = job_key(t),
+		.whole = snapshot,
 	};
 	edit_table(&p->quarantine, t, snapshot, &x, a);
 	ask.add = all_adds(r->quarantine_files, r->n_quarantine_files, &x, &ask.n_add, a);
 	ask.remove = x.remove.v;
 	ask.n_remove = x.remove.n;
-	if (!publish_commit(u, &ask, &p->quarantine, again, a, e) || *again)
-		return !*again ? false : true;
+	if (!publish_commit(u, &ask, &p->quarantine, again, a, e))
+		return false;
+	if (*again)
+		return true;
 	edit_table(&p->table, t, snapshot, &y, a);
 	ask.zone = ZONE_PREPARE;
 	ask.operation = STR("sluice prepare");
@@ -394,16 +413,26 @@ void publish_totals(const struct table_snapshot *t, struct run_table *out)
 	}
 }
 
+/* Rule 10: an older snapshot never replaces a newer one, which another run may have published since the plan. */
+static bool is_overtaken(const struct plan_resource *p, const struct plan_window *w)
+{
+	bool newer = false;
+	for (size_t i = 0; i < p->table.n_files && p->resource->kind == KIND_SNAPSHOT; i++)
+		for (size_t k = 0; k < p->table.files[i].n_windows; k++)
+			newer = newer || str_cmp(p->table.files[i].windows[k].name, w->name) > 0;
+	return newer;
+}
+
 /* Sorts the plan's windows into those that need the engine and those whose tags say it all. */
 static void split_windows(struct plan_resource *p, struct todo *t, struct same_list *same, struct arena *a)
 {
 	for (size_t i = 0; i < p->n_windows; i++) {
 		struct plan_window *w = &p->windows[i];
-		const struct table_window *tag = NULL;
-		if (!w->known || plan_window_prepared(p, w))
+		struct same found;
+		if (!w->known || plan_window_prepared(p, w) || is_overtaken(p, w))
 			continue;
-		if (is_same_content(p, w, &tag))
-			*arena_push(a, *same) = (struct same){ tag->name, w };
+		if (is_same_content(p, w, &found))
+			*arena_push(a, *same) = found;
 		else
 			todo_add(t, (struct job_window){ w->name, w->promoted, w->content, w->seal, w->key, w->records }, a);
 	}
@@ -428,12 +457,12 @@ bool publish_resource(struct publish *u, struct plan_resource *p, struct run_tab
 		bool again = false;
 		split_windows(p, &todo, &same, a);
 		if (same.n > 0) {
-			if (!commit_tags(u, p, &same, a, e))
+			if (!commit_tags(u, p, &same, &again, a, e))
 				return err_wrap(e, "prepare %.*s", STR_ARG(out->name));
 			out->note = arena_format(a, "%zu windows came again with the same content: only their tags change",
 						 same.n);
 		}
-		if (todo.n > 0) {
+		if (todo.n > 0 && !again) {
 			out->note = arena_format(a, "%zu windows", todo.n);
 			if (!build(u, p, &todo, out, &again, a, e))
 				return err_wrap(e, "prepare %.*s", STR_ARG(out->name));
@@ -443,8 +472,12 @@ bool publish_resource(struct publish *u, struct plan_resource *p, struct run_tab
 			publish_totals(&p->table, out);
 			return true;
 		}
+		out->changed = false;
+		out->rows_written = 0;
+		out->loss = (struct loss_report){ 0 };
+		out->note = STR("nothing to do: another run published it");
 		if (!reload(u, p, a, e))
-			return false;
+			return err_wrap(e, "prepare %.*s", STR_ARG(out->name));
 	}
 	return err_set(e, ERR_FENCED, "prepare %.*s: other runs changed the same files %d times", STR_ARG(out->name),
 		       BUILD_TRIES);

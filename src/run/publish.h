@@ -39,6 +39,7 @@ struct commit_ask {
 	size_t n_add;
 	struct table_file *remove;
 	size_t n_remove;
+	bool whole; /* it replaces all of the table: whatever another run commits moves the ground */
 };
 /* Rule 32. On success *t is the table as committed. *again: the ground has moved, build on the newest version anew. */
 bool publish_commit(struct publish *u, const struct commit_ask *ask, struct table_snapshot *t, bool *again,

@@ -93,12 +93,29 @@ bool publish_settle(struct publish *u, struct str table_key, const struct table_
 
 /* ── the commit ── */
 
-static bool has_file(const struct table_snapshot *t, struct str path)
+static const struct table_file *find_file(const struct table_snapshot *t, struct str path)
 {
 	for (size_t i = 0; i < t->n_files; i++)
 		if (str_eq(t->files[i].path, path))
-			return true;
-	return false;
+			return &t->files[i];
+	return NULL;
+}
+
+static bool same_tag(const struct table_window *x, const struct table_window *y)
+{
+	return str_eq(x->name, y->name) && x->generation == y->generation && sha256_eq(x->key, y->key);
+}
+
+/* Still there, with the tags that we saw? */
+static bool untouched(const struct table_snapshot *before, const struct table_snapshot *now, struct str path)
+{
+	const struct table_file *was = find_file(before, path), *is = find_file(now, path);
+	if (was == NULL || is == NULL || was->n_windows != is->n_windows)
+		return false;
+	for (size_t k = 0; k < was->n_windows; k++)
+		if (!same_tag(&was->windows[k], &is->windows[k]))
+			return false;
+	return true;
 }
 
 static bool all_there(const struct table_snapshot *t, const struct commit_ask *ask)
@@ -107,7 +124,8 @@ static bool all_there(const struct table_snapshot *t, const struct commit_ask *a
 		for (size_t k = 0; k < ask->add[i].n_windows; k++) {
 			const struct table_window *ours = &ask->add[i].windows[k];
 			const struct table_window *theirs = table_find_window(t, ours->name);
-			if (theirs == NULL || !sha256_eq(theirs->key, ours->key))
+			if (theirs == NULL || !sha256_eq(theirs->key, ours->key) ||
+			    theirs->generation < ours->generation)
 				return false;
 		}
 	return true;
@@ -121,23 +139,23 @@ static enum verdict judge_winners(const struct commit_ask *ask, const struct tab
 {
 	if (all_there(now, ask))
 		return ALREADY_DONE;
-	if (before->version >= 0 && !schema_eq(&before->schema, &now->schema, a))
+	bool same_schema = before->version >= 0 && schema_eq(&before->schema, &now->schema, a);
+	if (!same_schema && !schema_eq(ask->schema, &now->schema, a))
 		return LOST;
-	if (before->version < 0 && !schema_eq(ask->schema, &now->schema, a))
-		return LOST;
-	enum verdict verdict = ADD_ON_TOP;
+	enum verdict verdict = ask->whole ? BUILD_AGAIN : ADD_ON_TOP;
 	for (size_t i = 0; i < ask->n_remove; i++)
-		if (!has_file(now, ask->remove[i].path))
+		if (!untouched(before, now, ask->remove[i].path))
 			verdict = BUILD_AGAIN;
 	for (size_t i = 0; i < ask->n_add; i++) {
-		if (ask->add[i].same_data && !has_file(now, ask->add[i].path))
+		if (ask->add[i].same_data && !untouched(before, now, ask->add[i].path))
 			verdict = BUILD_AGAIN;
 		for (size_t k = 0; k < ask->add[i].n_windows; k++) {
 			const struct table_window *ours = &ask->add[i].windows[k];
 			const struct table_window *was = table_find_window(before, ours->name);
 			const struct table_window *is = table_find_window(now, ours->name);
-			bool theirs = is && (!was || !sha256_eq(was->key, is->key) || was->generation != is->generation);
-			if (theirs && is->generation >= ours->generation)
+			bool theirs = is && (!was || !same_tag(was, is));
+			bool carried = was && same_tag(was, ours); /* it only shares a file with one of ours */
+			if (theirs && !carried && is->generation >= ours->generation)
 				return LOST;
 			if (theirs)
 				verdict = BUILD_AGAIN;

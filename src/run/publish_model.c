@@ -41,7 +41,10 @@ static bool load_inputs(struct publish *u, const struct model *m, struct inputs 
 		if (!table_load(j->store, key, -1, a, &t, e))
 			return false;
 		if (t.version < 0) {
-			err_set(e, ERR_MISSING, "refine %.*s reads %.*s, which is not there yet", STR_ARG(m->name), STR_ARG(name));
+			err_set(e, ERR_MISSING, "it reads %.*s, which is not there yet", STR_ARG(name));
+			const struct resource *r = pipeline_resource(j->pipeline, table);
+			if (zone == ZONE_PREPARE && r && j->contracts[r - j->pipeline->resources] == NULL)
+				return err_hint(e, "it has no contract yet: sluice contract draft %.*s", STR_ARG(table));
 			return err_hint(e, "`sluice plan` shows what is missing");
 		}
 		out->v[i].schema = schema;

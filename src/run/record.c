@@ -30,6 +30,7 @@ static void put_resource(struct json_out *o, const struct run_resource *r)
 	json_put_u64(o, "windows_fenced", r->fenced);
 	json_put_u64(o, "windows_stopped", r->stopped);
 	json_put_u64(o, "candidates", r->candidates);
+	json_put_u64(o, "windows_early", r->early);
 	json_put_u64(o, "pages", r->pages);
 	json_put_u64(o, "resumed_pages", r->resumed_pages);
 	json_put_u64(o, "records", r->records);

@@ -63,9 +63,26 @@ static void print_ingest(const struct run_result *r, struct buf *out)
 			buf_addf(out, "  %zu FAILED", x->failed);
 		if (x->candidates > 0)
 			buf_addf(out, "  %zu wait for `sluice accept`", x->candidates);
+		if (x->early > 0)
+			buf_addf(out, "  %zu not over yet by the server's clock", x->early);
 		if (x->fenced + x->stopped > 0)
 			buf_addf(out, "  %zu not done", x->fenced + x->stopped);
 		buf_add_char(out, '\n');
+	}
+}
+
+/* Resources of which a run without ingest has no table to show. */
+static void print_unprepared(const struct run_result *r, struct buf *out)
+{
+	bool any = false;
+	for (size_t i = 0; i < r->n_resources; i++) {
+		bool shown = false;
+		for (size_t k = 0; k < r->n_tables; k++)
+			shown = shown || (r->tables[k].zone == ZONE_PREPARE && str_eq(r->tables[k].name, r->resources[i].name));
+		if (shown)
+			continue;
+		buf_addf(out, "%s  %-14.*s %.*s\n", any ? "" : "\n", STR_ARG(r->resources[i].name), STR_ARG(r->resources[i].note));
+		any = true;
 	}
 }
 
@@ -79,7 +96,8 @@ static void print_rules(const struct run_table *t, struct buf *out)
 				 count_text(t->loss.rules[i].rows, a));
 	for (size_t i = 0; i < t->n_relationships; i++)
 		if (t->relationships[i].rows > 0)
-			buf_addf(out, "    %-32.*s warning: %s%s\n", STR_ARG(t->relationships[i].rule),
+			buf_addf(out, "    %-32.*s %s: %s%s\n", STR_ARG(t->relationships[i].rule),
+				 t->relationships[i].action == ACTION_FAIL ? "BROKEN" : "warning",
 				 count_text(t->relationships[i].rows, a),
 				 str_contains(t->relationships[i].rule, STR(" -> ")) ? " rows without a partner" : "");
 	for (size_t i = 0; i < t->loss.n_extra && i < 5; i++)
@@ -105,6 +123,7 @@ static void print_tables(const struct run_result *r, enum lake_zone zone, const 
 		if (!x->changed) {
 			buf_addf(out, "  %-26.*s %12s %10s %6s           %.*s\n", STR_ARG(x->name), count_text(x->rows, a),
 				 size_text(x->size_bytes, b), count_text(x->files, c), STR_ARG(x->note));
+			print_rules(x, out); /* what it leads to may have changed */
 			continue;
 		}
 		buf_addf(out, "  %-26.*s %12s %10s %6s %8s", STR_ARG(x->name), count_text(x->rows, a),
@@ -125,6 +144,8 @@ void run_report_print(const struct run_result *r, struct buf *out)
 	buf_addf(out, "Run %.*s\n", STR_ARG(r->run_id));
 	if (r->plan.request.ingest)
 		print_ingest(r, out);
+	else if (r->plan.request.prepare)
+		print_unprepared(r, out);
 	print_tables(r, ZONE_PREPARE, "Prepare", r->prepare_us, out);
 	print_tables(r, ZONE_REFINE, "Refine", r->refine_us, out);
 	buf_addf(out, "\n%s in %s", r->err.code != ERR_NONE ? "Ended with an error" : r->nothing_to_do ? "Nothing to do, said" : "Done",

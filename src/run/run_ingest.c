@@ -12,7 +12,7 @@ struct wanted {
 	size_t n;
 };
 
-static bool wants_fetch(const struct plan_window *w)
+bool run_wants_fetch(const struct plan_window *w)
 {
 	return w->action == WINDOW_FETCH || w->action == WINDOW_RESUME || w->action == WINDOW_REFETCH;
 }
@@ -32,7 +32,7 @@ static struct wanted collect(struct run_state *s, const struct source *source)
 			continue;
 		for (size_t k = 0; k < r->n_windows; k++) {
 			struct plan_window *n = &r->windows[k];
-			if (!wants_fetch(n))
+			if (!run_wants_fetch(n))
 				continue;
 			w.tasks[w.n] = (struct lane_task){
 				.resource = r->resource,
@@ -125,6 +125,49 @@ static void note_failure(struct run_state *s, const struct lane_task *t)
 	};
 }
 
+/* Rule 4 by the server's clock, which only its answers tell: such a window stays wanted, and is no truth yet. */
+static bool is_early(struct run_state *s, const struct lane_task *t, bool *early, struct err *e)
+{
+	struct project *j = s->project;
+	struct ledger l;
+	struct str key = key_resource(j->pipeline->name, t->resource->name, s->arena);
+	key = key_generation(key_window(key, window_name(t->window, s->arena), s->arena), t->generation, s->arena);
+	*early = false;
+	if (t->resource->kind != KIND_WINDOW)
+		return true;
+	if (!ledger_open(j->store, j->clock, key, STR_NONE, s->arena, &l, e))
+		return false;
+	*early = plan_is_early(t->resource, t->window, l.state.first_sent_us);
+	return true;
+}
+
+static void note_sealed(struct run_state *s, const struct lane_task *t, const struct plan_resource *p, struct plan_window *n,
+			struct run_resource *r)
+{
+	struct err why = ERR_INIT;
+	bool early = false;
+	r->windows_fetched++;
+	n->promoted = n->generation = t->generation;
+	if (!is_early(s, t, &early, &why))
+		run_note_err(s->out, &why);
+	if (early || why.code != ERR_NONE) {
+		r->early += early;
+		n->known = false;
+		n->action = early ? WINDOW_NOT_FINAL : n->action;
+		n->reason = STR("not over yet by the server's clock");
+		return;
+	}
+	n->known = true;
+	n->action = WINDOW_SEALED;
+	n->content = t->digest;
+	n->seal = t->seal_hash;
+	n->records = t->records;
+	if (p->contract) {
+		n->key = window_key(t->resource, n->name, n->content, p->contract);
+		n->prepared = plan_window_prepared(p, n);
+	}
+}
+
 static void note_task(struct run_state *s, struct wanted *w, size_t i)
 {
 	const struct lane_task *t = &w->tasks[i];
@@ -141,17 +184,7 @@ static void note_task(struct run_state *s, struct wanted *w, size_t i)
 	r->resumed_pages += t->resumed_pages;
 	r->windows_resumed += t->resume;
 	if (t->outcome == LANE_SEALED) {
-		r->windows_fetched++;
-		n->known = true;
-		n->action = WINDOW_SEALED;
-		n->promoted = n->generation = t->generation;
-		n->content = t->digest;
-		n->seal = t->seal_hash;
-		n->records = t->records;
-		if (w->resources[i]->contract) {
-			n->key = window_key(t->resource, n->name, n->content, w->resources[i]->contract);
-			n->prepared = plan_window_prepared(w->resources[i], n);
-		}
+		note_sealed(s, t, w->resources[i], n, r);
 		return;
 	}
 	if (t->outcome == LANE_CANDIDATE) {
@@ -216,7 +249,7 @@ static bool fetch(struct run_state *s, struct source *source, struct wanted *w, 
 {
 	struct project *j = s->project;
 	struct http *http = s->options->http;
-	if (!source_load_secrets(source, s->arena, e) || !fix_grids(s, w, e) || !previous_snapshots(s, w, e))
+	if (!fix_grids(s, w, e) || !previous_snapshots(s, w, e))
 		return false;
 	if (http == NULL && !http_open_curl(j->clock, &http, e))
 		return false;
@@ -244,18 +277,35 @@ static bool fetch(struct run_state *s, struct source *source, struct wanted *w, 
 	return ok;
 }
 
-static void ingest_source(struct run_state *s, struct source *source)
+static void ingest_source(struct run_state *s, struct source *source, struct wanted *w)
 {
-	struct wanted w = collect(s, source);
 	struct err why = ERR_INIT;
-	if (w.n == 0)
-		return;
-	if (!fetch(s, source, &w, &why)) {
+	if (!fetch(s, source, w, &why)) {
 		run_note_err(s->out, &why);
 		return;
 	}
-	for (size_t i = 0; i < w.n; i++)
-		note_task(s, &w, i);
+	for (size_t i = 0; i < w->n; i++)
+		note_task(s, w, i);
+}
+
+/* All secrets first: nobody wants to hear of a missing one after an hour of another source. */
+static bool ingest_sources(struct run_state *s)
+{
+	struct pipeline *l = s->project->pipeline;
+	struct wanted *w = arena_array(s->arena, struct wanted, l->n_sources + 1);
+	bool ok = true;
+	for (size_t i = 0; i < l->n_sources; i++) {
+		struct err why = ERR_INIT;
+		w[i] = collect(s, &l->sources[i]);
+		if (w[i].n == 0 || source_load_secrets(&l->sources[i], s->arena, &why))
+			continue;
+		run_note_err(s->out, &why);
+		ok = false;
+	}
+	for (size_t i = 0; i < l->n_sources && ok; i++)
+		if (w[i].n > 0)
+			ingest_source(s, &l->sources[i], &w[i]);
+	return ok;
 }
 
 static void note_waiting(struct run_state *s, const struct plan_resource *p)
@@ -271,10 +321,9 @@ static void note_waiting(struct run_state *s, const struct plan_resource *p)
 	}
 }
 
-void run_ingest(struct run_state *s)
+bool run_ingest(struct run_state *s)
 {
 	struct plan *p = &s->out->plan;
-	struct pipeline *l = s->project->pipeline;
 	size_t windows = 0;
 	s->out->resources = arena_array(s->arena, struct run_resource, p->n_resources + 1);
 	s->out->n_resources = p->n_resources;
@@ -287,8 +336,5 @@ void run_ingest(struct run_state *s)
 	s->out->failures = arena_array(s->arena, struct run_failure, windows + 1);
 	for (size_t i = 0; i < p->n_resources; i++)
 		note_waiting(s, &p->resources[i]);
-	if (!p->request.ingest)
-		return;
-	for (size_t i = 0; i < l->n_sources; i++)
-		ingest_source(s, &l->sources[i]);
+	return !p->request.ingest || ingest_sources(s);
 }

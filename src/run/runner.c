@@ -105,32 +105,34 @@ static void prepare_one(struct run_state *s, struct plan_resource *p)
 		s->out->peak_rss_engine_bytes = u.peak_rss_bytes;
 }
 
+static void not_published(struct run_state *s, const struct plan_resource *p, size_t missing)
+{
+	struct err why = ERR_INIT;
+	struct run_table *t = new_table(s, ZONE_PREPARE, p->resource->name);
+	t->note = arena_format(s->arena, "not published: %zu of %zu wanted windows not sealed", missing, p->n_windows);
+	publish_totals(&p->table, t);
+	err_set(&why, ERR_MISSING, "prepare %.*s: %zu of %zu wanted windows not sealed", STR_ARG(p->resource->name), missing,
+		p->n_windows);
+	err_hint(&why, "fetch them with `sluice run`, or publish the others with --keep-going");
+	run_note_err(s->out, &why);
+}
+
 /* Rule 30: all or nothing of what the run wants, unless told to keep going. */
 static bool may_prepare(struct run_state *s, struct plan_resource *p)
 {
 	size_t missing = 0, known = 0;
 	for (size_t i = 0; i < p->n_windows; i++) {
 		const struct plan_window *w = &p->windows[i];
+		/* Asked for again and not answered: what is there is known, but it is not what this run wants. */
+		bool unanswered = w->known && run_wants_fetch(w) && s->out->plan.request.ingest;
 		known += w->known;
-		missing += !w->known && w->action != WINDOW_NOT_FINAL;
-		missing += w->known && w->action == WINDOW_REFETCH && w->reason.n > 0 && str_eq(w->reason, STR("early"));
+		missing += unanswered || (!w->known && w->action != WINDOW_NOT_FINAL);
 	}
-	if (known == 0 || (missing > 0 && !s->options->keep_going)) {
-		if (missing > 0) {
-			struct run_table *t = new_table(s, ZONE_PREPARE, p->resource->name);
-			t->note = arena_format(s->arena, "not published: %zu of the wanted windows are not sealed", missing);
-			publish_totals(&p->table, t);
-			if (s->out->err.code == ERR_NONE) {
-				struct err why = ERR_INIT;
-				err_set(&why, ERR_MISSING, "prepare %.*s: %zu of the wanted windows are not sealed",
-					STR_ARG(p->resource->name), missing);
-				err_hint(&why, "fetch them with `sluice run`, or publish the others with --keep-going");
-				run_note_err(s->out, &why);
-			}
-		}
-		return false;
-	}
-	return true;
+	if (known > 0 && (missing == 0 || s->options->keep_going))
+		return true;
+	if (missing > 0)
+		not_published(s, p, missing);
+	return false;
 }
 
 static void prepare_all(struct run_state *s)
@@ -167,12 +169,14 @@ static bool input_failed(const struct run_state *s, const struct model *m)
 	return false;
 }
 
-static void refine_one(struct run_state *s, const struct model *m)
+static void refine_one(struct run_state *s, const struct plan_model *p)
 {
+	const struct model *m = p->model;
 	struct clock *c = s->project->clock;
 	struct run_table *t = new_table(s, ZONE_REFINE, m->name);
 	if (input_failed(s, m)) {
 		t->note = STR("not made: a table that it reads was not published");
+		publish_totals(&p->table, t);
 		return;
 	}
 	struct table_progress progress = { s, STAGE_REFINE, t->name, 0 };
@@ -193,7 +197,7 @@ static void refine_all(struct run_state *s)
 	struct plan *p = &s->out->plan;
 	for (size_t i = 0; i < p->n_models && !run_stopped(s); i++)
 		if (p->models[i].selected)
-			refine_one(s, p->models[i].model);
+			refine_one(s, &p->models[i]);
 }
 
 /* ── a run ── */
@@ -253,16 +257,16 @@ bool run_pipeline(struct project *j, const struct run_options *o, struct arena *
 	if (!put_object(&s, "plan.json", plan_json(p, a), e))
 		return false;
 	int64_t t = j->clock->monotonic_us(j->clock);
-	run_ingest(&s);
+	bool begun = run_ingest(&s);
 	out->ingest_us = j->clock->monotonic_us(j->clock) - t;
 	t = j->clock->monotonic_us(j->clock);
-	if (p->request.prepare && !run_stopped(&s))
+	if (p->request.prepare && begun && !run_stopped(&s))
 		prepare_all(&s);
-	if (p->request.prepare && !run_stopped(&s))
+	if (p->request.prepare && begun && !run_stopped(&s))
 		relate_all(&s);
 	out->prepare_us = j->clock->monotonic_us(j->clock) - t;
 	t = j->clock->monotonic_us(j->clock);
-	if (p->request.refine && !run_stopped(&s))
+	if (p->request.refine && begun && !run_stopped(&s))
 		refine_all(&s);
 	out->refine_us = j->clock->monotonic_us(j->clock) - t;
 	finish(&s);

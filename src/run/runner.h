@@ -39,6 +39,7 @@ struct run_resource {
 	uint64_t windows, windows_fetched, windows_resumed, pages, records, body_bytes, wire_bytes, requests, retries, busy,
 		failed_attempts, resumed_pages;
 	size_t failed, candidates, fenced, stopped;
+	size_t early; /* sealed, but asked for before the window was over by the server's clock: rule 4 */
 	struct str note;
 };
 

@@ -16,8 +16,10 @@ struct run_state {
 	double rate_allowed;
 };
 
-/* Fetches what the plan wants and takes what was sealed into the plan's windows; failures go to the result. */
-void run_ingest(struct run_state *s);
+/* Fetches what the plan wants and takes what was sealed into the plan's windows; failures go to the result. False: a
+ * secret is missing, so nothing was begun. */
+bool run_ingest(struct run_state *s);
+bool run_wants_fetch(const struct plan_window *w);
 bool run_stopped(const struct run_state *s);
 void run_note_err(struct run_result *r, const struct err *why);
 void run_show(struct run_state *s, enum run_stage stage, struct str table, uint64_t rows_done, uint64_t rows_total);
