@@ -93,6 +93,7 @@ static void print_resource(const struct plan_resource *p, struct buf *out)
 	buf_addf(out, "  %-20.*s %.*s\n", STR_ARG(p->resource->name), STR_ARG(p->note));
 	for (size_t i = 0; p->selected && i < p->n_windows; i++) {
 		const struct plan_window *w = &p->windows[i];
+		bool told = str_eq_z(w->reason, window_action_name(w->action));
 		bool plain = w->action == WINDOW_SEALED && (w->prepared || !p->contract);
 		if (plain)
 			continue;
@@ -102,8 +103,8 @@ static void print_resource(const struct plan_resource *p, struct buf *out)
 		}
 		shown++;
 		buf_addf(out, "    %.*s  %s%s%.*s\n", STR_ARG(w->name),
-			 w->action == WINDOW_SEALED ? "prepare" : window_action_name(w->action), w->reason.n ? ": " : "",
-			 STR_ARG(w->reason));
+			 w->action == WINDOW_SEALED ? "prepare" : window_action_name(w->action),
+			 w->reason.n > 0 && !told ? ": " : "", STR_ARG(told ? STR_NONE : w->reason));
 	}
 	if (more > 0)
 		buf_addf(out, "    ... and %zu more\n", more);

@@ -46,7 +46,7 @@ static bool windows_may_share_keys(const struct contract *c)
 	return c->n_key > 0;
 }
 
-/* Either side may have changed. */
+/* Either side may have changed; what must not be broken is asked each time. */
 static struct questions collect(struct run_result *out, struct arena *a)
 {
 	struct questions q = { 0 };
@@ -57,7 +57,7 @@ static struct questions collect(struct run_result *out, struct arena *a)
 			continue;
 		for (size_t k = 0; k < p->contract->n_relationships; k++) {
 			const struct relationship *r = &p->contract->relationships[k];
-			if (t->changed || changed(out, r->to_table))
+			if (t->changed || r->action == ACTION_FAIL || changed(out, r->to_table))
 				*arena_push(a, q) = (struct question){ t, p->contract, r, 0, 1 };
 		}
 		uint64_t parts = t->rows / KEYS_AT_ONCE + 1;
@@ -165,10 +165,15 @@ static bool take_answers(struct questions *q, const struct engine_result *r, str
 		t->relationships[t->n_relationships++] = (struct rule_count){ relation_name(rel, a),
 									      rel ? rel->action : ACTION_WARN,
 									      r->counts[i] };
-		if (rel == NULL || rel->action != ACTION_FAIL || r->counts[i] == 0 || !ok)
+		if (rel == NULL || rel->action != ACTION_FAIL || r->counts[i] == 0 || t->err.code != ERR_NONE)
 			continue;
-		ok = err_set(e, ERR_CONTRACT, "%.*s: %" PRIu64 " rows break %.*s", STR_ARG(t->name), r->counts[i],
-			     STR_ARG(relation_name(rel, a)));
+		err_set(&t->err, ERR_CONTRACT, "%.*s: %" PRIu64 " rows break %.*s", STR_ARG(t->name), r->counts[i],
+			STR_ARG(relation_name(rel, a)));
+		err_hint(&t->err, "they are published; no model that reads %.*s is made until they have partners",
+			 STR_ARG(t->name));
+		if (ok)
+			*e = t->err;
+		ok = false;
 	}
 	return ok;
 }

@@ -5,7 +5,9 @@
 
 #include "run/publish.h"
 
-/* Fills relationships of the changed prepare tables of `out`; ERR_CONTRACT where one with action fail is broken. */
+/* Fills relationships of the prepare tables of `out` that changed, or whose partner did. One with action `fail` is looked
+ * at by every run, so that it stays broken until it is mended: its table gets the error, and *e the first of them
+ * (ERR_CONTRACT). */
 bool relationships_check(struct publish *u, struct run_result *out, struct arena *a, struct err *e);
 
 #endif
