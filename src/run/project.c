@@ -16,7 +16,10 @@ static bool load_contracts(struct project *j, struct problems *p)
 	bool ok = true;
 	j->contracts = arena_array(j->arena, struct contract *, l->n_resources + 1);
 	for (size_t i = 0; i < l->n_resources; i++) {
-		ok = contract_find(l->folder, l->resources[i].name, j->arena, &j->contracts[i], p) && ok;
+		if (!contract_find(l->folder, l->resources[i].name, j->arena, &j->contracts[i], p)) {
+			j->contracts[i] = NULL;
+			ok = false;
+		}
 		const struct contract *c = j->contracts[i];
 		if (c == NULL || l->resources[i].kind == KIND_WINDOW || c->window_column == SIZE_MAX)
 			continue;
@@ -44,10 +47,12 @@ bool project_load(const struct project_options *o, struct arena *a, struct proje
 	if (!pipeline_load(file, o->environment, a, &j->pipeline, p))
 		return false;
 	j->lake = o->lake.n > 0 ? o->lake : j->pipeline->lake;
-	bool ok = load_contracts(j, p);
-	ok = models_load(j->pipeline->folder, resource_names(j->pipeline, a), j->pipeline->n_resources, a, &j->models, p) &&
-	     ok;
-	return ok;
+	bool contracts = load_contracts(j, p);
+	bool models = models_load(j->pipeline->folder, resource_names(j->pipeline, a), j->pipeline->n_resources, a, &j->models, p);
+	j->tables_ok = contracts && models;
+	if (!j->tables_ok)
+		j->models = (struct models){ 0 };
+	return j->tables_ok || o->without_tables;
 }
 
 bool project_open_lake(struct project *j, const struct project_options *o, struct err *e)

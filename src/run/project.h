@@ -14,12 +14,15 @@ struct project_options {
 	struct str environment;      /* --env */
 	struct str lake;             /* --lake; "" as the file says */
 	bool create_lake;            /* make its folder if it is not there */
+	bool without_tables;         /* mistakes in contracts and models do not stop: see project.tables_ok */
 };
 
 struct project {
 	struct pipeline *pipeline;
 	struct contract **contracts; /* by resource index; NULL: none yet */
 	struct models models;        /* not linked until project_link */
+	bool tables_ok;              /* contracts and models are right; where not (and without_tables was asked for), contracts
+	                              * with mistakes are left out, and so are all models */
 	bool linked;
 	struct store *store;
 	struct clock *clock;
@@ -28,7 +31,8 @@ struct project {
 	struct arena *arena;
 };
 
-/* All problems of all files at once; true if there are none that stop a run. Opens no store and no secret. */
+/* All problems of all files at once; true if there are none that stop what is asked for. A typo in a report must not stop
+ * the nightly fetch: with `without_tables` only the pipeline file has to be right. Opens no store and no secret. */
 bool project_load(const struct project_options *o, struct arena *a, struct project *out, struct problems *p);
 /* Opens the lake. ERR_MISSING if it is not there and create_lake is false. */
 bool project_open_lake(struct project *j, const struct project_options *o, struct err *e);
