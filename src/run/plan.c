@@ -34,6 +34,25 @@ static bool check_only(const struct project *j, struct str only, struct err *e)
 
 /* ── resources ── */
 
+/* Looks at the newest sealed window only: one read a resource, however long the history. */
+static bool definition_check(struct project *j, struct plan_resource *p, struct arena *a, struct err *e)
+{
+	size_t i = p->n_windows;
+	while (i > 0 && (p->windows[i - 1].action != WINDOW_SEALED || p->windows[i - 1].promoted == 0))
+		i--;
+	if (i == 0)
+		return true;
+	const struct plan_window *w = &p->windows[i - 1];
+	struct str resource = key_resource(j->pipeline->name, p->resource->name, a), text;
+	struct str generation = key_generation(key_window(resource, w->name, a), w->promoted, a);
+	struct ledger_entry first;
+	if (!store_get(j->store, key_entry(generation, 0, a), LEDGER_ENTRY_MAX_BYTES, a, &text, e) ||
+	    !ledger_decode(text, a, &first, e))
+		return err_wrap(e, "%.*s", STR_ARG(generation));
+	p->definition_changed = first.has_origin && !sha256_eq(first.origin.definition, w->origin.definition);
+	return true;
+}
+
 static bool plan_one(struct project *j, const struct plan_request *q, struct plan_resource *p, struct arena *a,
 		     struct err *e)
 {
@@ -51,7 +70,7 @@ static bool plan_one(struct project *j, const struct plan_request *q, struct pla
 		sha256_hex(p->contract->meaning, hex);
 		p->contract_changed = !str_eq_z(p->table.contract_meaning, hex);
 	}
-	return plan_resource_windows(j, q, p, a, e);
+	return plan_resource_windows(j, q, p, a, e) && definition_check(j, p, a, e);
 }
 
 static struct str resource_note(const struct plan_resource *p, const struct plan_request *q, struct arena *a)
@@ -178,6 +197,9 @@ bool plan_make(struct project *j, const struct plan_request *q, struct arena *a,
 			return err_wrap(e, "plan");
 		if (r->note.n == 0 || r->n_fetch + r->n_prepare > 0)
 			r->note = resource_note(r, q, a);
+		if (r->definition_changed && r->selected)
+			r->note = arena_format(a, "%.*s; fetched in another way than the pipeline file says now: "
+					       "`sluice run --refetch` asks again", STR_ARG(r->note));
 		out->anything = out->anything || (r->selected && ((q->ingest && r->n_fetch > 0) ||
 								  (q->prepare && r->n_prepare > 0)));
 	}

@@ -63,6 +63,7 @@ struct plan_resource {
 	size_t n_stale_elsewhere, n_unprepared_elsewhere; /* outside the interval: reported only */
 	struct table_snapshot table, quarantine; /* pinned */
 	bool contract_changed;       /* differs from the one in the table */
+	bool definition_changed;     /* the newest sealed window was asked for in another way (rule 6): it stays true */
 	struct str note;             /* "nothing to do: 365 windows are sealed and prepared" */
 	bool selected;               /* by --only */
 };

@@ -34,6 +34,7 @@ static void put_resource(struct json_out *o, const struct plan_resource *p, stru
 	json_put_u64(o, "unprepared_elsewhere", p->n_unprepared_elsewhere);
 	json_put_bool(o, "contract", p->contract != NULL);
 	json_put_bool(o, "contract_changed", p->contract_changed);
+	json_put_bool(o, "definition_changed", p->definition_changed);
 	json_put_i64(o, "table_version", p->table.version);
 	json_put_i64(o, "quarantine_version", p->quarantine.version);
 	put_windows(o, p, a);
