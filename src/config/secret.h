@@ -28,9 +28,8 @@ bool secret_load(struct secret *s, struct arena *a, struct err *e); /* ERR_SECRE
 bool secret_is_short(const struct secret *s); /* loaded, and below SECRET_SEARCH_MIN_BYTES: `check` warns */
 
 /* A set of loaded secrets, and texts in which they are looked for. Besides the text itself these forms are found:
- * percent-encoded in any spelling (also '+' for a blank) and JSON escapes, each only for secrets that hold a character
- * which RFC 3986 does not call unreserved (no encoder touches the others); Base64, plain and URL-safe, at any offset,
- * and so the pair "user:password" of Basic. */
+ * percent-encoded in any spelling (also '+' for a blank) and JSON escapes, whichever of its characters are escaped, needed
+ * or not; Base64, plain and URL-safe, at any offset, and so the pair "user:password" of Basic. */
 struct secret_set {
 	const struct secret *v[SECRETS_MAX];
 	size_t n;

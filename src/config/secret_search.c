@@ -1,5 +1,5 @@
-/* Secrets in texts. Each secret becomes a few needles that memmem() finds at the speed of memory, and (only if an
- * encoder would change it) a matcher that decodes as it compares. */
+/* Secrets in texts. Each secret becomes a few needles that memmem() finds at the speed of memory, and
+ * a matcher that decodes as it compares, at work only where an escape stands for one of the secret's bytes. */
 #include "base/check.h"
 #include "config/secret.h"
 
@@ -15,6 +15,7 @@ struct needle {
 	enum secret_form form;
 	struct str text;      /* TEXT, BASE64: these bytes; ENCODED: the secret itself */
 	bool mixed_left, mixed_right; /* BASE64: the character beside it carries bits of the secret, too */
+	uint64_t bytes[4];    /* ENCODED: the set of its bytes */
 	size_t at, n;         /* the next occurrence; at == SIZE_MAX: none */
 };
 
@@ -28,14 +29,6 @@ static bool is_unreserved(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
 	       (c && strchr("-._~", c));
-}
-
-static bool needs_encoding(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (!is_unreserved(s.p[i]))
-			return true;
-	return false;
 }
 
 /* ── Base64 ── */
@@ -102,55 +95,135 @@ static int hex_value(char c)
 	return -1;
 }
 
-/* One character of the text at p, decoded: how many bytes it takes, 0 if it does not stand for `wanted`. */
-static size_t decoded_matches(const char *p, const char *end, char wanted)
+/* "\u00e9", a surrogate pair too, as UTF-8; how many bytes it takes, 0 if there is none. */
+static size_t decode_json(const char *p, size_t left, char out[4], size_t *n_out)
 {
-	size_t left = (size_t)(end - p);
-	if (*p == wanted)
-		return 1;
-	if (*p == '+' && wanted == ' ')
-		return 1;
-	if (*p == '%' && left >= 3 && hex_value(p[1]) >= 0 && hex_value(p[2]) >= 0)
-		return hex_value(p[1]) * 16 + hex_value(p[2]) == (unsigned char)wanted ? 3 : 0;
-	if (*p != '\\' || left < 2)
+	uint32_t unit[2] = { 0, 0 };
+	size_t units = 0;
+	for (; units < 2 && left >= 6 * (units + 1) && p[6 * units] == '\\' && p[6 * units + 1] == 'u'; units++) {
+		for (size_t i = 2; i < 6; i++) {
+			int digit = hex_value(p[6 * units + i]);
+			if (digit < 0)
+				return 0;
+			unit[units] = unit[units] << 4 | (unsigned)digit;
+		}
+		if (unit[0] < 0xd800 || unit[0] > 0xdbff)
+			break;
+	}
+	uint32_t c = unit[0];
+	if (units == 2) {
+		if (unit[1] < 0xdc00 || unit[1] > 0xdfff)
+			return 0;
+		c = 0x10000 + ((c - 0xd800) << 10) + (unit[1] - 0xdc00);
+	} else if (left < 6 || p[1] != 'u' || (c >= 0xd800 && c <= 0xdfff)) {
 		return 0;
-	if (p[1] == wanted && strchr("\"\\/", wanted))
-		return 2;
-	if (p[1] == 'u' && left >= 6 && p[2] == '0' && p[3] == '0' && hex_value(p[4]) >= 0 && hex_value(p[5]) >= 0)
-		return hex_value(p[4]) * 16 + hex_value(p[5]) == wanted ? 6 : 0;
-	return 0;
+	}
+	*n_out = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+	static const unsigned char first[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
+	for (size_t i = *n_out - 1; i > 0; i--, c >>= 6)
+		out[i] = (char)(0x80 | (c & 0x3f));
+	out[0] = (char)(first[*n_out] | c);
+	return units == 2 ? 12 : 6;
 }
 
+/* What an escape at p stands for, in out; how many bytes of text it takes, 0 if there is no escape. */
+static size_t decode(const char *p, const char *end, char out[4], size_t *n_out)
+{
+	size_t left = (size_t)(end - p);
+	*n_out = 1;
+	if (*p == '+') {
+		out[0] = ' ';
+		return 1;
+	}
+	if (*p == '%' && left >= 3 && hex_value(p[1]) >= 0 && hex_value(p[2]) >= 0) {
+		out[0] = (char)(hex_value(p[1]) * 16 + hex_value(p[2]));
+		return 3;
+	}
+	if (*p != '\\' || left < 2)
+		return 0;
+	if (p[1] == '"' || p[1] == '\\' || p[1] == '/') {
+		out[0] = p[1];
+		return 2;
+	}
+	return p[1] == 'u' ? decode_json(p, left, out, n_out) : 0;
+}
+
+/* How many bytes of the text from `at` on stand for the secret; 0: they do not. Where an escape would do as well as its
+ * first character itself ("%25" for a "%"), it is the escape. */
 static size_t encoded_match(struct str text, size_t at, struct str secret)
 {
 	const char *p = text.p + at, *end = text.p + text.n;
-	for (size_t i = 0; i < secret.n; i++) {
-		size_t n = p < end ? decoded_matches(p, end, secret.p[i]) : 0;
-		if (!n)
+	for (size_t i = 0; i < secret.n;) {
+		char c[4];
+		size_t n_c, n = p < end ? decode(p, end, c, &n_c) : 0;
+		if (n > 0 && n_c <= secret.n - i && memcmp(c, secret.p + i, n_c) == 0) {
+			p += n;
+			i += n_c;
+		} else if (p < end && *p == secret.p[i]) {
+			p++;
+			i++;
+		} else {
 			return 0;
-		p += n;
+		}
 	}
 	return (size_t)(p - (text.p + at));
 }
 
+/* The escapes of a text one after the other, each kind found at the speed of memchr(). */
+struct escapes {
+	struct str text;
+	size_t next[3]; /* SIZE_MAX: none is left */
+};
+
+static const char escape_chars[3] = { '%', '\\', '+' };
+
+static size_t escape_next(struct escapes *s, size_t from)
+{
+	size_t best = SIZE_MAX;
+	for (size_t k = 0; k < 3; k++) {
+		if (s->next[k] < from) {
+			const char *hit = from < s->text.n ? memchr(s->text.p + from, escape_chars[k], s->text.n - from) : NULL;
+			s->next[k] = hit ? (size_t)(hit - s->text.p) : SIZE_MAX;
+		}
+		best = s->next[k] < best ? s->next[k] : best;
+	}
+	return best;
+}
+
+static bool holds_byte(const struct needle *one, char c)
+{
+	unsigned char b = (unsigned char)c;
+	return one->bytes[b / 64] >> (b % 64) & 1;
+}
+
+/* Where the secret is encoded, some escape stands for a byte of it, and what stands before that one is as in the secret:
+ * so only the places just before such escapes are looked at. Without escapes the plain needle finds it all. */
 static void encoded_next(struct needle *one, struct str text, size_t from)
 {
-	char first = one->text.p[0];
+	struct escapes escapes = { .text = text };
+	size_t tried = from; /* nothing begins before it */
 	one->at = SIZE_MAX;
-	/* Without any of these nothing is encoded, and the plain needle finds it all. */
-	if (!memchr(text.p + from, '%', text.n - from) && !memchr(text.p + from, '\\', text.n - from) &&
-	    !memchr(text.p + from, '+', text.n - from))
-		return;
-	for (size_t i = from; i < text.n; i++) {
-		char c = text.p[i];
-		if (c != first && c != '%' && c != '\\' && c != '+')
+	for (size_t k = 0; k < 3; k++) {
+		bool wanted = escape_chars[k] != '+' || holds_byte(one, ' ');
+		const char *hit = wanted ? memchr(text.p + from, escape_chars[k], text.n - from) : NULL;
+		escapes.next[k] = hit ? (size_t)(hit - text.p) : SIZE_MAX;
+	}
+	for (size_t p = escape_next(&escapes, from); p != SIZE_MAX; p = escape_next(&escapes, p + 1)) {
+		char c[4];
+		size_t n_c;
+		if (!decode(text.p + p, text.p + text.n, c, &n_c) || !holds_byte(one, c[0]))
 			continue;
-		size_t n = encoded_match(text, i, one->text);
-		if (n) {
-			one->at = i;
-			one->n = n;
-			return;
+		size_t i = p + 1 > one->text.n && p + 1 - one->text.n > tried ? p + 1 - one->text.n : tried;
+		for (; i <= p; i++) {
+			bool maybe = i == p || text.p[i] == one->text.p[0];
+			size_t n = maybe ? encoded_match(text, i, one->text) : 0;
+			if (n) {
+				one->at = i;
+				one->n = n;
+				return;
+			}
 		}
+		tried = p + 1;
 	}
 }
 
@@ -192,8 +265,10 @@ static void search_begin(struct search *s, const struct secret_set *set, size_t 
 		if (!secret.n || secret.n < min_bytes)
 			continue;
 		s->v[s->n++] = (struct needle){ .which = i, .form = SECRET_TEXT, .text = secret };
-		if (needs_encoding(secret))
-			s->v[s->n++] = (struct needle){ .which = i, .form = SECRET_ENCODED, .text = secret };
+		struct needle encoded = { .which = i, .form = SECRET_ENCODED, .text = secret };
+		for (size_t k = 0; k < secret.n; k++)
+			encoded.bytes[(unsigned char)secret.p[k] / 64] |= UINT64_C(1) << ((unsigned char)secret.p[k] % 64);
+		s->v[s->n++] = encoded;
 		p = base64_needles(s, i, secret, p);
 	}
 	CHECK((size_t)(p - s->scratch) <= room);

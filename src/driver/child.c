@@ -38,7 +38,7 @@ struct child {
 	bool line_too_long;
 	char tail[TAIL_BYTES];
 	size_t tail_n;
-	bool ended;
+	bool ended, lost; /* lost: ended, and nobody can say how */
 	int status;
 	struct rusage usage;
 	int stopped_by;   /* the signal that made us stop it */
@@ -70,6 +70,9 @@ static _Noreturn void child_exec(const struct child_options *o, pid_t parent, in
 		failed = errno;
 	if (getppid() != parent) /* it died before the line above */
 		_exit(1);
+	/* dup2 of a descriptor onto itself keeps its close-on-exec. */
+	if (!failed && null == 0 && fcntl(null, F_SETFD, 0) == -1)
+		failed = errno;
 	if (!failed && (dup2(null, 0) == -1 || dup2(out, 1) == -1 || dup2(err, 2) == -1))
 		failed = errno;
 	syscall(SYS_close_range, 3U, ~0U, (unsigned)CLOSE_RANGE_CLOEXEC);
@@ -190,6 +193,10 @@ static void reap(struct child *c, int options)
 	do
 		r = waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOWAIT | options);
 	while (r == -1 && errno == EINTR);
+	if (r == -1 && errno == ECHILD) { /* SIGCHLD is ignored here, or somebody else waited for it */
+		c->ended = c->lost = true;
+		return;
+	}
 	CHECK(r == 0);
 	if (info.si_pid == 0)
 		return;
@@ -198,8 +205,9 @@ static void reap(struct child *c, int options)
 	do
 		ended = wait4(c->pid, &c->status, 0, &c->usage);
 	while (ended == -1 && errno == EINTR);
-	CHECK(ended == c->pid);
+	CHECK(ended == c->pid || errno == ECHILD);
 	c->ended = true;
+	c->lost = ended == -1;
 }
 
 static void stop_if_asked(struct child *c)
@@ -291,6 +299,8 @@ static bool judge(struct child *c, struct arena *a, struct str *result, struct e
 	if (c->stopped_by)
 		return err_set(e, c->stopped_by == SIGINT ? ERR_SIGINT : ERR_SIGTERM, "%s: stopped by %s", program,
 			       c->stopped_by == SIGINT ? "SIGINT" : "SIGTERM");
+	if (c->lost)
+		return err_set(e, ERR_ENGINE, "%s: how it ended is not known, SIGCHLD is ignored in this process", program);
 	if (WIFSIGNALED(c->status)) {
 		int s = WTERMSIG(c->status);
 		tail_text(c, tail);

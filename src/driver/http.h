@@ -105,4 +105,9 @@ struct str http_header_get(const struct http_exchange *x, const char *name); /* 
  * private. */
 bool http_address_is_private(const char *numeric_address);
 
+/* A header value for a message: in quotes, or "a value of 70 bytes" where it is longer than 40 bytes or not printable
+ * ASCII. Returns out. */
+enum { HTTP_SHOWN_BYTES = 48 };
+const char *http_value_shown(struct str value, char out[HTTP_SHOWN_BYTES]);
+
 #endif

@@ -47,10 +47,13 @@ static bool head_line(struct flight *f, struct str line)
 				      "the answer's head is longer than %zu bytes", h->head.max);
 	if (f->head_done)
 		return true; /* a trailer: dropped */
+	if (!str_ends(line, STR("\r\n")))
+		return http_held_fail(h, HTTP_NO_ANSWER, ERR_HTTP_MALFORMED, "a line of the answer's head ends without "
+				      "CR LF");
 	if (h->head.n == 0 && !http_status_line(line, &status))
 		return http_held_fail(h, HTTP_NO_ANSWER, ERR_HTTP_MALFORMED,
 				      "the answer does not begin with a status line of HTTP/1.1");
-	if (!str_eq(line, STR("\r\n")) && !str_eq(line, STR("\n")))
+	if (!str_eq(line, STR("\r\n")))
 		return buf_add(&h->head, line);
 	CHECK(http_status_line(buf_str(&h->head), &status));
 	if (status >= 200)
@@ -395,7 +398,7 @@ static void judge_failure(struct flight *f, CURLcode code)
 			       f->refused_address);
 		return;
 	}
-	switch (code) {
+	switch ((int)code) {
 	case CURLE_COULDNT_RESOLVE_HOST:
 	case CURLE_COULDNT_RESOLVE_PROXY:
 		http_held_fail(h, HTTP_NO_ANSWER, ERR_RESOLVE, "%s", text);
@@ -430,13 +433,17 @@ static void judge_failure(struct flight *f, CURLcode code)
 	case CURLE_SSL_ENGINE_INITFAILED:
 		judge_tls(f, code);
 		break;
-	case CURLE_OUT_OF_MEMORY: /* what curl says of a header line over its own limit */
 	case CURLE_FILESIZE_EXCEEDED:
 		http_held_fail(h, outcome, ERR_TOO_LARGE, "%s", text);
 		break;
+	case CURLE_OUT_OF_MEMORY: /* what curl says of a header line over its own limit, */
+	case 100:                 /* and, as CURLE_TOO_LARGE, its newer versions */
+		http_held_fail(h, outcome, ERR_TOO_LARGE, "a header line of the answer is too long: at most 100 KiB are "
+			       "taken, and no setting changes that");
+		err_hint(&h->x.err, "ask the API for less in its headers");
+		break;
 	default:
-		/* CURLE_TOO_LARGE of newer versions is 100. */
-		http_held_fail(h, outcome, (int)code == 100 ? ERR_TOO_LARGE : ERR_HTTP_MALFORMED, "%s", text);
+		http_held_fail(h, outcome, ERR_HTTP_MALFORMED, "%s", text);
 		break;
 	}
 }

@@ -1,6 +1,9 @@
 #include "driver/http_head.h"
 
+#include "base/check.h"
+
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* RFC 9110, 5.6.2 */
@@ -47,6 +50,18 @@ bool http_status_line(struct str line, unsigned *status)
 	return true;
 }
 
+/* Whole or not at all: what is cut could be a part of a secret, which nobody would find there any more. */
+const char *http_value_shown(struct str value, char out[HTTP_SHOWN_BYTES])
+{
+	bool plain = value.n <= 40;
+	for (size_t i = 0; i < value.n && plain; i++)
+		plain = value.p[i] >= 0x20 && value.p[i] < 0x7f;
+	int n = plain ? snprintf(out, HTTP_SHOWN_BYTES, "'%.*s'", STR_ARG(value))
+		      : snprintf(out, HTTP_SHOWN_BYTES, "a value of %zu bytes", value.n);
+	CHECK(n > 0 && n < HTTP_SHOWN_BYTES);
+	return out;
+}
+
 static struct str trim_blanks(struct str s)
 {
 	while (s.n && (s.p[0] == ' ' || s.p[0] == '\t')) {
@@ -60,6 +75,7 @@ static struct str trim_blanks(struct str s)
 
 static bool header_line(struct str line, size_t number, struct http_header *out, struct err *e)
 {
+	char shown[HTTP_SHOWN_BYTES];
 	if (line.p[0] == ' ' || line.p[0] == '\t')
 		return err_set(e, ERR_HTTP_MALFORMED, "header line %zu is folded", number);
 	size_t colon = str_find_char(line, ':');
@@ -70,8 +86,8 @@ static bool header_line(struct str line, size_t number, struct http_header *out,
 	if (!is_token(out->name))
 		return err_set(e, ERR_HTTP_MALFORMED, "header line %zu: its name is not a token", number);
 	if (!is_field_value(out->value))
-		return err_set(e, ERR_HTTP_MALFORMED, "header line %zu (%.*s) holds a control character", number,
-			       STR_ARG(str_sub(out->name, 0, 64)));
+		return err_set(e, ERR_HTTP_MALFORMED, "header line %zu (%s) holds a control character", number,
+			       http_value_shown(out->name, shown));
 	return true;
 }
 
@@ -83,9 +99,15 @@ bool http_head_parse(struct http_exchange *x, struct err *e)
 		size_t n, cap;
 	} list = { 0 };
 	for (size_t number = 0; rest.n && str_cut(&rest, '\n', &line); number++) {
-		if (line.n && line.p[line.n - 1] == '\r')
-			line.n--;
 		struct http_header header;
+		/* RFC 9112, 2.2 lets a recipient take a bare LF; the head is kept as it came, and others would not. */
+		if (line.p + line.n == x->head.p + x->head.n || !str_ends(line, STR("\r"))) {
+			char where[40] = "the status line";
+			if (number > 0)
+				CHECK(snprintf(where, sizeof where, "header line %zu", number) < (int)sizeof where);
+			return err_set(e, ERR_HTTP_MALFORMED, "%s ends without CR LF", where);
+		}
+		line.n--;
 		if (number == 0) {
 			if (!http_status_line(line, &x->status) || !is_field_value(line))
 				return err_set(e, ERR_HTTP_MALFORMED, "the answer does not begin with a status line of "
@@ -109,14 +131,15 @@ bool http_head_parse(struct http_exchange *x, struct err *e)
 static bool length_of(struct str value, struct http_framing *f, struct err *e)
 {
 	struct str rest = value, part;
+	char shown[HTTP_SHOWN_BYTES];
 	if (value.n == 0)
 		return err_set(e, ERR_HTTP_MALFORMED, "Content-Length is empty");
 	while (str_cut(&rest, ',', &part)) {
 		uint64_t length;
 		part = trim_blanks(part);
 		if (!str_to_u64(part, &length) || length > INT64_MAX)
-			return err_set(e, ERR_HTTP_MALFORMED, "Content-Length is not a length: '%.*s'",
-				       STR_ARG(str_sub(part, 0, 64)));
+			return err_set(e, ERR_HTTP_MALFORMED, "Content-Length is not a length: %s",
+				       http_value_shown(value, shown));
 		if (f->has_length && f->length != length)
 			return err_set(e, ERR_HTTP_MALFORMED,
 				       "two Content-Lengths that differ: %" PRIu64 " and %" PRIu64, f->length, length);
@@ -129,6 +152,7 @@ static bool length_of(struct str value, struct http_framing *f, struct err *e)
 bool http_framing(const struct http_exchange *x, struct str method, struct http_framing *out, struct err *e)
 {
 	struct http_framing f = { 0 };
+	char shown[HTTP_SHOWN_BYTES];
 	for (size_t i = 0; i < x->n_headers; i++) {
 		struct http_header h = x->headers[i];
 		if (str_eq_nocase(h.name, STR("Content-Length"))) {
@@ -136,8 +160,8 @@ bool http_framing(const struct http_exchange *x, struct str method, struct http_
 				return false;
 		} else if (str_eq_nocase(h.name, STR("Transfer-Encoding"))) {
 			if (f.chunked || !str_eq_nocase(h.value, STR("chunked")))
-				return err_set(e, ERR_HTTP_MALFORMED, "Transfer-Encoding is not one 'chunked': '%.*s'",
-					       STR_ARG(str_sub(h.value, 0, 64)));
+				return err_set(e, ERR_HTTP_MALFORMED, "Transfer-Encoding is not one 'chunked': %s",
+					       http_value_shown(h.value, shown));
 			f.chunked = true;
 		}
 	}

@@ -8,7 +8,8 @@
 bool http_status_line(struct str line, unsigned *status);
 
 /* Fills status and headers of x from x->head (RFC 9112, sections 2.2 to 5). Refused: folded lines, white space before
- * the colon, names that are no token, control characters, a line without a colon. ERR_HTTP_MALFORMED. */
+ * the colon, names that are no token, control characters, a line without a colon, a line that ends with a bare LF.
+ * ERR_HTTP_MALFORMED. */
 bool http_head_parse(struct http_exchange *x, struct err *e);
 
 struct http_framing {

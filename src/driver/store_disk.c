@@ -548,9 +548,12 @@ static bool make_root(const char *root, struct arena *a, struct err *e)
 		if (kept != '/' && kept != 0)
 			continue;
 		*p = 0;
-		int r = mkdir(path, 0777);
-		if (r == -1 && errno != EEXIST && errno != EISDIR && errno != EROFS && errno != EACCES)
-			return err_set_errno(e, ERR_STORAGE, errno, "%s: the folder cannot be made", path);
+		int r = mkdir(path, 0777), failed = errno;
+		/* Where nothing may be made, what is there already will do. */
+		bool there = r == -1 && (failed == EEXIST || failed == EISDIR ||
+					 ((failed == EROFS || failed == EACCES) && access(path, F_OK) == 0));
+		if (r == -1 && !there)
+			return err_set_errno(e, ERR_STORAGE, failed, "%s: the folder cannot be made", path);
 		if (r == 0 && !sync_parent(path, a))
 			return err_set_errno(e, ERR_STORAGE, errno, "%s: fsync of the folder above", path);
 		*p = kept;
@@ -588,6 +591,8 @@ bool store_open_disk(const char *root, bool create_root, struct store **out, str
 	d->root_fd = fd;
 	d->tmp_fd = -1;
 	free(real);
+	if (create_root)
+		disk_tmp_sweep(fd);
 	CHECK(pthread_mutex_init(&d->lock, NULL) == 0);
 	*out = &d->store;
 	return true;

@@ -34,6 +34,8 @@ bool disk_fail(const struct disk *d, struct str key, int sys_errno, struct err *
 void disk_close_fd(int fd); /* keeps errno; -1 is fine */
 bool disk_tmp_open(struct disk *d, struct disk_tmp *t, struct err *e);
 void disk_tmp_drop(struct disk *d, struct disk_tmp *t);
+/* What killed processes left in .tmp: files that nobody has written to for a week, at most 1000 at a time. Best effort. */
+void disk_tmp_sweep(int root_fd);
 /* Durable under `key`, or *exists. The temporary file is gone afterwards in any case. */
 bool disk_tmp_publish(struct disk *d, struct disk_tmp *t, struct str key, bool *exists, struct err *e);
 

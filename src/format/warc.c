@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/gzip.h"
+#include "driver/http.h"
 #include "format/layout.h"
 #include "format/process.h"
 
@@ -174,8 +175,25 @@ static struct str rename_transfer_encoding(struct str head, struct arena *a)
 	return out;
 }
 
+/* What parse_block finds again: lines that end with CR LF, and the first empty one is the one put behind them. */
+static bool head_ends_properly(struct str head)
+{
+	return str_ends(head, STR("\r\n")) && !str_starts(head, STR("\r\n")) && str_find(head, STR("\r\n\r\n")) == head.n;
+}
+
+static bool check_heads(const struct warc_exchange *x, struct err *e)
+{
+	if (x->request_head.n > 0 && !head_ends_properly(x->request_head))
+		return err_set(e, ERR_BUG, "the head of a request to be kept is not one of HTTP");
+	if (x->response_head.n > 0 && !head_ends_properly(x->response_head))
+		return err_set(e, ERR_BUG, "the head of an answer to be kept is not one of HTTP");
+	return true;
+}
+
 bool warc_add(struct warc_writer *w, const struct warc_exchange *x, struct warc_range *range, struct err *e)
 {
+	if (!check_heads(x, e))
+		return false;
 	arena_reset(&w->arena);
 	struct record request = {
 		.type = "request",
@@ -183,7 +201,7 @@ bool warc_add(struct warc_writer *w, const struct warc_exchange *x, struct warc_
 		.content_type = STR("application/http; msgtype=request"),
 		.x = x,
 		.head = x->request_head,
-		.body = x->request_body,
+		.body = x->request_head.n > 0 ? x->request_body : STR_NONE, /* without a connection nothing was sent */
 		.wall_us = x->wall_us,
 	};
 	buf_clear(&w->plain);
@@ -248,6 +266,8 @@ static bool parse_block(struct str block, struct warc_record *out)
 		out->body = block;
 		return true;
 	}
+	if (block.n == 0 && str_eq(out->type, STR("request")))
+		return true; /* never sent: there was no connection */
 	size_t at = str_find(block, STR("\r\n\r\n"));
 	if (at == block.n)
 		return false;
@@ -348,8 +368,9 @@ static bool decode_one(struct str encoding, struct str in, struct buf *out, stru
 		return gzip_read_all(in, out, e) || err_wrap(e, "content-encoding gzip");
 	if (str_eq_nocase(encoding, STR("deflate")))
 		return zlib_read_all(in, out, e) || err_wrap(e, "content-encoding deflate");
-	return err_set(e, ERR_DECODE, "content-encoding \"%.*s\" was not asked for and is not understood",
-		       STR_ARG(str_sub(encoding, 0, 40)));
+	char shown[HTTP_SHOWN_BYTES];
+	return err_set(e, ERR_DECODE, "content-encoding %s was not asked for and is not understood",
+		       http_value_shown(encoding, shown));
 }
 
 bool body_decode(struct str head, struct str body, uint64_t max_bytes, uint32_t max_ratio, struct buf *decoded,

@@ -60,10 +60,29 @@ static bool keeps_generation_open(enum err_code code)
 	return code != ERR_PAGE_LOOP && code != ERR_TOTAL;
 }
 
+/* A message may quote what the server said, and that may be our secret. */
+static struct err err_redacted(const struct slot *s, const struct err *why)
+{
+	const struct secret_set *set = &s->lane->task->resource->source->secrets;
+	struct err told = *why;
+	struct buf text = BUF_INIT(FAILED_BODY_MAX);
+	size_t hits = 0;
+	CHECK(secret_redact(set, str_from(why->message), &text, &hits));
+	if (hits > 0)
+		err_set(&told, why->code, "%.*s", STR_ARG(buf_str(&text)));
+	buf_clear(&text);
+	CHECK(secret_redact(set, str_from(why->hint), &text, &hits));
+	if (text.n > 0)
+		err_hint(&told, "%.*s", STR_ARG(buf_str(&text)));
+	told.sys_errno = why->sys_errno;
+	buf_free(&text);
+	return told;
+}
+
 static void slot_failed(struct slot *s, const struct err *why)
 {
 	struct lane *n = s->lane;
-	struct err told = *why;
+	struct err told = err_redacted(s, why);
 	struct page_next wanted = lane_wanted(n);
 	if (!next_same(&s->asked, &wanted)) {
 		s->err = told;

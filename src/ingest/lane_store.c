@@ -190,7 +190,7 @@ static bool keep_exchange(struct lane_job *j, uint64_t page, struct warc_range *
 		.body = x->outcome == HTTP_NO_ANSWER ? STR_NONE : x->body,
 		.truncated = truncation(x),
 		.remote_ip = ip_of(x->remote_address, a),
-		.wall_us = x->sent_wall_us,
+		.wall_us = x->sent_wall_us ? x->sent_wall_us : n->loop->o->clock->wall_us(n->loop->o->clock),
 		.run_id = n->loop->o->run_id,
 		.resource = t->resource->name,
 		.window = window_name(t->window, a),

@@ -18,6 +18,8 @@ struct node { /* texts are still escaped */
 	struct str key; /* in the object around it; items of an array have the array's */
 	struct str type, schema, table, catalog, function, cte_name;
 	struct str name; /* "key": what an entry of a WITH is called */
+	struct str column; /* of "column_names" the first */
+	unsigned n_columns, n_arguments;
 	uint64_t at;     /* in the SQL text */
 };
 
@@ -74,6 +76,8 @@ static bool tree_read(struct tree *t, struct str json, struct err *e)
 		if (ev == JSON_KEY) {
 			key = s.value;
 		} else if (ev == JSON_OBJECT) {
+			if (!top->object && top->node != NOWHERE && str_eq_z(top->key, "children"))
+				t->nodes.v[top->node].n_arguments++;
 			*arena_push(t->a, t->nodes) = (struct node){ .parent = top->node, .key = own, .at = UINT64_MAX,
 								     .first_cte = NOWHERE, .next_cte = NOWHERE };
 			levels[++depth] = (struct level){ .node = (uint32_t)(t->nodes.n - 1), .object = true };
@@ -82,6 +86,9 @@ static bool tree_read(struct tree *t, struct str json, struct err *e)
 			levels[depth] = (struct level){ .node = top->node, .key = own };
 		} else if (ev == JSON_OBJECT_END || ev == JSON_ARRAY_END) {
 			depth--;
+		} else if (!top->object && top->node != NOWHERE && str_eq_z(top->key, "column_names")) {
+			struct node *n = &t->nodes.v[top->node];
+			n->column = n->n_columns++ == 0 ? s.value : n->column;
 		} else if (top->object) {
 			member_set(&t->nodes.v[top->node], key, ev, s.value);
 		}
@@ -164,16 +171,74 @@ static struct str table_name(const struct node *n, struct arena *a)
 	return out;
 }
 
-/* "model x, line 3, column 8: " or "model x: " */
-static bool refuse(struct str model, struct str sql, uint64_t at, const char *what, struct str name, struct err *e)
+/* Puts "model x, line 3, column 8: " or "model x: " in front. */
+static bool at_place(struct str model, struct str sql, uint64_t at, struct err *e)
 {
 	unsigned line, column;
 
-	err_set(e, ERR_CONFIG, "models read prepare.x and refine.y only, not %s%.*s", what, STR_ARG(name));
 	if (at >= sql.n)
 		return err_wrap(e, "model %.*s", STR_ARG(model));
 	sql_position(sql, (size_t)at, &line, &column);
 	return err_wrap(e, "model %.*s, line %u, column %u", STR_ARG(model), line, column);
+}
+
+static bool refuse(struct str model, struct str sql, uint64_t at, const char *what, struct str name, struct err *e)
+{
+	err_set(e, ERR_CONFIG, "models read prepare.x and refine.y only, not %s%.*s", what, STR_ARG(name));
+	return at_place(model, sql, at, e);
+}
+
+/* ── what differs from run to run ── */
+
+/* The functions that DuckDB itself calls volatile or constant within one query only, and those that tell of the machine,
+ * the session or the engine; a star stands for any end. */
+static const char *const unsteady_functions[] = {
+	"random", "setseed", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "reservoir_quantile",
+	"now", "today", "ago", "localtime", "localtimestamp", "transaction_timestamp", "statement_timestamp",
+	"clock_timestamp", "get_current_*", "current_*", "txid_current", "in_search_path", "nextval", "currval", "lastval",
+	"getenv", "getvariable", "version", "stats", "write_log", "sleep_ms", "pg_*",
+};
+static const char *const steady_functions[] = { "pg_typeof", "pg_size_pretty" };
+/* Words that stand for a function where no column has their name. */
+static const char *const unsteady_words[] = { "current_date", "current_time", "current_timestamp", "localtime",
+					      "localtimestamp" };
+
+static bool is_in(struct str name, const char *const *table, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct str entry = str_from(table[i]);
+		bool any_end = str_ends(entry, STR("*"));
+		if (any_end && name.n >= --entry.n && str_eq_nocase(str_sub(name, 0, entry.n), entry))
+			return true;
+		if (!any_end && str_eq_nocase(name, entry))
+			return true;
+	}
+	return false;
+}
+
+#define IS_IN(name, table) is_in((name), (table), sizeof(table) / sizeof *(table))
+
+static bool check_steady(struct str model, struct str sql, const struct node *n, struct err *e)
+{
+	static const char same[] = "a model gives the same rows for the same inputs,";
+	struct str f = n->function, c = n->column;
+	if (n->n_columns == 1 && IS_IN(c, unsteady_words)) {
+		err_set(e, ERR_CONFIG, "%s %.*s does not", same, STR_ARG(c));
+		err_hint(e, "take the time from a column; a column called %.*s is written with its table: t.%.*s", STR_ARG(c),
+			 STR_ARG(c));
+	} else if (str_eq_nocase(f, STR("age")) && n->n_arguments == 1) {
+		err_set(e, ERR_CONFIG, "%s %.*s(), of one date up to today, does not", same, STR_ARG(f));
+		err_hint(e, "age(a, b) of two columns is what it is on any day");
+	} else if (IS_IN(f, unsteady_functions) && !IS_IN(f, steady_functions)) {
+		err_set(e, ERR_CONFIG, "%s %.*s() does not", same, STR_ARG(f));
+		err_hint(e, "take times and identifiers from columns of the inputs");
+	} else if (str_eq_z(n->key, "sample")) {
+		err_set(e, ERR_CONFIG, "%s a sample does not", same);
+		err_hint(e, "choose rows by their values, for instance WHERE id %% 10 = 0");
+	} else {
+		return true;
+	}
+	return at_place(model, sql, n->at, e);
 }
 
 static int text_cmp(const void *x, const void *y)
@@ -206,6 +271,8 @@ bool graph_from_tree(struct str name, struct str sql, struct str json, struct ar
 	tree_link_ctes(&t);
 	for (size_t i = 0; i < t.nodes.n; i++) {
 		const struct node *n = &t.nodes.v[i];
+		if (!check_steady(name, sql, n, e))
+			return false;
 		if (str_eq_z(n->type, "TABLE_FUNCTION")) {
 			struct str function = STR_NONE; /* stands in a member of its own */
 			for (size_t k = i + 1; k < t.nodes.n && function.n == 0; k++)

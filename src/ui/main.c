@@ -2,6 +2,7 @@
 #include "ui/command.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,14 +22,29 @@ static void on_signal(int number)
 
 static void watch_signals(void)
 {
-	struct sigaction a = { .sa_handler = on_signal }, ignore = { .sa_handler = SIG_IGN }, was;
+	struct sigaction a = { .sa_handler = on_signal }, ignore = { .sa_handler = SIG_IGN };
+	struct sigaction standard = { .sa_handler = SIG_DFL }, was;
 	sigemptyset(&a.sa_mask);
 	sigemptyset(&ignore.sa_mask);
+	sigemptyset(&standard.sa_mask);
 	/* What our parent told us to ignore (nohup, a background job) stays ignored. */
 	if (sigaction(SIGINT, NULL, &was) == 0 && was.sa_handler != SIG_IGN)
 		sigaction(SIGINT, &a, NULL);
 	sigaction(SIGTERM, &a, NULL);
 	sigaction(SIGPIPE, &ignore, NULL); /* sockets and pipes answer with EPIPE, which is looked at */
+	sigaction(SIGXFSZ, &ignore, NULL); /* `ulimit -f`: the write answers with EFBIG, which is looked at */
+	sigaction(SIGCHLD, &standard, NULL); /* ignored by our parent, it would take the ends of our children from us */
+}
+
+/* Started with a standard descriptor closed, the next file we opened would take its place, and our messages would be
+ * written into it. */
+static void fill_standard_descriptors(void)
+{
+	int fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO)
+		fd = open("/dev/null", O_RDWR);
+	if (fd > STDERR_FILENO)
+		close(fd);
 }
 
 static int dispatch(struct ui *u)
@@ -52,6 +68,7 @@ int main(int argc, char **argv)
 	struct err e = ERR_INIT;
 	u.out = BUF_INIT(UI_OUT_MAX);
 	setlocale(LC_CTYPE, "C.UTF-8"); /* for the width of characters; nothing else depends on it */
+	fill_standard_descriptors();
 	watch_signals();
 	int status = args_parse(argc, argv, &u.args, &e) ? dispatch(&u) : ui_fail(&u, &e);
 	project_close(&u.project);

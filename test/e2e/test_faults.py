@@ -358,8 +358,11 @@ class Echo(http.server.BaseHTTPRequestHandler):
         body = json.dumps({"data": [record], "next": shown if self.place == "cursor" else None}).encode()
         if self.packed:
             body = gzip.compress(body)
-        self.send_response(self.status)
+        self.send_response(self.status, shown if self.place == "reason" else None)
         self.send_header("Content-Length", str(len(body)))
+        for place in ("Content-Encoding", "Transfer-Encoding", "Content-Length"):
+            if self.place == place:
+                self.send_header(place, shown)
         if self.packed:
             self.send_header("Content-Encoding", "gzip")
         if self.place == "header":
@@ -376,7 +379,8 @@ class Echo(http.server.BaseHTTPRequestHandler):
 
 @pytest.mark.parametrize("status, place, ends", [
     (200, "body", 2), (401, "body", 3), (404, "body", 3), (500, "body", 3), (200, "header", 0), (401, "header", 3),
-    (302, "location", 3), (200, "cursor", 2)])
+    (302, "location", 3), (200, "cursor", 2), (200, "reason", 0), (500, "reason", 3), (200, "Content-Encoding", 3),
+    (200, "Transfer-Encoding", 3), (200, "Content-Length", 3)])
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
 def test_an_api_that_echoes_the_secret(tmp_path, status, place, ends, packed):
     """What the API repeats is kept out of Raw, messages and records as well, whatever the status."""
@@ -396,6 +400,9 @@ def test_an_api_that_echoes_the_secret(tmp_path, status, place, ends, packed):
     assert L.secret_places(p.lake, [L.TOKEN]) == []
     for form in L.spellings(L.TOKEN):
         assert form not in (done.out + done.err).encode()
+        for command in (["status", "--json"], ["runs", "--json"], ["status"], ["runs"]):
+            told = p.sluice(*command)
+            assert form not in (told.out + told.err).encode()
     if (status, place) == (200, "body"):
         assert "FLIGHTS_TOKEN" in done.err  # which secret it was, by reference
     if ends:

@@ -152,6 +152,47 @@ static void redacted(void **state)
 	arena_free(&a);
 }
 
+/* Characters that no encoder needs to touch may be encoded all the same; letters outside ASCII by JSON as UTF-16. */
+static void encoded_though_plain(void **state)
+{
+	static const char *const cases[][2] = {
+		{ "{\"v\":\"CANARYsecret99alnu\\u006d\"}", "{\"v\":\"~secret.A~\"}" },
+		{ "{\"v\":\"\\u0043ANARYsecret99alnum\"}", "{\"v\":\"~secret.A~\"}" },
+		{ "\\u0043\\u0041\\u004e\\u0041\\u0052\\u0059secret99alnum", "~secret.A~" },
+		{ "\\u0043\\u0041\\u004E\\u0041\\u0052\\u0059secret99\\u0061lnum\\u0061", "~secret.A~\\u0061" },
+		{ "%43ANARYsecret99alnum", "~secret.A~" }, { "?a=CANARYsecret99alnu%6d&b=%6D", "?a=~secret.A~&b=%6D" },
+		{ "CANARY%73ecret\\u0039%39alnum", "~secret.A~" },
+		{ "CANARYsecret99alnuCANARYsecret99alnu%6D", "CANARYsecret99alnu~secret.A~" },
+		{ "%43CANARYsecret99alnum %43ANARYsecret99alnum", "%43~secret.A~ ~secret.A~" },
+		{ "CANARYsecret99alnum%43ANARYsecret99alnum%43", "~secret.A~~secret.A~%43" },
+		{ "CANARY+secret99alnum", "CANARY+secret99alnum" }, { "CANARYsecret99alnu%6", "CANARYsecret99alnu%6" },
+		{ "CANARYsecret99alnu\\u006", "CANARYsecret99alnu\\u006" }, { "CANARYsecret99alnu\\", "CANARYsecret99alnu\\" },
+		{ "CANARYsecret99alnu\\u016d", "CANARYsecret99alnu\\u016d" }, { "%u0043", "%u0043" },
+		{ "caf\xc3\xa9-\xf0\x9f\x98\x80-word", "~secret.U~" }, { "caf\\u00e9-\\ud83d\\uDE00-word", "~secret.U~" },
+		{ "caf%C3%a9-%f0%9f%98%80-word", "~secret.U~" }, { "caf\\u00e9-\\ud83d-word", "caf\\u00e9-\\ud83d-word" },
+		{ "caf\\u00e9-\xf0\x9f\x98\x80-w\\u006frd", "~secret.U~" },
+		{ "50%25 of+it: \\u0020", "~secret.B~ \\u0020" }, { "50%+of it:", "~secret.B~" }, { "50% of it:", "~secret.B~" },
+	};
+	struct arena a = ARENA_INIT;
+	(void)state;
+	struct secret plain = made("env:A", "CANARYsecret99alnum", &a);
+	struct secret utf8 = made("env:U", "caf\xc3\xa9-\xf0\x9f\x98\x80-word", &a);
+	struct secret blank = made("env:B", "50% of it:", &a);
+	struct secret_set set = { 0 };
+	secret_set_add(&set, &plain);
+	secret_set_add(&set, &utf8);
+	secret_set_add(&set, &blank);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct buf out = BUF_INIT(1 << 16);
+		size_t n, which = 9;
+		assert_true(secret_redact(&set, str_from(cases[i][0]), &out, &n));
+		assert_text(buf_str(&out), cases[i][1]);
+		assert_int_equal(secret_found(&set, str_from(cases[i][0]), &which), n > 0);
+		buf_free(&out);
+	}
+	arena_free(&a);
+}
+
 /* Wherever in Base64 the secret begins, no six characters of its own survive. */
 static void base64_at_any_offset(void **state)
 {
@@ -245,6 +286,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(references), cmocka_unit_test(loading),    cmocka_unit_test(redacted),
 		cmocka_unit_test(base64_at_any_offset), cmocka_unit_test(short_ones), cmocka_unit_test(there_and_back),
+		cmocka_unit_test(encoded_though_plain),
 	};
 	struct arena a = ARENA_INIT;
 	struct err e = ERR_INIT;

@@ -6,7 +6,9 @@
 #include "base/file.h"
 #include "driver/child.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -187,13 +189,42 @@ static void clean_slate(void **state)
 	sigemptyset(&blocked);
 	sigaddset(&blocked, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &blocked, NULL);
-	int leak = dup(0); /* without O_CLOEXEC */
+	int leak = open("/dev/null", O_RDONLY); /* without O_CLOEXEC */
 	const char *script = "exec 8>$1; grep -E '^Sig(Blk|Ign):' /proc/self/status >&8; ls /proc/self/fd | tr '\\n' ' ' >&8";
 	assert_true(run(&w, script, &result, NULL));
 	pthread_sigmask(SIG_UNBLOCK, &blocked, NULL);
 	signal(SIGPIPE, SIG_DFL);
 	close(leak);
 	assert_text(result, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n0 1 2 3 8 ");
+	world_close(&w);
+}
+
+/* Where nobody keeps the children's ends (SIGCHLD ignored), it is not known how one ended, whatever it wrote. */
+static void end_not_known(void **state)
+{
+	(void)state;
+	static const char *const scripts[] = { "echo '{}' >$1", "echo '{}' >$1; exit 3", "sleep 0.1; echo '{}' >$1" };
+	for (size_t i = 0; i < COUNT(scripts); i++) {
+		struct world w;
+		struct str result;
+		world_open(&w);
+		signal(SIGCHLD, SIG_IGN);
+		bool ok = run(&w, scripts[i], &result, NULL);
+		signal(SIGCHLD, SIG_DFL);
+		assert_false(ok);
+		assert_int_equal(w.e.code, ERR_ENGINE);
+		assert_non_null(strstr(w.e.message, "how it ended is not known"));
+		world_close(&w);
+	}
+	struct world w;
+	struct str result;
+	world_open(&w);
+	const char *const argv[] = { "/no/such/program", NULL };
+	struct child_options o = { .argv = argv, .result_path = w.result_path, .max_result_bytes = 10 };
+	signal(SIGCHLD, SIG_IGN);
+	assert_false(child_run(&o, &w.arena, &result, NULL, &w.e));
+	signal(SIGCHLD, SIG_DFL);
+	assert_int_equal(w.e.sys_errno, ENOENT);
 	world_close(&w);
 }
 
@@ -211,7 +242,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(endings),    cmocka_unit_test(stopping), cmocka_unit_test(cannot_start),
 		cmocka_unit_test(old_result), cmocka_unit_test(limits),	  cmocka_unit_test(clean_slate),
-		cmocka_unit_test(own_path),
+		cmocka_unit_test(own_path),   cmocka_unit_test(end_not_known),
 	};
 	return cmocka_run_group_tests_name("driver/child", tests, NULL, NULL);
 }

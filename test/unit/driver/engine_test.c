@@ -9,7 +9,9 @@
 #include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 struct world {
@@ -263,7 +265,7 @@ static void edges_come_back(void **state)
 	struct engine_source s = { "edges", EDGE_SHAPE, COUNT(EDGE_SHAPE), edge_next, &given };
 
 	OK(engine_add_source(w->c, &s, e));
-	OK(engine_write_parquet(w->c, STR("SELECT * FROM edges() -- all"), path, &rows, &size, e));
+	OK(engine_write_parquet(w->c, STR("SELECT * FROM edges() -- all"), path, PARQUET_DICTIONARY, &rows, &size, e));
 	assert_int_equal(rows, COUNT(EDGES));
 	assert_true(size > 100);
 	OK(engine_query(w->c, read_sql(w, "*", path), &w->a, &shape, &n, edge_take, &taken, e));
@@ -397,7 +399,7 @@ static void *job_run(void *user)
 	m->fail_at = MANY / 2;
 	j->e = ERR_INIT;
 	j->ok = n > 0 && engine_connect(j->w->g, &c, &j->e) && engine_add_source(c, &s, &j->e) &&
-		engine_write_parquet(c, str_from(sql), j->path, &j->rows, &j->size, &j->e);
+		engine_write_parquet(c, str_from(sql), j->path, PARQUET_DICTIONARY, &j->rows, &j->size, &j->e);
 	engine_disconnect(c);
 	mem_free(m);
 	return NULL;
@@ -677,29 +679,72 @@ static void select_cannot_leave_its_brackets(void **state)
 
 	for (size_t i = 0; i < COUNT(selects); i++) {
 		struct err e2 = ERR_INIT;
-		assert_false(engine_write_parquet(w->c, str_from(selects[i]), path, &rows, &size, &e2));
+		assert_false(engine_write_parquet(w->c, str_from(selects[i]), path, PARQUET_DICTIONARY, &rows, &size, &e2));
 		assert_int_equal(e2.code, ERR_ENGINE);
 		assert_false(file_exists(path));
 	}
 	struct err e2 = ERR_INIT;
-	assert_false(engine_write_parquet(w->c, STR("SELECT 'a\0b'"), path, &rows, &size, &e2));
+	assert_false(engine_write_parquet(w->c, STR("SELECT 'a\0b'"), path, PARQUET_DICTIONARY, &rows, &size, &e2));
 	e2 = ERR_INIT;
-	assert_false(engine_write_parquet(w->c, STR("SELECT 1"), path_in(w, w->outside, "x"), &rows, &size, &e2));
+	assert_false(engine_write_parquet(w->c, STR("SELECT 1"), path_in(w, w->outside, "x"), PARQUET_DICTIONARY, &rows, &size, &e2));
 	assert_false(file_exists(path_in(w, w->outside, "x")));
 	/* A link is a name that exists, even one that leads nowhere: nothing is written through it. */
 	assert_int_equal(symlink(path_in(w, w->outside, "x"), path_in(w, w->data, "link")), 0);
 	e2 = ERR_INIT;
-	assert_false(engine_write_parquet(w->c, STR("SELECT 1"), path_in(w, w->data, "link"), &rows, &size, &e2));
+	assert_false(engine_write_parquet(w->c, STR("SELECT 1"), path_in(w, w->data, "link"), PARQUET_DICTIONARY, &rows, &size, &e2));
 	assert_false(file_exists(path_in(w, w->outside, "x")));
 	/* A name is written once, and what is there stays as it is. */
-	OK(engine_write_parquet(w->c, STR("SELECT 1 AS x WHERE false"), path, &rows, &size, e));
+	OK(engine_write_parquet(w->c, STR("SELECT 1 AS x WHERE false"), path, PARQUET_DICTIONARY, &rows, &size, e));
 	assert_int_equal(rows, 0);
 	e2 = ERR_INIT;
-	assert_false(engine_write_parquet(w->c, STR("SELECT 2"), path, &rows, &size, &e2));
+	assert_false(engine_write_parquet(w->c, STR("SELECT 2"), path, PARQUET_DICTIONARY, &rows, &size, &e2));
 	assert_non_null(strstr(e2.message, "exists already"));
 	struct str out;
 	OK(ask(w, read_sql(w, "count(*)", path), &out, e));
 	assert_text(out, "0\n");
+}
+
+/* Which of -0.0 and 0.0 a dictionary keeps is DuckDB's business; PLAIN keeps both. */
+static void plain_files_keep_bits(void **state)
+{
+	struct world *w = *state;
+	char *path = path_in(w, w->data, "plain");
+	uint64_t rows, size;
+	struct str out;
+
+	OK(engine_write_parquet(w->c, STR("SELECT CASE i % 4 WHEN 0 THEN 0.0::DOUBLE WHEN 1 THEN '-0.0'::DOUBLE WHEN 2 THEN"
+					  " 'nan'::DOUBLE ELSE -('nan'::DOUBLE) END AS x, 'text' AS t FROM range(400) r(i)"),
+				path, PARQUET_PLAIN, &rows, &size, e));
+	OK(ask(w, read_sql(w, "count(*) FILTER (x = 0 AND NOT signbit(x)), count(*) FILTER (x = 0 AND signbit(x)), "
+			      "count(*) FILTER (isnan(x))", path), &out, e));
+	assert_text(out, "100|100|200\n");
+}
+
+/* What the disk refuses is no fault of the engine's: another exit status, another hint. */
+static void full_disks(void **state)
+{
+	struct world *w = *state;
+	char *path = path_in(w, w->data, "full");
+	struct rlimit before, small;
+	uint64_t rows, size;
+	struct err e2 = ERR_INIT;
+	bool ok;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	small = (struct rlimit){ 4096, before.rlim_max };
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	ok = engine_write_parquet(w->c, STR("SELECT hash(i) AS x FROM range(300000) t(i)"), path, PARQUET_DICTIONARY, &rows, &size,
+				  &e2);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	signal(SIGXFSZ, SIG_DFL);
+	assert_false(ok);
+	if (e2.code != ERR_STORAGE)
+		fail_msg("%s: %s", err_name(e2.code), e2.message);
+	assert_false(file_exists(path));
+	/* The author's own words are no disk's. */
+	assert_false(engine_run(w->c, STR("SELECT error('No space left on device')"), &e2));
+	assert_int_equal(e2.code, ERR_ENGINE);
 }
 
 static void partly_written_files_go(void **state)
@@ -710,7 +755,7 @@ static void partly_written_files_go(void **state)
 	struct err e2 = ERR_INIT;
 
 	assert_false(engine_write_parquet(w->c, STR("SELECT CASE WHEN i = 900000 THEN error('at last') ELSE i END AS i "
-						    "FROM range(1000000) t(i)"), path, &rows, &size, &e2));
+						    "FROM range(1000000) t(i)"), path, PARQUET_DICTIONARY, &rows, &size, &e2));
 	assert_non_null(strstr(e2.message, "at last"));
 	assert_false(file_exists(path));
 }
@@ -910,6 +955,8 @@ int main(void)
 		cmocka_unit_test(names_of_types),
 		cmocka_unit_test(the_door_is_shut),
 		cmocka_unit_test(select_cannot_leave_its_brackets),
+		cmocka_unit_test(plain_files_keep_bits),
+		cmocka_unit_test(full_disks),
 		cmocka_unit_test(partly_written_files_go),
 		cmocka_unit_test(answers),
 		cmocka_unit_test(failures_of_queries),

@@ -49,7 +49,7 @@ static void heads(void **state)
 	} table[] = {
 		{ "HTTP/1.1 200 OK\r\nA: b\r\nC:\t d e \t\r\n", "200 A=b|C=d e| close" },
 		{ "HTTP/1.1 200\r\n", "200 close" },
-		{ "HTTP/1.0 404 Not Found\nA:b\n", "404 A=b| close" },
+		{ "HTTP/1.0 404 Not Found\r\nA:b\r\n", "404 A=b| close" },
 		{ "HTTP/1.1 200 OK\r\ncontent-LENGTH: 12\r\n", "200 content-LENGTH=12| length 12" },
 		{ "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n",
 		  "200 Content-Length=5|Content-Length=5| length 5" },
@@ -77,6 +77,20 @@ static void heads(void **state)
 		{ "HTTP/1.1 200 OK\r\nA : b\r\n", "!not a token" }, { "HTTP/1.1 200 OK\r\n: b\r\n", "!not a token" },
 		{ "HTTP/1.1 200 OK\r\nA: b\rc\r\n", "!control" }, { "HTTP/1.1 200 OK\r\nA: \x01\r\n", "!control" },
 		{ "HTTP/1.1 200 OK\r\n\r\nA: b\r\n", "!empty" },
+		/* RFC 9112 lets us take a bare LF; what is kept of the answer would not be HTTP for others, so it is refused. */
+		{ "HTTP/1.1 200 OK\nA: b\r\n", "!the status line ends without" },
+		{ "HTTP/1.1 200 OK\r\nA: b\nC: d\r\n", "!header line 1 ends without" }, { "HTTP/1.1 200 OK\r\nA: b\n", "!header line 1 ends without" },
+		{ "HTTP/1.1 200 OK\r\nA: b", "!header line 1 ends without" }, { "HTTP/1.1 200 OK\r\nA: b\r", "!header line 1 ends without" },
+		{ "HTTP/1.1 200 OK\r\n\nA: b\r\n", "!header line 1 ends without" },
+		/* Values of the server are shown whole and printable, or not at all: no half of a secret is in a message. */
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 0x10\r\n", "!not a length: '0x10'" },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 5, a,b\r\n", "!not a length: '5, a,b'" },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: 1234567890123456789012345678901234567890\r\n",
+		  "!not one 'chunked': '1234567890123456789012345678901234567890'" },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: 12345678901234567890123456789012345678901\r\n",
+		  "!not one 'chunked': a value of 41 bytes" },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: \xc3\xa9\r\n", "!not one 'chunked': a value of 2 bytes" },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: a\tb\r\n", "!not a length: a value of 3 bytes" },
 	};
 	for (size_t i = 0; i < COUNT(table); i++) {
 		struct http_exchange x = { .head = str_from(table[i].head) };

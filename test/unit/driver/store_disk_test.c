@@ -1,6 +1,7 @@
 /* The store on a disk: order of fsyncs, failing system calls, links, kill -9. */
 #include "store_world.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -9,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 
 /* ── the system calls, watched: these definitions stand before those of the C library ── */
 
@@ -68,6 +70,17 @@ int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned
 		return -1;
 	}
 	return (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, flags);
+}
+
+static int fail_mkdir; /* an errno, always */
+
+int mkdir(const char *path, mode_t mode)
+{
+	if (fail_mkdir) {
+		errno = fail_mkdir;
+		return -1;
+	}
+	return (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
 }
 
 /* ── disk ── */
@@ -136,6 +149,100 @@ static void root_is_made_durably(void **state)
 	assert_true(file_write(path_of(&w, "file"), STR("x"), &w.e));
 	assert_false(store_open_disk(path_of(&w, "file"), true, &s, &w.e));
 	assert_int_equal(w.e.code, ERR_STORAGE);
+	world_close(&w);
+}
+
+/* A lake that is to be made where nothing can be made: the disk is named, not a missing lake. */
+static void root_cannot_be_made(void **state)
+{
+	(void)state;
+	static const char *const below[] = { "/proc/sluice-lake", "/proc/sluice/lake/", "/sys/sluice-lake" };
+	for (size_t i = 0; i < COUNT(below); i++) {
+		struct err e = ERR_INIT;
+		struct store *s;
+		assert_false(store_open_disk(below[i], true, &s, &e));
+		assert_int_equal(e.code, ERR_STORAGE);
+		assert_non_null(strstr(e.message, "the folder cannot be made"));
+	}
+	struct world w;
+	struct store *s;
+	disk_open(&w);
+	fail_mkdir = EROFS;
+	assert_false(store_open_disk(path_of(&w, "p/q"), true, &s, &w.e));
+	assert_int_equal(w.e.code, ERR_STORAGE);
+	assert_int_equal(w.e.sys_errno, EROFS);
+	assert_non_null(strstr(w.e.message, "/p: the folder cannot be made: Read-only file system"));
+	fail_mkdir = EACCES;
+	assert_false(store_open_disk(path_of(&w, "p"), true, &s, &w.e));
+	assert_int_equal(w.e.sys_errno, EACCES);
+	fail_mkdir = EROFS;
+	assert_true(store_open_disk(w.root, true, &s, &w.e)); /* there already */
+	store_close(s);
+	fail_mkdir = 0;
+	world_close(&w);
+}
+
+static void old_file(struct world *w, const char *name, int64_t age_s)
+{
+	char *path = path_of(w, name);
+	struct timespec times[2] = { { .tv_sec = (time_t)(time(NULL) - age_s) }, { .tv_sec = (time_t)(time(NULL) - age_s) } };
+	assert_true(file_write(path, STR("x"), &w->e));
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static size_t files_in(struct world *w, const char *folder)
+{
+	size_t n = 0;
+	DIR *d = opendir(path_of(w, folder));
+	assert_non_null(d);
+	for (struct dirent *entry; (entry = readdir(d));)
+		n += entry->d_name[0] != '.';
+	closedir(d);
+	return n;
+}
+
+static void leftovers_are_swept(void **state)
+{
+	(void)state;
+	enum { DAY_S = 24 * 3600 };
+	struct world w;
+	struct store *s;
+	disk_open(&w);
+	assert_int_equal(mkdir(path_of(&w, ".tmp"), 0777), 0);
+	old_file(&w, ".tmp/1-old", 8 * DAY_S);
+	old_file(&w, ".tmp/2-young", 6 * DAY_S);
+	old_file(&w, "old-but-not-temporary", 800 * DAY_S);
+	old_file(&w, ".tmp/4-target", 0);
+	assert_int_equal(mkdir(path_of(&w, ".tmp/folder"), 0777), 0);
+	assert_int_equal(symlink("../old-but-not-temporary", path_of(&w, ".tmp/link")), 0);
+	assert_true(store_open_disk(w.root, false, &s, &w.e)); /* who only reads removes nothing */
+	store_close(s);
+	assert_int_equal(files_in(&w, ".tmp"), 5);
+	assert_true(store_open_disk(w.root, true, &s, &w.e));
+	store_close(s);
+	assert_int_equal(files_in(&w, ".tmp"), 4);
+	assert_int_equal(access(path_of(&w, ".tmp/1-old"), F_OK), -1);
+	assert_int_equal(access(path_of(&w, "old-but-not-temporary"), F_OK), 0);
+	for (int i = 0; i < 1010; i++) {
+		char name[32];
+		assert_true(snprintf(name, sizeof name, ".tmp/many-%d", i) > 0);
+		old_file(&w, name, 8 * DAY_S);
+	}
+	assert_true(store_open_disk(w.root, true, &s, &w.e));
+	store_close(s);
+	assert_int_equal(files_in(&w, ".tmp"), 14);
+	assert_true(store_open_disk(w.root, true, &s, &w.e));
+	store_close(s);
+	assert_int_equal(files_in(&w, ".tmp"), 4);
+	world_close(&w);
+	/* .tmp may be a link that leads elsewhere: it is not followed. */
+	disk_open(&w);
+	assert_int_equal(mkdir(path_of(&w, "elsewhere"), 0777), 0);
+	old_file(&w, "elsewhere/1-old", 8 * DAY_S);
+	assert_int_equal(symlink("elsewhere", path_of(&w, ".tmp")), 0);
+	assert_true(store_open_disk(w.root, true, &s, &w.e));
+	store_close(s);
+	assert_int_equal(files_in(&w, "elsewhere"), 1);
 	world_close(&w);
 }
 
@@ -368,6 +475,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(order_of_syncs),
 		cmocka_unit_test(root_is_made_durably),
+		cmocka_unit_test(root_cannot_be_made),
+		cmocka_unit_test(leftovers_are_swept),
 		cmocka_unit_test(failed_syncs),
 		cmocka_unit_test(link_refused),
 		cmocka_unit_test(links_and_strangers),

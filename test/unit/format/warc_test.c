@@ -259,6 +259,52 @@ static void damage_is_found(void **unused)
 	world_free(w);
 }
 
+/* An attempt that found no connection: a request that was not sent, and no answer. */
+static void never_sent(void **unused)
+{
+	(void)unused;
+	static const char *const bodies[] = { "", "{\"from\":1}" };
+	for (size_t i = 0; i < COUNT(bodies); i++) {
+		struct world *w = world_new();
+		struct warc_exchange x = exchange("", STR_NONE);
+		struct warc_range range;
+		x.request_head = STR_NONE;
+		x.request_body = str_from(bodies[i]);
+		struct str segment = segment_of(w, &x, 1, &range);
+		struct warc_record r = read_back(w, member(segment, range));
+		assert_text(r.type, "request");
+		assert_text(r.http_head, "");
+		assert_text(r.body, "");
+		world_free(w);
+	}
+}
+
+/* A head that nobody could find again is not written. */
+static void bad_heads(void **unused)
+{
+	(void)unused;
+	static const struct {
+		const char *request, *response;
+	} cases[] = {
+		{ NULL, "HTTP/1.1 200 OK\nA: b\n" }, { NULL, "HTTP/1.1 200 OK" }, { NULL, "HTTP/1.1 200 OK\r\nA: b\r\n\r\n" },
+		{ NULL, "HTTP/1.1 200 OK\r\n\r\nA: b\r\n" }, { NULL, "\r\n" }, { "GET / HTTP/1.1\n", OK_HEAD },
+		{ "GET / HTTP/1.1\r\nA: b\r\n\r\n", OK_HEAD },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct world *w = world_new();
+		struct warc_exchange x = exchange(cases[i].response, STR("[]"));
+		struct warc_writer *writer;
+		struct warc_range range;
+		if (cases[i].request)
+			x.request_head = str_from(cases[i].request);
+		assert_done(warc_open(w->s, STR("sluice/1.0"), STR("20251009T085320Z-1f3a"), NOW_US, &writer, &w->e), &w->e);
+		assert_false(warc_add(writer, &x, &range, &w->e));
+		assert_code(&w->e, ERR_BUG);
+		warc_abort(writer);
+		world_free(w);
+	}
+}
+
 /* Whole gzip members that hold no proper record. */
 static void no_record(void **unused)
 {
@@ -478,7 +524,8 @@ int main(void)
 		cmocka_unit_test(damage_is_found),     cmocka_unit_test(no_record),
 		cmocka_unit_test(large_heads),         cmocka_unit_test(failures_of_the_store),
 		cmocka_unit_test(bodies_are_decoded),  cmocka_unit_test(bad_bodies),
-		cmocka_unit_test(bombs),
+		cmocka_unit_test(bombs),	       cmocka_unit_test(never_sent),
+		cmocka_unit_test(bad_heads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,7 @@ static void write_input(struct world *w, const char *file, const char *select)
 	o.folders = &folder;
 	OK(engine_open(&o, &g, e));
 	OK(engine_connect(g, &c, e));
-	OK(engine_write_parquet(c, str_from(select), path_in(w, file), &rows, &size, e));
+	OK(engine_write_parquet(c, str_from(select), path_in(w, file), PARQUET_DICTIONARY, &rows, &size, e));
 	engine_disconnect(c);
 	engine_close(g);
 }
@@ -256,6 +256,24 @@ static void test_exact_casts(void **state)
 	assert_text(rows_of(w, 0), "9223372036854775807 12 0.10 2013-01-01 12 9007199254740992.0\n");
 }
 
+/* Doubles that equal each other and are not the same, often enough for a dictionary. */
+static void test_bits_of_doubles(void **state)
+{
+	struct world *w = *state;
+	struct buf want = BUF_INIT(1000);
+
+	contract_set(w, "", KEY "\nname: f, logicalType: number, customProperties: [{property: sluice.type, value: double}]\n"
+				"name: g, logicalType: number, customProperties: [{property: sluice.type, value: double}]");
+	assert_run(w, "SELECT id, CASE id % 4 WHEN 0 THEN 0.0::DOUBLE WHEN 1 THEN '-0.0'::DOUBLE WHEN 2 THEN -0.5 END AS f,"
+		      " 1.0::DOUBLE AS g FROM prepare.t");
+	for (unsigned i = 0; i < 20; i++)
+		buf_addf(&want, "%u %s 1.0\n", i, i % 4 == 0 ? "0.0" : i % 4 == 1 ? "-0.0" : i % 4 == 2 ? "-0.5" : "~");
+	assert_text(rows_of(w, 0), want.p);
+	assert_run(w, "SELECT id, CASE id % 2 WHEN 0 THEN 'nan'::DOUBLE ELSE -('nan'::DOUBLE) END AS f, 1.0::DOUBLE AS g "
+		      "FROM prepare.t");
+	buf_free(&want);
+}
+
 static void test_warnings(void **state)
 {
 	struct world *w = *state;
@@ -362,6 +380,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_files_and_order, world_open, world_close),
 		cmocka_unit_test_setup_teardown(test_no_rows, world_open, world_close),
 		cmocka_unit_test_setup_teardown(test_exact_casts, world_open, world_close),
+		cmocka_unit_test_setup_teardown(test_bits_of_doubles, world_open, world_close),
 		cmocka_unit_test_setup_teardown(test_warnings, world_open, world_close),
 		cmocka_unit_test_setup_teardown(test_columns, world_open, world_close),
 		cmocka_unit_test_setup_teardown(test_losses, world_open, world_close),
