@@ -11,7 +11,7 @@ endif
 
 help: ## this list
 	@echo 'sluice: REST API -> Raw -> Prepare -> Refine. Targets:'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo 'What the distribution lacks is kept in $(SLUICE_DEPS) (SLUICE_CACHE moves it).'
 
 setup: ## install and fetch everything that build, demo and tests need
@@ -37,7 +37,7 @@ bench: ## measure, beside the limit and the script by hand; PEERS=1 adds dlt
 	@bench/run
 
 install: ## programs, library and libduckdb under PREFIX=/usr/local (DESTDIR= is obeyed)
-	@test -x build/release/bin/sluice || $(MAKE) build
+	@tools/build release programs
 	@DESTDIR='$(DESTDIR)' cmake --install build/release --prefix '$(PREFIX)'
 
 clean: ## remove build/ and demo/ (not the cache folder)

@@ -223,7 +223,7 @@ static struct result measure_engine(struct lake *k, const struct contract *c, in
 	buf_add_z(&sql, "})");
 	for (size_t i = 0; i < c->n_sort; i++)
 		buf_addf(&sql, "%s \"%.*s\"", i == 0 ? " ORDER BY year, month, day," : ",", STR_ARG(c->columns[c->sort[i]].name));
-	need(engine_write_parquet(q, buf_str(&sql), out->p, &rows, &bytes, &e), &e);
+	need(engine_write_parquet(q, buf_str(&sql), out->p, PARQUET_DICTIONARY, &rows, &bytes, &e), &e);
 	engine_disconnect(q);
 	engine_close(g);
 	struct result x = { now_s(CLOCK_MONOTONIC) - wall, now_s(CLOCK_PROCESS_CPUTIME_ID) - cpu, rows };

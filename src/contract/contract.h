@@ -88,11 +88,13 @@ struct relationship {
 	struct str column;       /* of this table (one column) */
 	struct str to_table, to_column;
 	enum rule_action action; /* WARN or FAIL (rule 24) */
+	unsigned line, line_column; /* in the file */
 };
 
 struct contract {
 	const char *file;
 	struct str id, name, version; /* name is the table's */
+	unsigned name_line, name_column; /* of the table's name in the file; 0: not from a file */
 	struct column *columns;       /* in the order of the file; this is the order in the table */
 	size_t n_columns;
 	size_t *by_name;              /* indexes ordered by name bytes (row hash) */

@@ -8,10 +8,10 @@
 #include <string.h>
 
 static const char *const document_known[] = { "apiVersion", "kind",	  "id",		   "name",
-					      "version",    "schema", "customProperties", NULL };
+					      "version",    "status", "schema",		   "customProperties",
+					      NULL };
 static const char *const document_ignored[] = { "tenant",
 						"tags",
-						"status",
 						"servers",
 						"dataProduct",
 						"description",
@@ -200,6 +200,10 @@ static void schema_load(struct loader *l, struct yaml_node *schema)
 	struct yaml_node *draft = custom_get(schema, "sluice.draft"), *relations = yaml_get(schema, "relationships");
 	contract_keys_check(schema, schema_known, schema_ignored, NULL, l->p);
 	custom_check(schema, schema_customs, l->p);
+	if (name) {
+		l->c->name_line = name->line;
+		l->c->name_column = name->column;
+	}
 	if (!name)
 		problem_at(l->p, schema, "name: flights", "the table has no name");
 	else if (yaml_str(name, &l->c->name, l->p) && !name_ok(l->c->name))
@@ -230,12 +234,22 @@ static void document_load(struct loader *l, struct yaml_node *root)
 {
 	struct yaml_node *version = yaml_get(root, "apiVersion"), *kind = yaml_get(root, "kind");
 	struct yaml_node *schema = yaml_get(root, "schema"), *draft = custom_get(root, "sluice.draft");
-	static const char *const needed[] = { "apiVersion", "kind", "id", "version", "status", "schema" };
+	static const struct {
+		const char *key, *advice;
+	} needed[] = {
+		{ "apiVersion", "apiVersion: v3.1.0" },
+		{ "kind", "kind: DataContract" },
+		{ "id", "id: shop-orders    a name of the contract that no other one has" },
+		{ "version", "version: 1.0.0    of this contract" },
+		{ "status", "status: active    one of proposed, draft, active, deprecated, retired" },
+		{ "schema", "schema: [{name: orders, properties: [...]}]" },
+	};
 	contract_keys_check(root, document_known, document_ignored, NULL, l->p);
 	custom_check(root, document_customs, l->p);
 	for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
-		if (yaml_is_null(yaml_get(root, needed[i])))
-			problem_file(l->p, root->file, root->line, root->column, NULL, "`%s` is missing", needed[i]);
+		if (yaml_is_null(yaml_get(root, needed[i].key)))
+			problem_file(l->p, root->file, root->line, root->column, needed[i].advice, "`%s` is missing",
+				     needed[i].key);
 	if (version && !str_eq_z(version->text, "v3.1.0"))
 		problem_at(l->p, version, "apiVersion: v3.1.0", "only ODCS v3.1.0 is read");
 	if (kind && !str_eq_z(kind->text, "DataContract"))
@@ -323,7 +337,7 @@ bool contract_find(struct str folder, struct str table, struct arena *a, struct 
 	if (!contract_load(path.p, a, &c, p))
 		return false;
 	if (!str_eq(c->name, table)) {
-		problem_file(p, path.p, 0, 0, "name the file and schema[].name after the table",
+		problem_file(p, path.p, c->name_line, c->name_column, "name the file and schema[].name after the table",
 			     "the contract is of table `%.*s`, its file is named after `%.*s`", STR_ARG(c->name),
 			     STR_ARG(table));
 		return false;

@@ -30,7 +30,7 @@ static bool reference_read(struct loader *l, struct yaml_node *n, struct str *ta
 
 static void relationship_load(struct loader *l, struct yaml_node *n, struct str column)
 {
-	struct relationship r = { .action = ACTION_WARN };
+	struct relationship r = { .action = ACTION_WARN, .line = n->line, .line_column = n->column };
 	struct yaml_node *type = yaml_get(n, "type"), *from = yaml_get(n, "from"), *to = yaml_get(n, "to");
 	struct yaml_node *action = custom_get(n, "sluice.action");
 	contract_keys_check(n, relation_known, relation_ignored, NULL, l->p);

@@ -25,6 +25,12 @@ void draft_free(struct draft *d)
 	mem_free(d);
 }
 
+void draft_window(struct draft *d, int64_t from_us, int64_t to_us)
+{
+	d->from_us = from_us;
+	d->to_us = to_us;
+}
+
 /* ── fields ── */
 
 static struct str path_make(struct draft *d, const struct field *parent, struct str key)
@@ -126,17 +132,18 @@ static void number_see(struct field *f, struct str text)
 	f->inexact_double |= verdict == NUMBER_INEXACT;
 }
 
-static void string_see(struct field *f, const struct json_scan *s)
+static void string_see(const struct draft *d, struct field *f, const struct json_scan *s)
 {
 	struct str text = s->value;
 	f->length_min = text.n < f->length_min ? text.n : f->length_min;
 	f->length_max = text.n > f->length_max ? text.n : f->length_max;
 	int32_t days;
-	int64_t us;
+	int64_t us = 0;
 	bool more_digits = false;
 	f->not_date |= s->escaped || !days_from_text(text, &days);
 	if (!f->not_timestamp)
 		f->not_timestamp = s->escaped || !us_from_rfc3339(text, &us, &more_digits) || more_digits;
+	f->outside_window |= f->not_timestamp || us < d->from_us || us >= d->to_us;
 }
 
 /* Equal numbers hash alike, however they are spelled. */
@@ -187,7 +194,7 @@ static bool value_see(struct walk *w, struct field *f, bool again, enum json_eve
 	f->n_values++;
 	if (event == JSON_STRING) {
 		f->kinds |= SEEN_STRING;
-		string_see(f, &w->scan);
+		string_see(d, f, &w->scan);
 	} else if (event == JSON_NUMBER) {
 		f->kinds |= SEEN_NUMBER;
 		number_see(f, w->scan.value);

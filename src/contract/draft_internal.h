@@ -16,7 +16,8 @@ struct field {
 	unsigned kinds;  /* seen_kind */
 	uint64_t n_values, n_nulls;
 	uint64_t last_record; /* number of the record it was seen in last, from 1 */
-	bool not_integer, not_decimal, not_double, inexact_double, not_date, not_timestamp;
+	bool not_integer, not_decimal, not_double, inexact_double, not_date, not_timestamp,
+		outside_window; /* a timestamp that was not in its record's window, or of a record that has none */
 	unsigned integer_digits, scale;
 	uint64_t length_min, length_max; /* strings, bytes */
 	/* One hash per record while it may be part of a key; NULL: no more. */
@@ -41,6 +42,7 @@ struct draft {
 	uint64_t key_records; /* the first so many records were looked at for keys */
 	bool key_full;
 	int n_tracked;
+	int64_t from_us, to_us; /* window of the records that come now */
 };
 
 bool field_is_json(const struct field *f); /* mixed kinds, arrays, empty objects */

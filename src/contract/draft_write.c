@@ -216,6 +216,25 @@ static void column_add(const struct draft *d, const struct field *f, struct buf 
 	customs_add(f, b);
 }
 
+/* The first timestamp that lay in the window of its record, in all records. */
+static const struct field *window_find(const struct draft *d)
+{
+	for (int i = 0; i < d->n_fields; i++) {
+		const struct field *f = &d->fields[i];
+		if (f->is_column && f->type == TYPE_TIMESTAMP && f->required && !f->outside_window)
+			return f;
+	}
+	return NULL;
+}
+
+static void window_add(const struct draft *d, struct buf *b)
+{
+	const struct field *f = window_find(d);
+	if (f)
+		buf_addf(b, "    customProperties: # in all records it lay inside of the window that they were fetched for\n"
+			    "      - {property: sluice.window_column, value: \"%.*s\"}\n", STR_ARG(f->name));
+}
+
 bool draft_write(struct draft *d, struct buf *out)
 {
 	decide(d);
@@ -234,8 +253,10 @@ bool draft_write(struct draft *d, struct buf *out)
 	buf_addf(out,
 		 "apiVersion: v3.1.0\nkind: DataContract\nid: \"%.*s\"\nname: \"%.*s\"\nversion: 0.1.0\nstatus: draft\n"
 		 "customProperties:\n  - {property: sluice.draft, value: true}\n"
-		 "schema:\n  - name: \"%.*s\"\n    properties:\n",
+		 "schema:\n  - name: \"%.*s\"\n",
 		 STR_ARG(d->table), STR_ARG(d->table), STR_ARG(d->table));
+	window_add(d, out);
+	buf_add_z(out, "    properties:\n");
 	for (int i = 0; i < d->n_fields; i++)
 		if (d->fields[i].is_column) {
 			column_add(d, &d->fields[i], out);

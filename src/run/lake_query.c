@@ -97,6 +97,10 @@ bool lake_table_find(struct project *j, const struct lake_query *q, struct str n
 					    : "see `sluice show %.*s`", STR_ARG(base));
 	}
 	*out = find(q, zone, base);
+	if (*out && (*out)->damage.code != ERR_NONE) {
+		*e = (*out)->damage;
+		return false;
+	}
 	if (*out)
 		return true;
 	err_set(e, ERR_MISSING, "table %s.%.*s was not made yet", lake_zone_name(zone), STR_ARG(base));
@@ -120,35 +124,112 @@ static void fill_input(struct project *j, const struct lake_table *t, struct job
 			arena_format(a, "%s/%.*s/%.*s", j->lake_path, STR_ARG(key), STR_ARG(t->t.files[i].path));
 }
 
-static bool open_engine(struct project *j, struct lake_query *q, const struct job_input *inputs, size_t n_files,
-			struct arena *a, struct err *e)
+bool lake_query_open_files(struct project *j, const char *const *files, size_t n_files, struct arena *a,
+			   struct lake_query *q, struct err *e)
 {
-	const char **files = arena_array(a, const char *, n_files + 1);
-	size_t n = 0;
-	for (size_t i = 0; i < q->n_tables; i++)
-		for (size_t k = 0; k < inputs[i].n_files; k++)
-			files[n++] = inputs[i].files[k].p; /* arena_format ends texts with a NUL */
+	if (!file_make_scratch(NULL, a, &q->scratch, e))
+		return false;
 	struct engine_options o = {
 		.memory_bytes = j->pipeline->memory_bytes > QUERY_MEMORY_MIN ? j->pipeline->memory_bytes : QUERY_MEMORY_MIN,
 		.scratch = q->scratch,
 		.files = files,
-		.n_files = n,
+		.n_files = n_files,
 	};
 	return engine_open(&o, &q->engine, e) && engine_connect(q->engine, &q->connection, e);
 }
 
+static bool set_damage(struct err *e, struct str file, const char *why)
+{
+	err_set(e, ERR_DAMAGE, "%.*s: %s", STR_ARG(file), why);
+	return err_hint(e, "`sluice verify` reads everything and lists what is damaged");
+}
+
+/* By name and size, before the engine stumbles over them. */
+static void check_files(struct project *j, struct lake_table *t)
+{
+	struct arena a = ARENA_INIT;
+	struct str key = project_table_key(j, t->zone, t->name, &a);
+	for (size_t i = 0; i < t->t.n_files && t->damage.code == ERR_NONE; i++) {
+		const struct table_file *f = &t->t.files[i];
+		struct err why = ERR_INIT;
+		uint64_t size = 0;
+		struct str file = arena_format(&a, "%.*s/%.*s", STR_ARG(key), STR_ARG(f->path));
+		if (!store_size(j->store, file, &size, &why))
+			set_damage(&t->damage, file, why.code == ERR_MISSING ? "the file is not there" : why.message);
+		else if (size != f->size_bytes)
+			set_damage(&t->damage, file, "it has another size than the table's log says");
+	}
+	arena_free(&a);
+}
+
+static bool take_nothing(void *user, const struct batch *b, struct err *e)
+{
+	(void)user;
+	(void)b;
+	(void)e;
+	return true;
+}
+
+/* Which file of the table the engine cannot read, to its end or only its head. True: none. */
+static bool find_damage(struct lake_query *q, const struct lake_table *t, struct str prefix, bool head_only, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct buf sql = BUF_INIT(1 << 16);
+	bool ok = true;
+	for (size_t i = 0; i < t->t.n_files && ok; i++) {
+		struct err why = ERR_INIT;
+		struct batch_shape *shape;
+		size_t n;
+		struct str file = arena_format(&a, "%.*s/%.*s", STR_ARG(prefix), STR_ARG(t->t.files[i].path));
+		buf_clear(&sql);
+		buf_add_z(&sql, "SELECT * FROM read_parquet(");
+		sql_literal(&sql, file);
+		buf_add_z(&sql, head_only ? ") LIMIT 0" : ")");
+		ok = engine_query(q->connection, buf_str(&sql), &a, &shape, &n, take_nothing, NULL, &why);
+		if (!ok)
+			set_damage(e, str_sub(file, q->lake.n + 1, file.n), why.message);
+	}
+	buf_free(&sql);
+	arena_free(&a);
+	return ok;
+}
+
+static struct str folder_of(const struct lake_query *q, const struct lake_table *t, struct arena *a)
+{
+	return arena_format(a, "%.*s/%s/%.*s/%.*s", STR_ARG(q->lake), lake_zone_name(t->zone), STR_ARG(q->pipeline),
+			    STR_ARG(t->name));
+}
+
 bool lake_query_open(struct project *j, struct arena *a, struct lake_query *q, struct err *e)
 {
-	size_t n_files = 0;
+	size_t n_files = 0, n = 0;
 	if (!lake_tables(j, a, q, e))
 		return false;
+	q->lake = str_from(j->lake_path);
+	q->pipeline = j->pipeline->name;
 	struct job_input *inputs = arena_array(a, struct job_input, q->n_tables + 1);
 	for (size_t i = 0; i < q->n_tables; i++) {
 		fill_input(j, &q->tables[i], &inputs[i], a);
+		check_files(j, &q->tables[i]);
 		n_files += inputs[i].n_files;
 	}
-	return file_make_scratch(NULL, a, &q->scratch, e) && open_engine(j, q, inputs, n_files, a, e) &&
-	       views_create(q->connection, inputs, q->n_tables, a, e);
+	const char **files = arena_array(a, const char *, n_files + 1);
+	for (size_t i = 0; i < q->n_tables; i++)
+		for (size_t k = 0; k < inputs[i].n_files; k++)
+			files[n++] = inputs[i].files[k].p; /* arena_format ends texts with a NUL */
+	if (!lake_query_open_files(j, files, n, a, q, e))
+		return false;
+	for (size_t i = 0; i < q->n_tables; i++) {
+		struct lake_table *t = &q->tables[i];
+		struct err why = ERR_INIT;
+		if (t->damage.code != ERR_NONE || views_create(q->connection, &inputs[i], 1, a, &why))
+			continue;
+		if (find_damage(q, t, folder_of(q, t, a), true, &t->damage)) {
+			*e = why;
+			return false;
+		}
+	}
+	return true;
 }
 
 /* ── stopping ── */
@@ -216,19 +297,55 @@ void lake_query_close(struct lake_query *q)
 	memset(q, 0, sizeof *q);
 }
 
+/* Does the text name the table, as far as one can tell without parsing it? */
+static bool names(struct str sql, const struct lake_table *t)
+{
+	for (size_t i = 0; i + t->name.n <= sql.n; i++)
+		if (str_eq_nocase(str_sub(sql, i, i + t->name.n), t->name))
+			return true;
+	return false;
+}
+
+/* A failure that a damaged file explains is told as that. */
+static bool explain_damage(struct lake_query *q, struct str sql, bool read_all, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	bool found = false;
+	for (size_t i = 0; i < q->n_tables && !found; i++) {
+		const struct lake_table *t = &q->tables[i];
+		struct err why = ERR_INIT;
+		if (!names(sql, t))
+			continue;
+		found = t->damage.code != ERR_NONE;
+		if (found)
+			*e = t->damage;
+		else if (read_all && !find_damage(q, t, folder_of(q, t, &a), false, &why)) {
+			found = true;
+			*e = why;
+		}
+	}
+	arena_free(&a);
+	return found;
+}
+
 bool lake_query_run(struct lake_query *q, struct str sql, struct arena *a, struct batch_shape **shape, size_t *n_columns,
 		    engine_take *take, void *user, struct err *e)
 {
 	static const char *const of_the_text[] = { "Parser Error", "Binder Error", "Catalog Error", "Permission Error",
 						   "Conversion Error", "Invalid Input Error", "Not implemented Error" };
+	enum { SURELY_OF_THE_TEXT = 4 };
+	size_t i = 0, n = sizeof of_the_text / sizeof *of_the_text;
 	if (engine_query(q->connection, sql, a, shape, n_columns, take, user, e))
 		return true;
 	if (q->watch && *q->watch->stop != 0) {
 		err_set(e, *q->watch->stop == SIGINT ? ERR_SIGINT : ERR_SIGTERM, "stopped by a signal");
 		return err_hint(e, "nothing was changed");
 	}
-	for (size_t i = 0; e->code == ERR_ENGINE && i < sizeof of_the_text / sizeof *of_the_text; i++)
-		if (strstr(e->message, of_the_text[i]))
-			e->code = ERR_USAGE;
+	if (e->code != ERR_ENGINE)
+		return false;
+	while (i < n && strstr(e->message, of_the_text[i]) == NULL)
+		i++;
+	if (!explain_damage(q, sql, i >= SURELY_OF_THE_TEXT, e) && i < n)
+		e->code = ERR_USAGE;
 	return false;
 }

@@ -15,10 +15,12 @@ struct lake_table {
 	const struct contract *contract; /* NULL: none */
 	const struct resource *resource; /* prepare, quarantine */
 	const struct model *model;       /* refine; its reads only after project_link */
+	struct err damage;               /* ERR_DAMAGE: its files cannot be read, so there is no view of it */
 };
 struct lake_query {
 	struct lake_table *tables; /* those that exist */
 	size_t n_tables;
+	struct str lake, pipeline; /* where the files are */
 	char *scratch;
 	struct engine *engine;
 	struct engine_connection *connection;
@@ -26,15 +28,20 @@ struct lake_query {
 };
 /* Without the engine: which tables there are. */
 bool lake_tables(struct project *j, struct arena *a, struct lake_query *out, struct err *e);
+/* A table that cannot be read is no reason to refuse the others: see lake_table.damage. */
 bool lake_query_open(struct project *j, struct arena *a, struct lake_query *out, struct err *e);
+/* The engine alone, with these files (absolute paths) and no views. */
+bool lake_query_open_files(struct project *j, const char *const *files, size_t n_files, struct arena *a,
+			   struct lake_query *out, struct err *e);
 void lake_query_close(struct lake_query *q); /* whatever was opened */
 /* From now on until it is closed: a query ends soon after *stop becomes non-zero (ERR_SIGINT, ERR_SIGTERM). */
 bool lake_query_watch(struct lake_query *q, const volatile int *stop, struct err *e);
-/* As engine_query; what is wrong with the SQL itself is ERR_USAGE. */
+/* As engine_query; what is wrong with the SQL itself is ERR_USAGE, a table that it names and that cannot be read ERR_DAMAGE
+ * with the file. */
 bool lake_query_run(struct lake_query *q, struct str sql, struct arena *a, struct batch_shape **shape, size_t *n_columns,
 		    engine_take *take, void *user, struct err *e);
 /* "flights", "prepare.flights", "quarantine.flights", "refine.delays". ERR_USAGE with the nearest name; ERR_MISSING where
- * the table is declared and was never made. */
+ * the table is declared and was never made, ERR_DAMAGE where it cannot be read. */
 bool lake_table_find(struct project *j, const struct lake_query *q, struct str name, bool quarantine,
 		     const struct lake_table **out, struct err *e);
 /* "prepare"."flights" */

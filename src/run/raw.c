@@ -80,8 +80,13 @@ bool raw_record_read(struct store *s, struct str segment_key, uint64_t offset, u
 	out->member.max = SEGMENT_READ_MAX + (size_t)1;
 	buf_clear(&out->member);
 	char *room = buf_room(&out->member, (size_t)size);
-	if (!store_read_at(s, segment_key, offset, room, (size_t)size, e))
+	if (!store_read_at(s, segment_key, offset, room, (size_t)size, e)) {
+		if (e->code == ERR_MISSING) { /* the ledger names it */
+			e->code = ERR_DAMAGE;
+			e->hint[0] = '\0';
+		}
 		return err_wrap(e, "%.*s at byte %" PRIu64, STR_ARG(segment_key), offset);
+	}
 	out->member.n = (size_t)size;
 	if (!raw_record_take(buf_str(&out->member), limits, out, e))
 		return err_wrap(e, "%.*s at byte %" PRIu64, STR_ARG(segment_key), offset);
@@ -194,6 +199,10 @@ bool raw_walk(struct project *j, const struct resource *r, bool (*take)(void *us
 		if (!ok || g.promoted == 0)
 			continue;
 		counts->windows++;
+		ok = window_from_name(windows.v[i].name, &counts->window) ||
+		     err_set(e, ERR_DAMAGE, "%.*s: its name is none of a window", STR_ARG(key));
+		if (!ok)
+			break;
 		ok = ledger_open(j->store, j->clock, key_generation(key, g.promoted, &each), STR_NONE, &each, &l, e) &&
 		     walk_generation(j, r, &l, &record, take, user, counts, e);
 	}

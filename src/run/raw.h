@@ -32,7 +32,7 @@ struct raw_record {
 void raw_record_free(struct raw_record *r);
 /* The record in these bytes of a segment (a whole gzip member). ERR_DAMAGE. */
 bool raw_record_take(struct str member, const struct http_limits *limits, struct raw_record *out, struct err *e);
-/* The same, fetched from the store. */
+/* The same, fetched from the store: a segment that is not there is ERR_DAMAGE too. */
 bool raw_record_read(struct store *s, struct str segment_key, uint64_t offset, uint64_t size,
 		     const struct http_limits *limits, struct raw_record *out, struct err *e);
 /* Limits wide enough for whatever was kept under limits of the past. */
@@ -54,6 +54,7 @@ bool raw_records(struct str body, struct str path, uint32_t depth, bool (*take)(
 /* Records of all promoted generations of a resource, oldest window first. */
 struct raw_walk_counts {
 	uint64_t windows, pages, records;
+	struct window window; /* of the record at hand */
 };
 bool raw_walk(struct project *j, const struct resource *r, bool (*take)(void *user, struct str record), void *user,
 	      struct raw_walk_counts *counts, struct err *e);

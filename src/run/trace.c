@@ -58,8 +58,8 @@ static bool put_condition(struct buf *b, const struct column *c, struct str valu
 	struct str text = value;
 	if (c->type != TYPE_STRING && c->type != TYPE_JSON) {
 		if (!scalar_from_text(c, value, a, &v))
-			return err_set(e, ERR_USAGE, "%.*s is a %s, and %.*s is none", STR_ARG(c->name), column_type_name(c->type),
-				       STR_ARG(value));
+			return err_set(e, ERR_USAGE, "%.*s is %s %s, and `%.*s` is not one", STR_ARG(c->name),
+				       c->type == TYPE_INTEGER ? "an" : "a", column_type_name(c->type), STR_ARG(value));
 		text = c->type == TYPE_TIMESTAMP ? us_to_rfc3339(v.i64, a) : c->type == TYPE_DATE || c->type == TYPE_BOOLEAN
 			? value : scalar_to_text(c, v, a);
 	}

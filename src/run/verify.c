@@ -1,6 +1,7 @@
 #include "run/verify.h"
 
 #include "run/raw.h"
+#include "run/verify_table.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -13,6 +14,7 @@ struct verify {
 	struct raw_record record;
 	struct buf segment;
 	struct http_limits limits;
+	struct lake_query engine; /* of the table at hand */
 };
 
 bool only_has(struct str only, struct str name)
@@ -215,7 +217,19 @@ static bool check_resource(struct verify *v, struct str key, struct err *e)
 
 /* ── tables ── */
 
-static void check_file(struct verify *v, struct str table_key, const struct table_file *f)
+static void check_rows(struct verify *v, enum lake_zone zone, struct str key, const struct table_schema *schema,
+		       const struct table_file *f)
+{
+	struct arena a = ARENA_INIT;
+	struct err why = ERR_INIT;
+	const char *path = arena_format(&a, "%s/%.*s", v->project->lake_path, STR_ARG(key)).p;
+	if (v->engine.connection && !table_file_verify(&v->engine, zone, schema, path, f, &why) && why.code == ERR_DAMAGE)
+		found(v, key, "%s", why.message);
+	arena_free(&a);
+}
+
+static void check_file(struct verify *v, enum lake_zone zone, struct str table_key, const struct table_schema *schema,
+		       const struct table_file *f)
 {
 	struct arena a = ARENA_INIT;
 	struct err e = ERR_INIT;
@@ -238,6 +252,8 @@ static void check_file(struct verify *v, struct str table_key, const struct tabl
 		found(v, key, "it is no Parquet file");
 	else if (rows != f->rows)
 		found(v, key, "%" PRIu64 " rows, its windows have %" PRIu64, f->rows, rows);
+	else
+		check_rows(v, zone, key, schema, f);
 	arena_free(&a);
 }
 
@@ -260,6 +276,23 @@ static void check_origin(struct verify *v, struct str table_key, struct str tabl
 	arena_free(&a);
 }
 
+/* The engine sees the files of one table, and nothing else of the disk. Without it, files are judged from outside. */
+static void open_engine(struct verify *v, struct str table_key, const struct table_snapshot *t, struct arena *a)
+{
+	struct err why = ERR_INIT;
+	const char **files = arena_array(a, const char *, t->n_files + 1);
+	if (v->o->fast || v->n->not_read.n > 0 || t->n_files == 0)
+		return;
+	for (size_t i = 0; i < t->n_files; i++)
+		files[i] = arena_format(a, "%s/%.*s/%.*s", v->project->lake_path, STR_ARG(table_key),
+					STR_ARG(t->files[i].path)).p;
+	if (lake_query_open_files(v->project, files, t->n_files, a, &v->engine, &why) &&
+	    (v->o->stop == NULL || lake_query_watch(&v->engine, v->o->stop, &why)))
+		return;
+	lake_query_close(&v->engine);
+	v->n->not_read = arena_copy(v->project->arena, str_from(why.message));
+}
+
 static bool check_table(struct verify *v, enum lake_zone zone, struct str table, struct err *e)
 {
 	struct arena a = ARENA_INIT;
@@ -271,12 +304,15 @@ static bool check_table(struct verify *v, enum lake_zone zone, struct str table,
 		found(v, key, "%s", why.message);
 	} else if (t.version >= 0) {
 		v->n->tables++;
+		open_engine(v, key, &t, &a);
 		for (size_t i = 0; i < t.n_files && (ok = !stopped(v, e)); i++) {
-			check_file(v, key, &t.files[i]);
+			check_file(v, zone, key, &t.schema, &t.files[i]);
 			for (size_t k = 0; zone != ZONE_REFINE && k < t.files[i].n_windows; k++)
 				check_origin(v, key, table, &t.files[i].windows[k]);
 		}
+		lake_query_close(&v->engine);
 	}
+	ok = ok && !stopped(v, e);
 	arena_free(&a);
 	return ok;
 }
@@ -304,6 +340,8 @@ bool verify_lake(struct project *j, const struct verify_options *o, struct verif
 	struct verify v = { .project = j, .o = o, .n = out, .segment = BUF_INIT((size_t)SEGMENT_READ_MAX + 1),
 			    .limits = raw_limits() };
 	memset(out, 0, sizeof *out);
+	if (o->fast)
+		out->not_read = STR("--fast");
 	bool ok = check_zone(&v, key_raw_pipeline(j->pipeline->name, &a), -1, e);
 	for (size_t i = 0; ok && i < sizeof zones / sizeof *zones; i++) {
 		struct str folder = arena_format(&a, "%s/%.*s", lake_zone_name(zones[i]), STR_ARG(j->pipeline->name));

@@ -3,7 +3,8 @@
  * Raw:    the chain of every ledger, its running totals and content digest; size and SHA-256 of every segment; every page
  *         readable, its body as the ledger says; failed attempts that were kept likewise
  * tables: every log replays; every data file is there, with its size and Parquet's marks at both ends; rows of windows and
- *         of files agree; what a table says it was made of is what Raw has
+ *         of files agree; what a table says it was made of is what Raw has; and, unless `fast`, every row, read back through
+ *         the engine: rows and row hash of each window as the log says
  *
  * Damage is a finding and not an error: all of it is looked for. */
 #ifndef SLUICE_RUN_VERIFY_H
@@ -13,9 +14,11 @@
 
 struct verify_counts {
 	uint64_t windows, generations, entries, segments, pages, attempts, raw_bytes, tables, files, table_bytes, findings;
+	struct str not_read;      /* why the rows of tables were not read; "": they were. In the project's arena */
 };
 struct verify_options {
 	struct str only;          /* resources and models, with commas between; "" all */
+	bool fast;                /* do not read the rows of tables */
 	const volatile int *stop;
 	void (*finding)(void *user, struct str where, struct str what);
 	void *user;

@@ -20,6 +20,14 @@ struct amount amount_count(uint64_t v)
 	return a;
 }
 
+struct amount amount_things(uint64_t v, const char *thing)
+{
+	struct amount a;
+	int n = snprintf(a.text, sizeof a.text, "%s %s%s", amount_count(v).text, thing, v == 1 ? "" : "s");
+	CHECK(n > 0 && (size_t)n < sizeof a.text);
+	return a;
+}
+
 struct amount amount_size(uint64_t bytes)
 {
 	static const char *const units[] = { "B", "kB", "MB", "GB", "TB", "PB" };

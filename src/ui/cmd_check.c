@@ -1,5 +1,8 @@
 /* check: everything that is wrong, at once. */
 #include "base/json.h"
+#include "run/grid_check.h"
+#include "run/model_check.h"
+#include "ui/amount.h"
 #include "ui/command.h"
 
 #include <dirent.h>
@@ -69,13 +72,13 @@ static void check_contract(const struct project *j, const struct contract *c, st
 		bool known;
 		const struct contract *to = contract_of(j, r->to_table, &known);
 		if (!known)
-			problem_file(p, c->file, 0, 0, "", "%.*s refers to %.*s, which no resource or model gives", STR_ARG(r->column),
+			problem_file(p, c->file, r->line, r->line_column, "", "%.*s refers to %.*s, which no resource or model gives", STR_ARG(r->column),
 				     STR_ARG(r->to_table));
 		else if (to == NULL)
 			warn(p, c->file, "", "%.*s refers to %.*s, which has no contract and so no table", STR_ARG(r->column),
 			     STR_ARG(r->to_table));
 		else if (contract_column(to, r->to_column) == SIZE_MAX)
-			problem_file(p, c->file, 0, 0, "", "%.*s refers to %.*s.%.*s, a column that is not in %s", STR_ARG(r->column),
+			problem_file(p, c->file, r->line, r->line_column, "", "%.*s refers to %.*s.%.*s, a column that is not in %s", STR_ARG(r->column),
 				     STR_ARG(r->to_table), STR_ARG(r->to_column), to->file);
 	}
 }
@@ -99,6 +102,21 @@ static size_t check_contracts(struct ui *u, struct problems *p)
 		if (j->models.v[i].contract)
 			check_contract(j, j->models.v[i].contract, p);
 	return n + j->models.n;
+}
+
+/* Only where there is a lake already. */
+static void check_grids(struct ui *u, struct project_options *o, struct problems *p)
+{
+	struct err e = ERR_INIT;
+	struct step stored;
+	struct project *j = &u->project;
+	if (!project_open_lake(j, o, &e))
+		return;
+	for (size_t i = 0; i < j->pipeline->n_resources; i++) {
+		struct err why = ERR_INIT;
+		if (grid_changed(j, &j->pipeline->resources[i], &stored, &why))
+			problem_file(p, j->pipeline->file, 0, 0, err_hint_text(&why), "%s", why.message);
+	}
 }
 
 /* Contracts and models of a pipeline whose own file is broken, so that all mistakes come at once; otherwise contracts that
@@ -150,26 +168,42 @@ static int print_check(struct ui *u, const struct problems *p, size_t n_contract
 			buf_addf(&b, "%zu mistake%s, %zu warning%s\n", p->n_errors, p->n_errors == 1 ? "" : "s", p->n - p->n_errors,
 				 p->n - p->n_errors == 1 ? "" : "s");
 		else
-			buf_addf(&b, "pipeline %.*s: %zu resources, %zu contracts, %zu models: no mistakes, %zu warning%s\n",
-				 STR_ARG(u->project.pipeline->name), u->project.pipeline->n_resources, n_contracts,
-				 u->project.models.n, p->n, p->n == 1 ? "" : "s");
+			buf_addf(&b, "pipeline %.*s: %s, %s, %s: no mistakes, %s\n", STR_ARG(u->project.pipeline->name),
+				 amount_things(u->project.pipeline->n_resources, "resource").text,
+				 amount_things(n_contracts, "contract").text, amount_things(u->project.models.n, "model").text,
+				 amount_things(p->n, "warning").text);
 		ui_say(u, buf_str(&b));
 	}
 	buf_free(&b);
 	return ui_done(u, p->n_errors > 0 ? err_exit_status(ERR_CONFIG) : 0);
 }
 
+/* Its mistakes were told by project_load, which keeps no models then. */
+static void load_models(struct ui *u)
+{
+	struct project *j = &u->project;
+	struct problems known = PROBLEMS_INIT(&u->arena);
+	struct str *names = arena_array(&u->arena, struct str, j->pipeline->n_resources + 1);
+	for (size_t i = 0; i < j->pipeline->n_resources; i++)
+		names[i] = j->pipeline->resources[i].name;
+	models_load(j->pipeline->folder, names, j->pipeline->n_resources, &u->arena, &j->models, &known);
+}
+
 int cmd_check(struct ui *u)
 {
 	const struct args *g = &u->args;
-	struct problems all = PROBLEMS_INIT(&u->arena), loaded = PROBLEMS_INIT(&u->arena), linked = PROBLEMS_INIT(&u->arena);
+	struct problems all = PROBLEMS_INIT(&u->arena), loaded = PROBLEMS_INIT(&u->arena), models = PROBLEMS_INIT(&u->arena);
 	struct err e = ERR_INIT;
 	size_t n_contracts = 0;
 	struct project_options o = { .pipeline_file = ui_pipeline_file(u),
 				     .environment = g->value[OPT_ENV], .lake = g->value[OPT_LAKE] };
+	if (!ui_pipeline_there(u, &all))
+		return print_check(u, &all, 0);
 	pipeline_check(o.pipeline_file, &u->arena, &all);
 	bool ok = project_load(&o, &u->arena, &u->project, &loaded);
 	merge(&all, &loaded);
+	if (!ok && u->project.contracts != NULL) /* what can be said of the models is said */
+		load_models(u);
 	check_folder(u, u->project.pipeline != NULL, &all);
 	if (ok) {
 		check_secrets(u, &all);
@@ -177,13 +211,15 @@ int cmd_check(struct ui *u)
 		if (str_starts(u->project.lake, STR("s3://")))
 			problem_file(&all, u->project.pipeline->file, 0, 0, "name a folder in `lake`, or give one with --lake",
 				     "lake %.*s: lakes on S3 are not here yet", STR_ARG(u->project.lake));
-		bool link_ok = project_link(&u->project, &linked, &e);
-		merge(&all, &linked);
-		if (!link_ok && linked.n_errors == 0 && e.code != ERR_CONFIG)
-			return ui_fail(u, &e);
-		if (!link_ok && linked.n_errors == 0)
-			problem_file(&all, u->project.pipeline->file, 0, 0, err_hint_text(&e), "%s", e.message);
+		else
+			check_grids(u, &o, &all);
 	}
+	if (u->project.contracts != NULL && !models_check(&u->project, &models, &e)) {
+		if (all.n_errors == 0)
+			return ui_fail(u, &e);
+		warn(&all, u->project.pipeline->file, "", "models were not looked at: %s", e.message);
+	}
+	merge(&all, &models);
 	if (!ok && all.n_errors == 0)
 		problem_file(&all, o.pipeline_file, 0, 0, "", "cannot be read");
 	return print_check(u, &all, n_contracts);

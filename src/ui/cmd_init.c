@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "driver/http.h"
 #include "format/warc.h"
+#include "ui/amount.h"
 #include "ui/command.h"
 #include "ui/guess.h"
 
@@ -146,8 +147,9 @@ static bool read_answer(struct init *i, const struct http_exchange *x, struct er
 	ok = body_decode(x->head, x->body, INIT_BODY_MAX, 1000, &decoded, &body, e);
 	if (ok && x->status != 200)
 		ok = refuse_status(i, x, body, e);
-	else if (ok)
-		ok = guess_answer(arena_copy(i->a, body), http_header_get(x, "link"), i->query, i->n_query, i->a, &i->guess, e);
+	else if (ok && (ok = guess_answer(arena_copy(i->a, body), http_header_get(x, "link"), i->query, i->n_query, i->a,
+					  &i->guess, e)))
+		guess_headers(&i->guess, x->headers, x->n_headers, i->a);
 	buf_free(&decoded);
 	return ok;
 }
@@ -245,6 +247,11 @@ static void put_paginate(const struct init *i, struct buf *b)
 	}
 	switch (g->style) {
 	case GUESS_NONE:
+		if (g->doubt.n > 0) {
+			buf_add_z(b, "    # ATTENTION: ");
+			text_escape(g->doubt, false, b);
+			buf_add_char(b, '\n');
+		}
 		buf_add_z(b, "    # nothing in the answer leads to a next page; see paginate in `sluice help pipeline-file`\n"
 			     "    paginate: none\n");
 		return;
@@ -258,7 +265,10 @@ static void put_paginate(const struct init *i, struct buf *b)
 		return;
 	case GUESS_CURSOR:
 		buf_add_z(b, "    paginate: {cursor: {");
-		put_path(b, "from", g->from);
+		if (g->from_header.n > 0)
+			put_path(b, "from_header", g->from_header);
+		else
+			put_path(b, "from", g->from);
 		put_path(b, ", query", g->query);
 		if (g->more.n > 0)
 			put_path(b, ", more", g->more);
@@ -306,12 +316,24 @@ static void put_source(struct init *i, struct buf *b)
 		     "  rate: {requests: 5, per: 1s}\n");
 }
 
+/* A command to paste, with -f where it is needed. */
+static void put_next(struct init *i, const char *command, const char *operand, struct buf *b)
+{
+	buf_add_z(b, "#     ");
+	text_escape(args_again(&i->u->args, command, i->a), false, b);
+	buf_addf(b, "%s\n", operand);
+}
+
 static void put_file(struct init *i, struct buf *b)
 {
 	const struct guess *g = &i->guess;
-	buf_addf(b, "# Written by `sluice init`, to start from. What is guessed says so; every key is described by\n"
-		    "# `sluice help pipeline-file`. Next: `sluice check`, `sluice ingest`, `sluice contract draft %.*s`, `sluice run`.\n"
-		    "pipeline: %.*s\nlake: ./lake\nschedule: {window: 1d}\n\n", STR_ARG(i->name), STR_ARG(i->name));
+	buf_add_z(b, "# Written by `sluice init`, to start from. What is guessed says so; every key is described by\n"
+		     "# `sluice help pipeline-file`. Next:\n#\n");
+	put_next(i, "check", "", b);
+	put_next(i, "ingest", "", b);
+	put_next(i, "contract draft", arena_format(i->a, " %.*s", STR_ARG(i->name)).p, b);
+	put_next(i, "run", "", b);
+	buf_addf(b, "\npipeline: %.*s\nlake: ./lake\nschedule: {window: 1d}\n\n", STR_ARG(i->name));
 	put_source(i, b);
 	buf_addf(b, "\nresources:\n  %.*s:\n    path: ", STR_ARG(i->name));
 	put_text(b, i->path, true);
@@ -319,6 +341,8 @@ static void put_file(struct init *i, struct buf *b)
 		     "    #   kind: window\n"
 		     "    #   window: {every: 1d, zone: UTC}\n"
 		     "    #   query: {from: \"{window.from:date}\", to: \"{window.last:date}\"}\n"
+		     "    # and let the contract check the answer: sluice.window_column names the timestamp that must lie in the\n"
+		     "    # window (`sluice contract draft` proposes one).\n"
 		     "    kind: snapshot\n");
 	put_query(i, b);
 	if (g->has_records)
@@ -341,7 +365,7 @@ static bool write_new(const char *file, struct str text, struct err *e)
 	int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0 && errno == EEXIST) {
 		err_set(e, ERR_USAGE, "%s is there already, and is not replaced", file);
-		return err_hint(e, "-f names another file");
+		return err_hint(e, "-f other.yaml writes another file");
 	}
 	if (fd < 0)
 		return err_set_errno(e, ERR_STORAGE, errno, "%s cannot be written", file);
@@ -366,16 +390,23 @@ static void say_init(struct init *i)
 		json_put_str(&o, "records", g->records);
 		json_put_u64(&o, "items", g->items);
 		json_put_z(&o, "paginate", styles[g->style]);
+		json_put_str(&o, "doubt", g->doubt);
 		json_end_object(&o);
 		buf_add_char(&u->out, '\n');
 		return;
 	}
 	buf_addf(&b, "%s: resource %.*s, ", i->file, STR_ARG(i->name));
-	if (g->has_records)
-		buf_addf(&b, "%" PRIu64 " records at `%.*s`, ", g->items, STR_ARG(g->records));
+	if (g->has_records && g->records.n == 0)
+		buf_addf(&b, "%s, ", amount_things(g->items, "record").text);
+	else if (g->has_records)
+		buf_addf(&b, "%s at `%.*s`, ", amount_things(g->items, "record").text, STR_ARG(g->records));
 	else
 		buf_add_z(&b, "no list of records found, ");
-	buf_addf(&b, "pagination: %s.\nLook through it, then `sluice check` and `sluice ingest`.\n", styles[g->style]);
+	buf_addf(&b, "pagination: %s.\n", styles[g->style]);
+	if (g->doubt.n > 0)
+		buf_addf(&b, "ATTENTION: %.*s Nothing in the answer leads on: see paginate in `sluice help pipeline-file`.\n",
+			 STR_ARG(g->doubt));
+	buf_add_z(&b, "Look through it, then `sluice check` and `sluice ingest`.\n");
 	ui_say(u, buf_str(&b));
 	buf_free(&b);
 }
@@ -407,7 +438,7 @@ int cmd_init(struct ui *u)
 	struct init i = { .u = u, .a = &u->arena, .file = ui_pipeline_file(u) };
 	if (file_exists(i.file)) { /* before anybody is asked anything */
 		err_set(&e, ERR_USAGE, "%s is there already, and is not replaced", i.file);
-		err_hint(&e, "-f names another file");
+		err_hint(&e, "-f other.yaml writes another file");
 		return ui_fail(u, &e);
 	}
 	bool ok = split_url(&i, url, &e) && load_secret(&i, &e) && fetch(&i, url, &e);

@@ -46,16 +46,21 @@ static void verify_summary(struct say *s, const struct verify_counts *n)
 		json_put_u64(&s->json, "tables", n->tables);
 		json_put_u64(&s->json, "files", n->files);
 		json_put_u64(&s->json, "table_bytes", n->table_bytes);
+		json_put_bool(&s->json, "rows_read", n->not_read.n == 0);
 		json_end_object(&s->json);
 		buf_add_char(&s->u->out, '\n');
 	} else if (!s->u->args.given[OPT_QUIET] || n->findings > 0) {
-		buf_addf(&s->u->out, "%s: %s pages in %s segments of %s windows (%s), ",
-			 n->findings ? "DAMAGED" : "All is well", amount_count(n->pages).text, amount_count(n->segments).text,
-			 amount_count(n->windows).text, amount_size(n->raw_bytes).text);
-		buf_addf(&s->u->out, "%s files of %s tables (%s)", amount_count(n->files).text, amount_count(n->tables).text,
+		buf_addf(&s->u->out, "%s: %s in %s of %s (%s), ", n->findings ? "DAMAGED" : "All is well",
+			 amount_things(n->pages, "page").text, amount_things(n->segments, "segment").text,
+			 amount_things(n->windows, "window").text, amount_size(n->raw_bytes).text);
+		buf_addf(&s->u->out, "%s of %s (%s)", amount_things(n->files, "file").text, amount_things(n->tables, "table").text,
 			 amount_size(n->table_bytes).text);
 		if (n->findings > 0)
-			buf_addf(&s->u->out, "; %s findings", amount_count(n->findings).text);
+			buf_addf(&s->u->out, "; %s", amount_things(n->findings, "finding").text);
+		if (n->not_read.n > 0) {
+			buf_add_z(&s->u->out, "\nFiles of tables were only checked for their size: ");
+			text_escape(n->not_read, false, &s->u->out);
+		}
 		buf_add_char(&s->u->out, '\n');
 	}
 }
@@ -68,7 +73,8 @@ int cmd_verify(struct ui *u)
 	if (!ui_open(u, LAKE_THERE, false, &status))
 		return status;
 	struct say s = { .u = u, .json = JSON_OUT(&u->out), .as_json = u->args.given[OPT_JSON] };
-	struct verify_options o = { .only = u->args.value[OPT_ONLY], .stop = &ui_stop, .finding = on_finding, .user = &s };
+	struct verify_options o = { .only = u->args.value[OPT_ONLY], .fast = u->args.given[OPT_FAST],
+				    .stop = &ui_stop, .finding = on_finding, .user = &s };
 	if (s.as_json) {
 		json_begin_object(&s.json, NULL);
 		json_begin_array(&s.json, "findings");

@@ -5,19 +5,19 @@
 
 enum { SHOW_ROWS = 20 };
 
-static int answer(struct ui *u, struct lake_query *q, struct str sql, enum print_format format, size_t *n_shown)
+static int answer(struct ui *u, struct lake_query *q, struct str sql, enum print_format format, struct print_table *p)
 {
 	struct err e = ERR_INIT;
 	struct batch_shape *shape = NULL;
 	size_t n = 0;
-	struct print_table p;
-	print_begin(&p, u, format, &shape, &n);
-	bool ok = lake_query_run(q, sql, &u->arena, &shape, &n, print_rows, &p, &e);
+	bool may_hide = p->may_hide;
+	print_begin(p, u, format, &shape, &n);
+	p->may_hide = may_hide;
+	bool ok = lake_query_run(q, sql, &u->arena, &shape, &n, print_rows, p, &e);
 	if (ok)
-		ok = print_end(&p, &e);
+		ok = print_end(p, &e);
 	else
-		arena_free(&p.arena);
-	*n_shown = p.n_shown;
+		arena_free(&p->arena);
 	return ok ? 0 : ui_fail(u, &e);
 }
 
@@ -26,14 +26,14 @@ int cmd_query(struct ui *u)
 	struct err e = ERR_INIT;
 	struct lake_query q = { 0 };
 	enum print_format format;
-	size_t shown;
+	struct print_table table = { 0 };
 	int status = 0;
 	if (!print_format_of(&u->args, &format, &e))
 		return ui_fail(u, &e);
 	if (!ui_open(u, LAKE_THERE, false, &status))
 		return status;
 	if (lake_query_open(&u->project, &u->arena, &q, &e) && lake_query_watch(&q, &ui_stop, &e))
-		status = answer(u, &q, u->args.operands[0], format, &shown);
+		status = answer(u, &q, u->args.operands[0], format, &table);
 	else
 		status = ui_fail(u, &e);
 	lake_query_close(&q);
@@ -60,7 +60,7 @@ int cmd_show(struct ui *u)
 	const struct lake_table *t = NULL;
 	enum print_format format;
 	uint64_t limit, rows = 0;
-	size_t shown = 0;
+	struct print_table table = { .may_hide = true };
 	int status = 0;
 	if (!print_format_of(g, &format, &e) || !args_u64(g, OPT_LIMIT, 0, UINT32_MAX, SHOW_ROWS, &limit, &e))
 		return ui_fail(u, &e);
@@ -72,12 +72,15 @@ int cmd_show(struct ui *u)
 	} else {
 		for (size_t i = 0; i < t->t.n_files; i++)
 			rows += t->t.files[i].rows;
-		status = answer(u, &q, show_sql(u, t, limit), format, &shown);
+		status = answer(u, &q, show_sql(u, t, limit), format, &table);
+		size_t shown = table.n_shown;
 		if (status == 0 && format == PRINT_TABLE)
-			buf_addf(&u->out, "%s%s rows of %s.%.*s, version %lld\n", shown < rows ? amount_count(shown).text : "",
-				 shown < rows ? arena_format(&u->arena, " of %s", amount_count(rows).text).p
-					      : amount_count(rows).text,
+			buf_addf(&u->out, "%s%s of %s.%.*s, version %lld\n", shown < rows ? amount_count(shown).text : "",
+				 shown < rows ? arena_format(&u->arena, " of %s", amount_things(rows, "row").text).p
+					      : amount_things(rows, "row").text,
 				 lake_zone_name(t->zone), STR_ARG(t->name), (long long)t->t.version);
+		if (table.n_hidden > 0)
+			buf_addf(&u->out, "%s left out for want of room\n", amount_things(table.n_hidden, "technical column").text);
 	}
 	lake_query_close(&q);
 	return ui_done(u, status);

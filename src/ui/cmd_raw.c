@@ -28,7 +28,7 @@ static bool ls_resource(struct ls *l, struct str name, struct err *e)
 		json_put_str(&l->json, "last", w.n ? w.v[w.n - 1].name : STR_NONE);
 		json_end_object(&l->json);
 	} else if (ok) {
-		buf_addf(&l->u->out, "%-20.*s %8zu windows", STR_ARG(name), w.n);
+		buf_addf(&l->u->out, "%-20.*s %8s window%s", STR_ARG(name), amount_count(w.n).text, w.n == 1 ? " " : "s");
 		if (w.n > 0)
 			buf_addf(&l->u->out, "  %.*s to %.*s", STR_ARG(us_to_rfc3339(w.v[0].window.from_us, &a)),
 				 STR_ARG(us_to_rfc3339(w.v[w.n - 1].window.to_us, &a)));
@@ -62,10 +62,12 @@ static bool ls_window(struct ls *l, struct str resource_key, struct str name, st
 		json_put_u64(&l->json, "failed_attempts", led.state.failed_attempts);
 		json_end_object(&l->json);
 	} else if (ok) {
-		buf_addf(&l->u->out, "%.*s  %-9s g%u of %u  %6" PRIu64 " pages %10s records %9s", STR_ARG(name), state, shown, g.n,
-			 led.state.pages, amount_count(led.state.records).text, amount_size(led.state.bytes).text);
+		buf_addf(&l->u->out, "%.*s  %-9s g%u of %u  %6s page%s %10s record%s %9s", STR_ARG(name), state, shown, g.n,
+			 amount_count(led.state.pages).text, led.state.pages == 1 ? " " : "s",
+			 amount_count(led.state.records).text, led.state.records == 1 ? " " : "s",
+			 amount_size(led.state.bytes).text);
 		if (led.state.failed_attempts > 0)
-			buf_addf(&l->u->out, "  %" PRIu64 " failed attempts", led.state.failed_attempts);
+			buf_addf(&l->u->out, "  %s", amount_things(led.state.failed_attempts, "failed attempt").text);
 		buf_add_char(&l->u->out, '\n');
 	}
 	arena_free(&a);
@@ -88,8 +90,8 @@ static void ls_page(struct ls *l, const struct ledger_page *p, struct str segmen
 		json_end_object(&l->json);
 		return;
 	}
-	buf_addf(&l->u->out, "%6" PRIu64 "  %u  %8s records %9s  ", p->page, p->status, amount_count(p->records).text,
-		 amount_size(p->body_bytes).text);
+	buf_addf(&l->u->out, "%6" PRIu64 "  %u  %8s record%s %9s  ", p->page, p->status, amount_count(p->records).text,
+		 p->records == 1 ? " " : "s", amount_size(p->body_bytes).text);
 	text_escape(p->request, false, &l->u->out);
 	if (p->attempts > 1)
 		buf_addf(&l->u->out, "  (%u attempts)", p->attempts);
@@ -265,8 +267,12 @@ static bool cat_print(struct cat *c, struct err *e)
 	struct http_limits limits = raw_limits();
 	struct str request = STR_NONE;
 	struct ui *u = c->u;
-	if ((c->size == 0 || g->given[OPT_HEAD]) && !find_member(c, &request, e))
+	bool by_ledger = c->size > 0;
+	if ((!by_ledger || g->given[OPT_HEAD]) && !find_member(c, &request, e)) {
+		if (by_ledger && e->code == ERR_MISSING)
+			e->code = ERR_DAMAGE; /* a segment that the ledger names */
 		return false;
+	}
 	if (!raw_record_read(u->project.store, c->segment_key, c->offset, c->size, &limits, &c->record, e))
 		return false;
 	c->body = c->record.body;
@@ -353,9 +359,9 @@ int cmd_accept(struct ui *u)
 		struct buf b = BUF_INIT(4096);
 		struct window at = { 0 };
 		window_from_name(g->operands[1], &at);
-		buf_addf(&b, "%.*s %.*s: generation %u with %" PRIu64 " records is the window's truth now.\n"
+		buf_addf(&b, "%.*s %.*s: generation %u with %s is the window's truth now.\n"
 			 "`sluice run --from %.*s --to %.*s` publishes it.\n", STR_ARG(r->name), STR_ARG(g->operands[1]), w.candidate,
-			 l.seal.records, STR_ARG(us_to_rfc3339(at.from_us, a)), STR_ARG(us_to_rfc3339(at.to_us, a)));
+			 amount_things(l.seal.records, "record").text, STR_ARG(us_to_rfc3339(at.from_us, a)), STR_ARG(us_to_rfc3339(at.to_us, a)));
 		ui_say(u, buf_str(&b));
 		buf_free(&b);
 	}

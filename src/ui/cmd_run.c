@@ -1,8 +1,10 @@
 /* run, ingest, prepare, refine, plan. */
 #include "run/runner.h"
+#include "ui/amount.h"
 #include "ui/command.h"
 #include "ui/progress.h"
 
+#include <string.h>
 #include <unistd.h>
 
 static bool only_names_ok(struct ui *u, struct str only, struct err *e)
@@ -57,6 +59,7 @@ static bool fill_request(struct ui *u, struct plan_request *q, struct err *e)
 
 int cmd_plan(struct ui *u)
 {
+	u->json_errors = true;
 	struct err e = ERR_INIT;
 	struct plan_request q;
 	struct plan p;
@@ -84,10 +87,11 @@ int cmd_plan(struct ui *u)
 static void say_failure(struct ui *u, const struct run_failure *f, struct buf *b)
 {
 	struct buf text = BUF_INIT(1 << 16);
-	buf_addf(&text, "%.*s %.*s: %s\n", STR_ARG(f->resource), STR_ARG(f->window), f->err.message);
-	if (f->request.n > 0)
+	bool told = str_contains(str_from(f->err.message), f->request);
+	buf_addf(&text, "sluice: %s\n", f->err.message);
+	if (f->request.n > 0 && !told)
 		buf_addf(&text, "  %.*s\n", STR_ARG(f->request));
-	if (f->status > 0)
+	if (f->status > 0 && f->err.code != ERR_HTTP_STATUS)
 		buf_addf(&text, "  answered with status %u\n", f->status);
 	struct str body = str_sub(f->body, 0, 500), line;
 	while (str_cut(&body, '\n', &line))
@@ -100,6 +104,22 @@ static void say_failure(struct ui *u, const struct run_failure *f, struct buf *b
 	text_escape(buf_str(&full), true, b);
 	buf_free(&text);
 	buf_free(&full);
+}
+
+/* What decides the exit status, unless it was just printed. */
+static int say_end(struct ui *u, const struct run_result *r, size_t n_shown)
+{
+	for (size_t i = 0; i < n_shown; i++) {
+		const struct run_failure *f = &r->failures[i];
+		struct err e = r->err;
+		if (strcmp(f->err.message, e.message) != 0)
+			continue;
+		if (f->status == 404 && err_hint_text(&e)[0] == '\0')
+			err_hint(&e, "check `path` of %.*s in %s: the API has nothing there", STR_ARG(f->resource),
+				 u->project.pipeline->file);
+		return ui_hint(u, &e);
+	}
+	return ui_fail(u, &r->err);
 }
 
 enum { FAILURES_SHOWN = 3 };
@@ -117,22 +137,24 @@ static int say_result(struct ui *u, const struct run_result *r)
 		ui_say(u, buf_str(&b));
 		buf_clear(&b);
 	}
+	u->json_errors = false; /* the record has them */
 	if (!ui_flush(u, &e))
 		return ui_fail(u, &e);
 	for (size_t i = 0; i < r->n_failures && i < FAILURES_SHOWN; i++)
 		say_failure(u, &r->failures[i], &b);
-	if (r->n_failures > FAILURES_SHOWN)
-		buf_addf(&b, "... and %zu more windows failed; `sluice runs` has the record\n", r->n_failures - FAILURES_SHOWN);
+	size_t n_shown = r->n_failures < FAILURES_SHOWN ? r->n_failures : FAILURES_SHOWN;
+	if (r->n_failures > n_shown)
+		buf_addf(&b, "... and %s more failed; `sluice runs` has the record\n",
+			 amount_things(r->n_failures - n_shown, "window").text);
 	ssize_t n = write(STDERR_FILENO, b.p, b.n);
 	(void)n;
 	buf_free(&b);
-	if (r->err.code != ERR_NONE)
-		return ui_fail(u, &r->err);
-	return 0;
+	return r->err.code != ERR_NONE ? say_end(u, r, n_shown) : 0;
 }
 
 int cmd_run(struct ui *u)
 {
+	u->json_errors = true;
 	const struct args *g = &u->args;
 	struct err e = ERR_INIT;
 	struct run_result r;

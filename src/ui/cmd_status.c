@@ -1,5 +1,6 @@
 /* status, runs. */
 #include "base/json.h"
+#include "run/grid_check.h"
 #include "run/raw.h"
 #include "run/runner.h"
 #include "ui/amount.h"
@@ -102,11 +103,39 @@ static bool read_run(struct ui *u, struct str id, struct run_line *out, struct s
 	return true;
 }
 
-static void print_run(struct ui *u, const struct run_line *r)
+/* Ids tell seconds. Runs of one second go by what their records say; one without a record began last. */
+static bool sort_ties(struct ui *u, struct store_listing *list, struct err *e)
+{
+	for (size_t i = 0, end; i < list->n; i = end) {
+		struct str second = str_sub(list->v[i].name, 0, 16);
+		for (end = i + 1; end < list->n && str_eq(str_sub(list->v[end].name, 0, 16), second); end++)
+			;
+		struct str *started = arena_array(&u->arena, struct str, end - i);
+		for (size_t k = i; end - i > 1 && k < end; k++) {
+			struct run_line r;
+			struct str text;
+			if (!read_run(u, list->v[k].name, &r, &text, e))
+				return false;
+			struct str now = r.has_record ? r.started : STR("~");
+			size_t at = k - i;
+			struct store_item x = list->v[k];
+			while (at > 0 && str_cmp(started[at - 1], now) < 0) {
+				started[at] = started[at - 1];
+				list->v[i + at] = list->v[i + at - 1];
+				at--;
+			}
+			started[at] = now;
+			list->v[i + at] = x;
+		}
+	}
+	return true;
+}
+
+static void print_run(struct ui *u, const struct run_line *r, bool newest)
 {
 	buf_addf(&u->out, "%.*s  ", STR_ARG(r->id));
 	if (!r->has_record) {
-		buf_add_z(&u->out, "no record: it is running, or it was killed\n");
+		buf_add_z(&u->out, newest ? "no record: it is running, or it was killed\n" : "ended without a record (killed)\n");
 		return;
 	}
 	buf_addf(&u->out, "exit %3" PRId64 "  %10s  ", r->exit_status, amount_time(r->took_us).text);
@@ -159,7 +188,7 @@ int cmd_runs(struct ui *u)
 		return status;
 	if (u->args.n_operands > 0)
 		return one_run(u, u->args.operands[0]);
-	if (!list_runs(u, &list, &e))
+	if (!list_runs(u, &list, &e) || !sort_ties(u, &list, &e))
 		return ui_fail(u, &e);
 	struct json_out o = JSON_OUT(&u->out);
 	bool as_json = u->args.given[OPT_JSON];
@@ -173,7 +202,7 @@ int cmd_runs(struct ui *u)
 		if (as_json)
 			json_run(&o, NULL, &r);
 		else
-			print_run(u, &r);
+			print_run(u, &r, i == 0);
 	}
 	if (as_json) {
 		json_end_array(&o);
@@ -205,8 +234,8 @@ static void print_resource(struct ui *u, const struct plan_resource *p, const st
 	else if (p->table.version < 0)
 		buf_add_z(&b, "no table yet\n");
 	else
-		buf_addf(&b, "table version %" PRId64 ", %s rows, %s set aside\n", p->table.version,
-			 amount_count(table_rows(&p->table)).text, amount_count(table_rows(&p->quarantine)).text);
+		buf_addf(&b, "table version %" PRId64 ", %s, %s set aside\n", p->table.version,
+			 amount_things(table_rows(&p->table), "row").text, amount_count(table_rows(&p->quarantine)).text);
 	buf_addf(&b, "  %18s next run: %.*s\n", "", STR_ARG(p->note));
 	ui_say(u, buf_str(&b));
 	buf_free(&b);
@@ -262,8 +291,8 @@ static void put_models(struct ui *u, const struct plan *p, struct json_out *o, b
 		if (m->table.version < 0)
 			buf_add_z(&u->out, "no table yet");
 		else
-			buf_addf(&u->out, "table version %" PRId64 ", %s rows", m->table.version,
-				 amount_count(table_rows(&m->table)).text);
+			buf_addf(&u->out, "table version %" PRId64 ", %s", m->table.version,
+				 amount_things(table_rows(&m->table), "row").text);
 		buf_addf(&u->out, "; next run: %s%.*s\n", m->run ? "run, " : "", STR_ARG(m->reason));
 	}
 }
@@ -273,7 +302,7 @@ static bool put_last_run(struct ui *u, struct json_out *o, bool as_json, struct 
 	struct store_listing list;
 	struct run_line r;
 	struct str text;
-	if (!list_runs(u, &list, e))
+	if (!list_runs(u, &list, e) || !sort_ties(u, &list, e))
 		return false;
 	if (list.n == 0) {
 		if (as_json)
@@ -288,7 +317,7 @@ static bool put_last_run(struct ui *u, struct json_out *o, bool as_json, struct 
 		json_run(o, "last_run", &r);
 	} else {
 		buf_add_z(&u->out, "Last run  ");
-		print_run(u, &r);
+		print_run(u, &r, true);
 	}
 	return true;
 }
@@ -328,6 +357,25 @@ static bool put_status(struct ui *u, const struct plan *p, struct err *e)
 	return true;
 }
 
+/* A changed step stops the next run, but not the view of what is there: that goes by the lake's own windows. */
+static struct str *follow_grids(struct ui *u)
+{
+	struct project *j = &u->project;
+	struct str *why = arena_array(&u->arena, struct str, j->pipeline->n_resources + 1);
+	struct step *steps = arena_array(&u->arena, struct step, j->pipeline->n_resources + 1);
+	for (size_t i = 0; i < j->pipeline->n_resources; i++) {
+		struct err changed = ERR_INIT;
+		if (grid_changed(j, &j->pipeline->resources[i], &steps[i], &changed))
+			why[i] = arena_format(&u->arena, "it will refuse: %s", changed.message);
+	}
+	for (size_t i = 0; i < j->pipeline->n_resources; i++) {
+		struct resource *r = &j->pipeline->resources[i];
+		if (why[i].n > 0)
+			*(r->kind == KIND_WINDOW ? &r->step : &j->pipeline->schedule) = steps[i];
+	}
+	return why;
+}
+
 int cmd_status(struct ui *u)
 {
 	struct err e = ERR_INIT;
@@ -338,7 +386,13 @@ int cmd_status(struct ui *u)
 		return status;
 	q.now_us = u->project.clock->wall_us(u->project.clock);
 	q.run_id = run_id_new(u->project.clock, &u->arena);
-	if (!plan_make(&u->project, &q, &u->arena, &p, &e) || !put_status(u, &p, &e)) {
+	struct str *changed = follow_grids(u);
+	bool ok = plan_make(&u->project, &q, &u->arena, &p, &e);
+	for (size_t i = 0; ok && i < p.n_resources; i++)
+		for (size_t k = 0; k < u->project.pipeline->n_resources; k++)
+			if (p.resources[i].resource == &u->project.pipeline->resources[k] && changed[k].n > 0)
+				p.resources[i].note = changed[k];
+	if (!ok || !put_status(u, &p, &e)) {
 		if (u->args.given[OPT_JSON])
 			buf_clear(&u->out);
 		return ui_fail(u, &e);

@@ -1,6 +1,7 @@
 /* trace: a row, and where it comes from. */
 #include "base/json.h"
 #include "run/trace.h"
+#include "ui/amount.h"
 #include "ui/print_table.h"
 
 #include <inttypes.h>
@@ -179,7 +180,8 @@ static bool put_input(struct ui *u, struct lake_query *q, struct json_out *j, co
 		buf_addf(&u->out, "from prepare.%.*s: it has no column of the key, so any of its rows may have taken part\n\n",
 			 STR_ARG(in->name));
 	} else {
-		buf_addf(&u->out, "from prepare.%.*s: %zu rows%s\n", STR_ARG(in->name), rows.n, more ? " and more" : "");
+		buf_addf(&u->out, "from prepare.%.*s: %s%s\n", STR_ARG(in->name), amount_things(rows.n, "row").text,
+			 more ? " shown, there are more" : "");
 	}
 	bool ok = put_rows(u, j, in, &rows, e);
 	if (as_json) {

@@ -13,6 +13,7 @@ struct ui {
 	struct project project;
 	struct project_options project_options;
 	bool failed_output;
+	bool json_errors;        /* with --json, a failure is JSON on standard output too */
 };
 
 enum { UI_OUT_MAX = 512 << 20, UI_OUT_PIECE = 64 << 10 };
@@ -22,6 +23,8 @@ extern volatile int ui_stop;
 
 /* "sluice: <message>", "  hint: <what to do>", control characters escaped, commands completed. Returns the exit status. */
 int ui_fail(struct ui *u, const struct err *e);
+/* Only its "  hint: " lines: the message was printed before. Returns the exit status. */
+int ui_hint(struct ui *u, const struct err *e);
 /* Sends what is in u->out. ERR_STORAGE: it did not arrive. A reader that has gone away ends the process quietly. */
 bool ui_flush(struct ui *u, struct err *e);
 bool ui_flush_some(struct ui *u, struct err *e); /* once there is a good piece of it */
@@ -34,6 +37,7 @@ void text_escape(struct str text, bool keep_newlines, struct buf *out);
 int terminal_columns(int fd); /* 0: no terminal */
 
 const char *ui_pipeline_file(struct ui *u); /* -f, which may name its folder too */
+bool ui_pipeline_there(struct ui *u, struct problems *p); /* a problem if not */
 /* Files of the project; all problems are printed, and false means *status is set. */
 bool ui_load(struct ui *u, int *status);
 /* The same with the lake, and with the models' graph if asked for. */

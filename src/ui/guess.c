@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 enum { PATH_DEPTH = 4 };
@@ -113,6 +114,7 @@ static void judge_number(struct guess *g, const struct json_node *n, struct str 
 		return;
 	if (is_one_of(word, total) && g->total.n == 0) {
 		g->total = path;
+		g->total_value = v > 0 ? (uint64_t)v : 0;
 	} else if (is_one_of(word, pages) && g->pages.n == 0) {
 		g->pages = path;
 	} else if ((is_one_of(word, page) || is_one_of(word, offset)) && g->style == GUESS_NONE) {
@@ -208,4 +210,63 @@ bool guess_answer(struct str body, struct str link, const struct guess_query *qu
 	}
 	judge_query(g, query, n_query, a);
 	return true;
+}
+
+/* ── headers ── */
+
+static const struct {
+	const char *header, *parameter; /* spelled without what joins the words */
+} header_cursors[] = {
+	{ "xnextcursor", "cursor" },	   { "xnext", "cursor" },		{ "xpaginationnext", "cursor" },
+	{ "xcursornext", "cursor" },	   { "xpaginationnextcursor", "cursor" }, { "xcursor", "cursor" },
+	{ "nextcursor", "cursor" },	   { "xnexttoken", "token" },		{ "xnextpagetoken", "page_token" },
+	{ "xpagetoken", "page_token" },	   { "xcontinuationtoken", "continuation" },
+	{ "xmscontinuation", "continuation" }, { "xnextpage", "page" },
+};
+
+static void judge_header(struct guess *g, const struct http_header *h, struct arena *a)
+{
+	struct str word = plain(h->name, a);
+	int64_t v;
+	size_t i = 0, n = sizeof header_cursors / sizeof *header_cursors;
+	while (i < n && !str_eq_z(word, header_cursors[i].header))
+		i++;
+	if (i == n || h->value.n == 0 || looks_like_url(h->value))
+		return;
+	bool page = str_eq_z(word, "xnextpage") && str_to_i64(h->value, &v);
+	if (page && g->style == GUESS_NONE) {
+		g->style = GUESS_PAGE;
+		g->query = STR("page");
+		g->first = v > 0 ? v - 1 : 0;
+		g->seen = arena_format(a, "the answer has the header %.*s; does `page` take its number?", STR_ARG(h->name));
+	} else if (!page) {
+		g->style = GUESS_CURSOR;
+		g->from = STR_NONE;
+		g->from_header = arena_copy(a, h->name);
+		g->query = str_from(header_cursors[i].parameter);
+		g->seen = arena_format(a, "the answer has the header %.*s; does `%.*s` take its value?", STR_ARG(h->name),
+				       STR_ARG(g->query));
+	}
+}
+
+/* Sizes of pages that people choose. */
+static bool is_round(uint64_t n)
+{
+	while (n >= 100 && n % 10 == 0)
+		n /= 10;
+	return n == 10 || n == 20 || n == 25 || n == 30 || n == 40 || n == 50;
+}
+
+void guess_headers(struct guess *g, const struct http_header *headers, size_t n, struct arena *a)
+{
+	for (size_t i = 0; i < n; i++)
+		if (g->style == GUESS_NONE || g->style == GUESS_PAGE || g->style == GUESS_OFFSET)
+			judge_header(g, &headers[i], a);
+	if (g->style != GUESS_NONE || !g->has_records)
+		return;
+	if (g->total_value > g->items)
+		g->doubt = arena_format(a, "%.*s says %" PRIu64 " records, and the page holds %" PRIu64
+					": how is the next one asked for?", STR_ARG(g->total), g->total_value, g->items);
+	else if (is_round(g->items) && g->total.n == 0)
+		g->doubt = arena_format(a, "the page holds exactly %" PRIu64 " records: is there a next one?", g->items);
 }

@@ -193,12 +193,41 @@ static void put_cell(struct print_table *p, struct str s, size_t width, bool rig
 static void put_row(struct print_table *p, const struct str *cells, bool head)
 {
 	size_t n = *p->n_columns;
+	bool any = false;
+	while (n > 0 && p->hidden[n - 1])
+		n--;
 	for (size_t c = 0; c < n; c++) {
 		bool right = is_number((*p->shape)[c].type);
-		buf_add_z(&p->u->out, c ? "  " : "");
+		if (p->hidden[c])
+			continue;
+		buf_add_z(&p->u->out, any ? "  " : "");
 		put_cell(p, head ? (*p->shape)[c].name : cells[c], p->widths[c], right, c + 1 < n);
+		any = true;
 	}
 	buf_add_char(&p->u->out, '\n');
+}
+
+/* What says where a row comes from, and not what it says. */
+static bool is_technical(struct str name)
+{
+	static const char *const names[] = { "_extra", "_window", "_gen", "_page", "_off", "_len", "_idx" };
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (str_eq_z(name, names[i]))
+			return true;
+	return false;
+}
+
+/* The last one first, until the others fit. */
+static size_t hide_columns(struct print_table *p, size_t total, size_t terminal)
+{
+	for (size_t c = *p->n_columns; c-- > 1 && total > terminal;) {
+		if (!p->may_hide || !is_technical((*p->shape)[c].name))
+			continue;
+		p->hidden[c] = true;
+		p->n_hidden++;
+		total -= p->widths[c] + 2;
+	}
+	return total;
 }
 
 static void find_widths(struct print_table *p)
@@ -206,6 +235,7 @@ static void find_widths(struct print_table *p)
 	size_t n = *p->n_columns, total = 0;
 	int terminal = terminal_columns(1);
 	p->widths = arena_array(&p->u->arena, size_t, n + 1);
+	p->hidden = arena_array(&p->u->arena, bool, n + 1);
 	for (size_t c = 0; c < n; c++) {
 		p->widths[c] = text_width((*p->shape)[c].name);
 		for (size_t r = 0; r < p->n_waiting; r++) {
@@ -214,11 +244,13 @@ static void find_widths(struct print_table *p)
 		}
 		total += p->widths[c] + (c ? 2 : 0);
 	}
+	if (terminal > 0)
+		total = hide_columns(p, total, (size_t)terminal);
 	/* The widest column that is no number gives way, until the row fits or nothing more can go. */
 	while (terminal > 0 && total > (size_t)terminal) {
 		size_t widest = n;
 		for (size_t c = 0; c < n; c++)
-			if (!is_number((*p->shape)[c].type) && p->widths[c] > COLUMN_MIN &&
+			if (!p->hidden[c] && !is_number((*p->shape)[c].type) && p->widths[c] > COLUMN_MIN &&
 			    (widest == n || p->widths[c] > p->widths[widest]))
 				widest = c;
 		if (widest == n)
@@ -233,8 +265,10 @@ static void release_waiting(struct print_table *p)
 	if (!p->begun) {
 		find_widths(p);
 		put_row(p, NULL, true);
-		for (size_t c = 0; c < *p->n_columns; c++) {
-			buf_add_z(&p->u->out, c ? "  " : "");
+		for (size_t c = 0, shown = 0; c < *p->n_columns; c++) {
+			if (p->hidden[c])
+				continue;
+			buf_add_z(&p->u->out, shown++ ? "  " : "");
 			for (size_t i = 0; i < p->widths[c]; i++)
 				buf_add_char(&p->u->out, '-');
 		}

@@ -1,7 +1,7 @@
 /* Rows of a query as a table for people, as CSV (RFC 4180, lines end in LF) or as JSON (one object a line).
  *
  * Table: widths are those of the first rows; on a terminal wide columns are cut so that a row fits a line, elsewhere
- * nothing is cut. Numbers stand to the right. NULL is shown as NULL.
+ * nothing is cut or left out. Numbers stand to the right. NULL is shown as NULL.
  * CSV: NULL is an empty cell, the empty text is "". A text that a spreadsheet would take for a formula gets a ' in front.
  * JSON: numbers with all digits, as the engine holds them; what JSON lacks (NaN, Infinity) is a text; instants are RFC
  * 3339 texts. */
@@ -25,6 +25,9 @@ struct print_table {
 	struct str *cells;  /* table: rows that wait until the widths are known */
 	bool *nulls;
 	size_t *widths;
+	bool may_hide;      /* on a narrow terminal: technical columns give way before others are cut */
+	bool *hidden;       /* [column] */
+	size_t n_hidden;
 	size_t n_waiting, n_shown;
 	bool begun;
 };

@@ -2,6 +2,7 @@
 #include "ui/command.h"
 
 #include "base/check.h"
+#include "base/json.h"
 #include "run/engine_call.h"
 
 #include <errno.h>
@@ -75,30 +76,69 @@ static void write_error(struct str text)
 	(void)n;
 }
 
+static void json_failure(struct ui *u, const struct err *e, const struct problems *p)
+{
+	struct json_out o = JSON_OUT(&u->out);
+	struct buf list = BUF_INIT(16 << 20);
+	if (!u->json_errors || !u->args.given[OPT_JSON])
+		return;
+	json_begin_object(&o, NULL);
+	json_put_i64(&o, "exit_status", err_exit_status(e->code));
+	json_begin_object(&o, "error");
+	json_put_z(&o, "code", err_name(e->code));
+	json_put_z(&o, "message", e->message);
+	json_put_z(&o, "hint", err_hint_text(e));
+	json_end_object(&o);
+	if (p) {
+		problems_json(p, &list);
+		json_put_raw(&o, "problems", buf_str(&list));
+	}
+	json_end_object(&o);
+	buf_add_char(&u->out, '\n');
+	buf_free(&list);
+}
+
+static void put_hint(struct ui *u, const struct err *e, struct buf *line)
+{
+	struct buf b = BUF_INIT(1 << 16);
+	const char *hint = err_hint_text(e);
+	if (hint[0] != '\0') {
+		args_complete(&u->args, str_from(hint), &b);
+		buf_add_z(line, "  hint: ");
+		text_escape(buf_str(&b), false, line);
+		buf_add_char(line, '\n');
+	}
+	enum option_id advised = args_advised(&u->args, str_from(hint));
+	if (advised != OPT_COUNT) {
+		buf_add_z(line, "  hint: ");
+		text_escape(args_with(&u->args, advised, &u->arena), false, line);
+		buf_add_char(line, '\n');
+	}
+	buf_free(&b);
+}
+
+int ui_hint(struct ui *u, const struct err *e)
+{
+	struct buf line = BUF_INIT(1 << 18);
+	put_hint(u, e, &line);
+	write_error(buf_str(&line));
+	buf_free(&line);
+	return err_exit_status(e->code);
+}
+
 int ui_fail(struct ui *u, const struct err *e)
 {
 	struct buf b = BUF_INIT(1 << 16), line = BUF_INIT(1 << 18);
 	struct err ignored = ERR_INIT;
-	if (!u->failed_output)
+	if (!u->failed_output) {
+		json_failure(u, e, NULL);
 		ui_flush(u, &ignored); /* what was printed before belongs before it */
+	}
 	args_complete(&u->args, str_from(e->message), &b);
 	buf_add_z(&line, "sluice: ");
 	text_escape(buf_str(&b), false, &line);
 	buf_add_char(&line, '\n');
-	const char *hint = err_hint_text(e);
-	if (hint[0] != '\0') {
-		buf_clear(&b);
-		args_complete(&u->args, str_from(hint), &b);
-		buf_add_z(&line, "  hint: ");
-		text_escape(buf_str(&b), false, &line);
-		buf_add_char(&line, '\n');
-	}
-	enum option_id advised = args_advised(&u->args, str_from(hint));
-	if (advised != OPT_COUNT) {
-		buf_add_z(&line, "  hint: ");
-		text_escape(args_with(&u->args, advised, &u->arena), false, &line);
-		buf_add_char(&line, '\n');
-	}
+	put_hint(u, e, &line);
 	write_error(buf_str(&line));
 	buf_free(&b);
 	buf_free(&line);
@@ -145,8 +185,13 @@ int ui_done(struct ui *u, int status)
 
 /* ── the project ── */
 
-static void say_problems(struct ui *u, const struct problems *p)
+static void say_problems(struct ui *u, const struct problems *p, bool fatal)
 {
+	struct err first = ERR_INIT, ignored = ERR_INIT;
+	if (fatal && !problems_to_err(p, &first)) {
+		json_failure(u, &first, p);
+		ui_flush(u, &ignored);
+	}
 	struct buf b = BUF_INIT(16 << 20), line = BUF_INIT(64 << 20);
 	problems_print(p, &b);
 	args_complete(&u->args, buf_str(&b), &line);
@@ -168,6 +213,28 @@ const char *ui_pipeline_file(struct ui *u)
 	return file;
 }
 
+bool ui_pipeline_there(struct ui *u, struct problems *p)
+{
+	struct stat st;
+	const char *file = ui_pipeline_file(u);
+	if (stat(file, &st) == 0 || errno != ENOENT)
+		return true;
+	problem_file(p, file, 0, 0, u->args.given[OPT_FILE] ? "`sluice init URL` writes a first one"
+							    : "`sluice init URL` writes a first one; -f names another file",
+		     "no such file%s", strchr(file, '/') ? "" : " in this folder");
+	return false;
+}
+
+/* What works on Raw goes on while contracts or models have mistakes; they are told all the same. */
+static bool needs_no_tables(const struct ui *u)
+{
+	static const char *const names[] = { "ingest", "contract draft", "raw ls", "raw cat", "accept", "runs", "verify" };
+	for (size_t i = 0; u->args.command && i < sizeof names / sizeof *names; i++)
+		if (strcmp(u->args.command->name, names[i]) == 0)
+			return true;
+	return false;
+}
+
 bool ui_load(struct ui *u, int *status)
 {
 	struct problems p = PROBLEMS_INIT(&u->arena);
@@ -176,10 +243,11 @@ bool ui_load(struct ui *u, int *status)
 		.pipeline_file = ui_pipeline_file(u),
 		.environment = g->value[OPT_ENV],
 		.lake = g->value[OPT_LAKE],
+		.without_tables = needs_no_tables(u),
 	};
-	bool ok = project_load(&u->project_options, &u->arena, &u->project, &p);
+	bool ok = ui_pipeline_there(u, &p) && project_load(&u->project_options, &u->arena, &u->project, &p);
 	if (!ok || p.n_errors > 0)
-		say_problems(u, &p);
+		say_problems(u, &p, !ok);
 	if (ok)
 		return true;
 	*status = err_exit_status(ERR_CONFIG);
@@ -203,7 +271,7 @@ bool ui_open(struct ui *u, enum ui_lake lake, bool link, int *status)
 		return false;
 	if (!open_lake(u, lake, &e) || (link && !project_link(&u->project, &p, &e))) {
 		if (p.n_errors > 0) {
-			say_problems(u, &p);
+			say_problems(u, &p, true);
 			*status = err_exit_status(ERR_CONFIG);
 		} else {
 			*status = ui_fail(u, &e);

@@ -153,12 +153,17 @@ ROWS = [
     ("verify -q", 0, [], []),
     ("digest", 0, ["window flights " + WINDOW, "file prepare.flights 1 rows=", "rows refine.carrier_scorecard full rows=14"], []),
     ("trace airlines UA", 0, ["United Air Lines Inc.", "GET /airlines", '{"carrier":"UA"', "`sluice raw cat -f "], []),
-    ("trace carrier_scorecard UA", 0, ["refine.carrier_scorecard", "from prepare.airlines: 1 rows", "10 rows and more"], []),
+    ("trace carrier_scorecard UA", 0, ["refine.carrier_scorecard", "from prepare.airlines: 1 row\n", "10 rows shown, there are more"], []),
     ("trace flights UA", 2, [], ["has 3 parts", "time_hour carrier flight"]),
-    ("trace flights when UA 1", 2, [], ["time_hour is a timestamp"]),
+    ("trace flights when UA 1", 2, [], ["time_hour is a timestamp, and `when` is not one"]),
     ("trace airlines XX", 6, [], ["no row with this key", "--quarantine"]),
     ("contract draft airlines -", 0, ["apiVersion: v3.1.0", "sluice.draft"], []),
     ("contract draft airlines", 2, [], ["is there already", "--force"]),
+    ("contract draft flights -", 0, ["{property: sluice.window_column, value: \"time_hour\"}"], []),
+    ("contract draft carrier_scorecard", 2, [], ["carrier_scorecard is a model", "docs/contracts.md"]),
+    ("trace flights 2013-01-01T10:00:00Z UA abc", 2, [], ["flight is an integer, and `abc` is not one"]),
+    ("prepare --refetch", 2, [], ["takes no --refetch"]),
+    ("refine --refetch", 2, [], ["takes no --refetch"]),
 ]
 
 
@@ -311,6 +316,62 @@ def test_verify_finds_a_changed_byte(days, tmp_path):
     assert len(p.sluice("verify", "--json", status=8).json["findings"]) == 2
 
 
+def parquet_of(p, zone, table):
+    folder = os.path.join(p.lake, zone, "nycflights", table)
+    return max((os.path.join(f, n) for f, _, names in os.walk(folder) for n in names if n.endswith(".parquet")),
+               key=os.path.getsize)
+
+
+@pytest.fixture
+def copied(days, tmp_path):
+    import shutil
+    shutil.copytree(days.lake, tmp_path / "lake")
+    return days.on(tmp_path / "lake")
+
+
+@pytest.mark.parametrize("zone,table", [("prepare", "flights"), ("quarantine", "weather"), ("refine", "carrier_scorecard")])
+@pytest.mark.parametrize("part", [0.1, 0.3, 0.5])
+def test_verify_reads_tables(copied, zone, table, part):
+    """Some bytes of a data page, its size as it was: nothing but reading the rows can tell."""
+    if zone == "quarantine":  # the day of the one bad wind
+        copied.sluice("run", "--only", table, "--from", "2013-02-12", "--to", "2013-02-13")
+        copied.sluice("verify")
+    path = parquet_of(copied, zone, table)
+    data = bytearray(open(path, "rb").read())
+    footer = int.from_bytes(data[-8:-4], "little") + 8
+    at = 4 + int((len(data) - footer - 4) * part)
+    assert at + 4 < len(data) - footer
+    for i in range(4):
+        data[at + i] ^= 0x5a
+    os.chmod(path, 0o644)
+    open(path, "wb").write(data)
+    done = copied.sluice("verify", status=8)
+    assert os.path.relpath(path, copied.lake) in done.out and "1 finding\n" in done.out
+    fast = copied.sluice("verify", "--fast")
+    assert "only checked for their size" in fast.out
+
+
+def test_tables_that_cannot_be_read(copied):
+    """A file that is gone or cut concerns its own table, and names itself."""
+    gone, broken = parquet_of(copied, "prepare", "flights"), parquet_of(copied, "prepare", "weather")
+    os.remove(gone)
+    data = bytearray(open(broken, "rb").read())
+    os.chmod(broken, 0o644)
+    data[-12:-8] = b"\xff\xff\xff\xff"
+    data[4:60] = bytes(56)
+    open(broken, "wb").write(data)
+    for command, words, path in (("show", "flights", gone), ("query", "SELECT count(*) FROM prepare.flights", gone),
+                                 ("show", "weather", broken), ("query", "SELECT max(temp) FROM prepare.weather", broken)):
+        done = copied.sluice(command, words, status=8)
+        assert os.path.relpath(path, copied.lake) in done.err and "`sluice verify " in done.err, repr(done)
+    assert "is not there" in copied.sluice("show", "flights", status=8).err
+    assert "16 rows" in copied.sluice("show", "airlines").out
+    assert copied.sluice("query", "SELECT count(*) AS n FROM prepare.planes", "--json").json["n"] > 3000
+    copied.sluice("query", "SELECT nothing FROM prepare.airlines", status=2)
+    found = copied.sluice("verify", "--json", status=8).json["findings"]
+    assert [f["where"] for f in found] == [os.path.relpath(x, copied.lake) for x in (gone, broken)]
+
+
 @pytest.mark.parametrize("number,status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_leave_a_resumable_run(days, api, tmp_path, number, status):
     p = days.on(tmp_path / "lake")
@@ -452,6 +513,156 @@ resources:
     assert p.sluice("raw ls", "things", "--json").json[0]["promoted"] == 2
     p.sluice("verify")
     p.sluice("accept", "things", window, status=2)
+
+
+# ── check ──
+
+GOOD = "SELECT id, name FROM prepare.things"
+CONTRACT = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: shop-{name}
+version: 1.0.0
+{status}
+schema:
+  - name: {name}
+    customProperties: [{{property: sluice.action, value: fail}}]
+    properties:
+      - {{name: id, logicalType: integer, primaryKey: true}}
+      - {{name: name, logicalType: string}}
+"""
+
+
+@pytest.mark.parametrize("sql,wanted", [
+    (GOOD, []),
+    (GOOD + ";\n-- the end", []),
+    ("WITH x AS (SELECT * FROM prepare.things) SELECT id, name FROM x", []),
+    ("SELECT id,\n  name\nFROM FROM prepare.things", ["models/sales.sql:3:1: syntax error at or near"]),
+    ("DELETE FROM prepare.things", ["models/sales.sql:1:1: a model is one SELECT"]),
+    (GOOD + ";\n" + GOOD, ["models/sales.sql:1:1: a model is one SELECT"]),
+    ("SELECT id, name\nFROM prepare.thing", ["models/sales.sql:2:6: no resource gives the table prepare.thing",
+                                             "did you mean prepare.things?"]),
+    ("SELECT id,\n  nam AS name FROM prepare.things", ["models/sales.sql:2:1: ", "nam"]),
+    ("SELECT id FROM prepare.things", ["models/sales.sql: the SELECT gives no column name, which the contract has"]),
+    ("SELECT *, 1 AS more FROM prepare.things", ["gives a column more, which the contract does not have",
+                                                 "gives a column _page, which"]),
+    ("SELECT id, name FROM read_csv('/etc/passwd')", ["models/sales.sql:1:22: models read prepare.x and refine.y only"]),
+])
+def test_check_looks_into_models(tmp_path, sql, wanted):
+    for folder in ("models", "contracts"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "pipeline.yaml").write_text("""\
+pipeline: shop
+lake: ./lake
+source: {url: "https://api.example.com"}
+resources: {things: {path: /things, kind: snapshot, records: data}}
+""")
+    for name in ("things", "sales", "other"):
+        (tmp_path / f"contracts/{name}.yaml").write_text(CONTRACT.format(name=name, status="status: active"))
+    (tmp_path / "models/sales.sql").write_text(sql)
+    (tmp_path / "models/other.sql").write_text("SELECT id, name FROM refine.sales")
+    done = sluice("check", cwd=tmp_path)
+    assert done.status == (2 if wanted else 0) and not (tmp_path / "lake").exists(), repr(done)
+    for piece in wanted:
+        assert piece in done.out
+    assert "sluice check" not in done.out and "SQL: " not in done.out
+    # two mistakes in two files: both are told
+    (tmp_path / "contracts/things.yaml").write_text(CONTRACT.format(name="things", status=""))
+    done = sluice("check", cwd=tmp_path)
+    assert done.status == 2 and "contracts/things.yaml:1:1: `status` is missing" in done.out
+    assert "proposed, draft, active, deprecated, retired" in done.out
+    if "FROM FROM" in sql or "DELETE" in sql:
+        assert wanted[0] in done.out and "2 mistakes" in done.out
+
+
+def test_words_for_a_missing_pipeline(tmp_path):
+    for command in ("check", "status", "run"):
+        done = sluice(command, cwd=tmp_path)
+        assert done.status == 2 and "pipeline.yaml: no such file in this folder" in done.out + done.err
+        assert "`sluice init URL`" in done.out + done.err
+    got = json.loads(sluice("run", "--json", cwd=tmp_path).out)
+    assert got["exit_status"] == 2 and got["error"]["code"] == "CONFIG" and got["problems"][0]["file"] == "pipeline.yaml"
+
+
+def test_errors_of_run_as_json(days):
+    done = days.sluice("run", "--from", "yesterday", "--json", status=2)
+    assert done.json["exit_status"] == 2 and "--from yesterday" in done.json["error"]["message"]
+    assert "--from yesterday" in done.err
+
+
+def test_a_changed_step(api, tmp_path):
+    def write(every):
+        (tmp_path / "pipeline.yaml").write_text(f"""\
+pipeline: shop
+lake: ./lake
+source: {{url: "{api.url}", auth: {{bearer: {{secret: env:FLIGHTS_TOKEN}}}}}}
+resources:
+  weather:
+    path: /weather
+    kind: window
+    window: {{every: {every}, zone: America/New_York}}
+    query: {{date_from: "{{window.from:date}}", date_to: "{{window.last:date}}"}}
+    records: items
+""")
+    write("1d")
+    p = L.Project(tmp_path)
+    p.sluice("ingest", *DAYS)
+    assert p.sluice("check").status == 0
+    write("1w")
+    assert "the lake holds windows of 1d" in p.sluice("check", status=2).out
+    status = p.sluice("status").out
+    assert "2 sealed" in status and "it will refuse: weather: the lake holds windows of 1d" in status
+    p.sluice("run", *DAYS, status=2)
+
+
+def test_raw_works_while_contracts_are_wrong(days, tmp_path):
+    import shutil
+    shutil.copytree(days.folder, tmp_path / "p", ignore=shutil.ignore_patterns("lake"))
+    contract = tmp_path / "p/contracts/airlines.yaml"
+    contract.write_text(contract.read_text().replace("status: active", ""))
+    p = L.Project(tmp_path / "p", tmp_path / "lake")
+    done = p.sluice("ingest", "--only", "airlines", *DAYS)
+    assert "airlines.yaml:1:1: `status` is missing" in done.err and "Done in" in done.out
+    assert "airlines.yaml:1:1: `status` is missing" in p.sluice("raw ls").err
+    p.sluice("contract draft", "airlines", "-")
+    p.sluice("verify")
+    p.sluice("run", "--only", "airlines", *DAYS, status=2)
+
+
+def test_a_missing_path(api, tmp_path):
+    (tmp_path / "pipeline.yaml").write_text(f"""\
+pipeline: shop
+lake: ./lake
+source: {{url: "{api.url}", auth: {{bearer: {{secret: env:FLIGHTS_TOKEN}}}}}}
+resources: {{nope: {{path: /nope, kind: snapshot, records: data}}}}
+""")
+    err = L.Project(tmp_path).sluice("run", "--from", "2024-01-01", "--to", "2024-01-02", status=3).err
+    assert err.count("404 Not Found") == 1 and err.count("20240101T000000Z_20240102T000000Z, ") == 1, err
+    assert "hint: check `path` of nope" in err
+
+
+def test_runs_without_a_record(days, tmp_path):
+    import shutil
+    shutil.copytree(days.lake, tmp_path / "lake")
+    p = days.on(tmp_path / "lake")
+    runs = [line.split()[0] for line in p.sluice("runs", "--limit", "0").out.splitlines()]
+    for name in ("20000101T000000Z-00000000", "29990101T000000Z-00000000"):
+        os.makedirs(os.path.join(p.lake, "runs/nycflights", name))
+    lines = p.sluice("runs", "--limit", "0").out.splitlines()
+    assert [line.split()[0] for line in lines][1:-1] == runs
+    assert lines[0].endswith("no record: it is running, or it was killed")
+    assert lines[-1].endswith("ended without a record (killed)")
+    started = [r["started"] for r in p.sluice("runs", "--json", "--limit", "0").json if r["record"]]
+    assert started == sorted(started, reverse=True)
+
+
+def test_technical_columns_give_way(days):
+    status, text = on_a_terminal(["show", "-f", days.file, "--lake", days.lake, "airlines"])
+    assert status == 0 and "Endeavor Air Inc." in text and "_len" not in text and "technical columns left out" in text
+    assert max(len(line) for line in text.replace("\r", "").split("\n")) <= 80
+    status, text = on_a_terminal(["show", "-f", days.file, "--lake", days.lake, "airlines"], columns=300)
+    assert "_len" in text and "left out" not in text
+    assert "_len" in days.sluice("show", "airlines").out
 
 
 def test_check_sees_contracts_of_nobody(days, tmp_path):

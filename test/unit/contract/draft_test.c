@@ -101,6 +101,47 @@ static void shapes(void **state)
 	assert_int_equal(bad, 0);
 }
 
+/* What lies in [10:00, 11:00) of its record's window. */
+static void window_columns(void **state)
+{
+	static const struct {
+		const char *records[3];
+		const char *column; /* "": none is proposed */
+	} windows[] = {
+		{ { "{\"at\":\"2024-01-01T10:00:00Z\"}", "{\"at\":\"2024-01-01T10:59:59.999999Z\"}" }, "at" },
+		{ { "{\"at\":\"2024-01-01T10:00:00Z\"}", "{\"at\":\"2024-01-01T11:00:00Z\"}" }, "" },
+		{ { "{\"at\":\"2024-01-01T09:59:59Z\"}" }, "" },
+		{ { "{\"at\":\"2024-01-01T12:30:00+02:00\"}" }, "at" },
+		{ { "{\"at\":\"2024-01-01T10:00:00Z\"}", "{\"at\":null}" }, "" },
+		{ { "{\"at\":\"2024-01-01T10:00:00Z\"}", "{}" }, "" },
+		{ { "{\"made\":\"2020-01-01T10:00:00Z\",\"at\":\"2024-01-01T10:00:00Z\",\"seen\":\"2024-01-01T10:00:01Z\"}" }, "at" },
+		{ { "{\"at\":\"2024-01-01\",\"n\":1704103200}" }, "" },
+		{ { "{\"x\":{\"at\":\"2024-01-01T10:00:00Z\"}}" }, "x__at" },
+	};
+	const int64_t from = INT64_C(1704103200) * 1000000, hour = INT64_C(3600) * 1000000;
+	(void)state;
+	for (size_t i = 0; i < 2 * COUNT(windows); i++) {
+		struct arena a = ARENA_INIT;
+		struct buf out = BUF_INIT(1 << 20);
+		struct draft *d = draft_new(STR("t"), 1 << 20);
+		bool snapshot = i >= COUNT(windows); /* its records belong to no window: never a proposal */
+		const char *const *records = windows[i % COUNT(windows)].records;
+		if (!snapshot)
+			draft_window(d, from, from + hour);
+		for (size_t k = 0; k < 3 && records[k]; k++)
+			assert_true(draft_add(d, str_from(records[k])));
+		assert_true(draft_write(d, &out));
+		struct contract *c = load(buf_str(&out), &a);
+		if (snapshot || windows[i].column[0] == '\0')
+			assert_true(c->window_column == SIZE_MAX);
+		else
+			assert_text(c->columns[c->window_column].name, windows[i].column);
+		draft_free(d);
+		buf_free(&out);
+		arena_free(&a);
+	}
+}
+
 static void no_value_gets_into_the_text(void **state)
 {
 	static const char *const records[] = { "{\"name\":\"Secretman\",\"pin\":271828,\"x\":{\"y\":\"Hiddenfield\"}}",
@@ -171,6 +212,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(shapes),
+		cmocka_unit_test(window_columns),
 		cmocka_unit_test(no_value_gets_into_the_text),
 		cmocka_unit_test(many_records_and_fields),
 		cmocka_unit_test(deep_nesting),

@@ -90,6 +90,52 @@ static void guesses(void **state)
 	}
 }
 
+static void headers(void **state)
+{
+	static const struct {
+		const char *body, *name, *value, *from_header, *parameter;
+		enum guess_style style;
+		const char *doubt;
+	} with[] = {
+		{ "[{},{}]", "X-Next-Cursor", "abc", "X-Next-Cursor", "cursor", GUESS_CURSOR, "" },
+		{ "[{},{}]", "x-next", "17", "x-next", "cursor", GUESS_CURSOR, "" },
+		{ "[{},{}]", "X-Pagination-Next", "b", "X-Pagination-Next", "cursor", GUESS_CURSOR, "" },
+		{ "[{},{}]", "X-MS-Continuation", "b", "X-MS-Continuation", "continuation", GUESS_CURSOR, "" },
+		{ "[{},{}]", "X-Next-Page", "2", "", "page", GUESS_PAGE, "" },
+		{ "[{},{}]", "X-Next-Cursor", "", "", "", GUESS_NONE, "" },
+		{ "[{},{}]", "X-Next", "https://x/y", "", "", GUESS_NONE, "" },
+		{ "[{},{}]", "Content-Type", "x", "", "", GUESS_NONE, "" },
+		/* a cursor is more than a page number, a URL in the body more than a header */
+		{ "{\"page\":1,\"d\":[{}]}", "X-Next-Cursor", "abc", "X-Next-Cursor", "cursor", GUESS_CURSOR, "" },
+		{ "{\"next\":\"/x\",\"d\":[{}]}", "X-Next-Cursor", "abc", "", "", GUESS_NEXT_URL, "" },
+		/* doubts */
+		{ "{\"total\":7,\"d\":[{},{}]}", "X", "x", "", "", GUESS_NONE,
+		  "total says 7 records, and the page holds 2: how is the next one asked for?" },
+		{ "{\"total\":2,\"d\":[{},{}]}", "X", "x", "", "", GUESS_NONE, "" },
+		{ "[{},{},{},{},{},{},{},{},{},{}]", "X", "x", "", "", GUESS_NONE,
+		  "the page holds exactly 10 records: is there a next one?" },
+		{ "{\"total\":10,\"d\":[{},{},{},{},{},{},{},{},{},{}]}", "X", "x", "", "", GUESS_NONE, "" },
+		{ "[{},{},{},{},{},{},{},{},{},{}]", "X-Next", "x", "X-Next", "cursor", GUESS_CURSOR, "" },
+		{ "[{},{},{},{},{},{},{},{},{},{},{}]", "X", "x", "", "", GUESS_NONE, "" },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof with / sizeof *with; i++) {
+		struct arena a = ARENA_INIT;
+		struct err e = ERR_INIT;
+		struct guess g;
+		struct http_header h = { str_from(with[i].name), str_from(with[i].value) };
+		print_message("# %s: %s\n", with[i].name, with[i].body);
+		assert_true(guess_answer(str_from(with[i].body), STR_NONE, NULL, 0, &a, &g, &e));
+		guess_headers(&g, &h, 1, &a);
+		assert_int_equal(g.style, with[i].style);
+		text_is(g.from_header, with[i].from_header);
+		text_is(g.doubt, with[i].doubt);
+		if (g.style != GUESS_NEXT_URL)
+			text_is(g.query, with[i].parameter);
+		arena_free(&a);
+	}
+}
+
 static void refuses(void **state)
 {
 	static const char *const bad[] = { "", "<html>", "{\"data\":[", "{\"a\":1,\"a\":2}" };
@@ -106,6 +152,6 @@ static void refuses(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(guesses), cmocka_unit_test(refuses) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(guesses), cmocka_unit_test(headers), cmocka_unit_test(refuses) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
