@@ -46,8 +46,8 @@ static void print_ingest(const struct run_result *r, struct buf *out)
 {
 	char a[32], b[32], c[32], d[32], t[32];
 	buf_addf(out, "\nIngest  %s\n", time_text(r->ingest_us, t));
-	buf_addf(out, "  %-14s %9s %8s %12s %10s %10s %8s %6s  %s\n", "resource", "windows", "pages", "records", "bytes",
-		 "requests", "retries", "429s", "");
+	buf_addf(out, "  %-14s %9s %8s %12s %10s %10s %8s %6s\n", "resource", "windows", "pages", "records", "bytes",
+		 "requests", "retries", "429s");
 	for (size_t i = 0; i < r->n_resources; i++) {
 		const struct run_resource *x = &r->resources[i];
 		if (x->requests == 0 && x->failed + x->fenced + x->stopped == 0) {
@@ -91,9 +91,9 @@ static void print_rules(const struct run_table *t, struct buf *out)
 	char a[32];
 	for (size_t i = 0; i < t->loss.n_rules; i++)
 		if (t->loss.rules[i].rows > 0)
-			buf_addf(out, "    %-32.*s %s: %s rows\n", STR_ARG(t->loss.rules[i].rule),
+			buf_addf(out, "    %-32.*s %s: %s row%s\n", STR_ARG(t->loss.rules[i].rule),
 				 t->loss.rules[i].action == ACTION_WARN ? "warning" : "set aside",
-				 count_text(t->loss.rules[i].rows, a));
+				 count_text(t->loss.rules[i].rows, a), t->loss.rules[i].rows == 1 ? "" : "s");
 	for (size_t i = 0; i < t->n_relationships; i++)
 		if (t->relationships[i].rows > 0)
 			buf_addf(out, "    %-32.*s %s: %s%s\n", STR_ARG(t->relationships[i].rule),
@@ -148,8 +148,8 @@ void run_report_print(const struct run_result *r, struct buf *out)
 		print_unprepared(r, out);
 	print_tables(r, ZONE_PREPARE, "Prepare", r->prepare_us, out);
 	print_tables(r, ZONE_REFINE, "Refine", r->refine_us, out);
-	buf_addf(out, "\n%s in %s", r->err.code != ERR_NONE ? "Ended with an error" : r->nothing_to_do ? "Nothing to do, said" : "Done",
-		 time_text(r->took_us, t));
+	const char *end = r->err.code != ERR_NONE ? "Ended with an error after" : r->nothing_to_do ? "Nothing to do; that took" : "Done in";
+	buf_addf(out, "\n%s %s", end, time_text(r->took_us, t));
 	if (r->peak_rss_engine_bytes > 0)
 		buf_addf(out, ", engine memory at most %s", size_text(r->peak_rss_engine_bytes, m));
 	buf_add_z(out, ".\n");

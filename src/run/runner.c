@@ -241,11 +241,24 @@ static void finish(struct run_state *s)
 	run_show(s, STAGE_DONE, STR_NONE, 0, 0);
 }
 
+/* Answers that are not fetched may be lost for good, tables can be made at any time: with mistakes in contracts or models
+ * a run still fetches, and says at its end why it did no more. */
+static void note_broken_tables(struct run_state *s)
+{
+	struct err why = ERR_INIT;
+	err_set(&why, ERR_CONFIG, "contracts or models have mistakes: what was wanted is fetched, but nothing was prepared or refined");
+	run_note_err(s->out, &why);
+}
+
 bool run_pipeline(struct project *j, const struct run_options *o, struct arena *a, struct run_result *out, struct err *e)
 {
 	memset(out, 0, sizeof *out);
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	struct run_state s = { .project = j, .options = o, .out = out, .arena = a };
+	struct run_options options = *o;
+	struct run_state s = { .project = j, .options = &options, .out = out, .arena = a };
+	bool tables_wanted = o->request.prepare || o->request.refine;
+	options.request.prepare = o->request.prepare && j->tables_ok;
+	options.request.refine = o->request.refine && j->tables_ok;
 	s.threads = o->threads > 0 ? o->threads : cores > 0 ? (unsigned)cores : 1;
 	s.began_us = j->clock->monotonic_us(j->clock);
 	out->started_us = j->clock->wall_us(j->clock);
@@ -269,6 +282,8 @@ bool run_pipeline(struct project *j, const struct run_options *o, struct arena *
 	if (p->request.refine && begun && !run_stopped(&s))
 		refine_all(&s);
 	out->refine_us = j->clock->monotonic_us(j->clock) - t;
+	if (tables_wanted && !j->tables_ok)
+		note_broken_tables(&s);
 	finish(&s);
 	return true;
 }
