@@ -79,16 +79,18 @@ bool json_unescape_to(struct str inside, char *out, size_t *n_out);
 struct json_pick {
 	struct str path;       /* in */
 	bool found;            /* out: the path leads to a value (JSON null counts as found) */
+	bool twice;            /* out: a key on the path occurs twice in its object, however it is escaped */
+	struct str twin;       /* out: that key, as the path writes it */
 	enum json_event type;  /* out: JSON_OBJECT, JSON_ARRAY or a scalar */
 	struct str raw;        /* out: raw text with quotes or brackets, a view into the document */
 	size_t items;          /* out: number of items where it is an array (or members of an object) */
-	/* internal: parts of the path that lead to where the scanner is; the next one; are there no more? */
-	uint32_t matched;
+	/* internal: parts of the path that lead to where the scanner is, that ever did; the next one; are there no more? */
+	uint32_t matched, deepest;
 	struct str part;
 	bool whole;
 };
 /* The whole document is checked, found or not. False: JSON is bad; fault and fault_at are set. A duplicate key on a
- * path: the last one counts. */
+ * path: `twice` is set, and the last one counts. */
 bool json_pick(struct str document, uint32_t max_depth, struct json_pick *picks, size_t n_picks, const char **fault,
 	       size_t *fault_at);
 

@@ -107,6 +107,12 @@ static bool step_down(struct walk *w, uint32_t level, const struct str *key, boo
 			continue;
 		if (key ? !key_is(*key, escaped, pick->part) : !index_is(index, pick->part))
 			continue;
+		if (pick->deepest > level && !pick->twice) { /* it led here before, in this container or in a twin of it */
+			pick->twice = true;
+			pick->twin = pick->part;
+		}
+		if (pick->deepest <= level)
+			pick->deepest = level + 1;
 		pick_set(pick, level + 1);
 		pick->found = false; /* a duplicate key: what it leads to counts, even if that is nothing */
 		any = true;

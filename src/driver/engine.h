@@ -55,11 +55,16 @@ struct engine_source {
 };
 bool engine_add_source(struct engine_connection *c, const struct engine_source *s, struct err *e);
 
+/* How columns are encoded. DuckDB's dictionaries keep one of several doubles that equal each other: -0.0 comes back as
+ * 0.0 if that came first, and a NaN as another NaN. Where a double column may hold those, PLAIN keeps the bits; the file
+ * is larger. */
+enum parquet_encoding { PARQUET_DICTIONARY, PARQUET_PLAIN };
 /* COPY (select) TO path: Parquet, ZSTD, data pages V1, row groups of 122,880 rows, rows in the order of `select`.
  * The file must not exist; it is durable (fsync, its folder too) when this returns true; false leaves no new file.
- * Result: size and number of rows. */
-bool engine_write_parquet(struct engine_connection *c, struct str select, const char *path, uint64_t *rows,
-			  uint64_t *size_bytes, struct err *e);
+ * Result: size and number of rows. ERR_STORAGE where the disk refuses (full, quota, read-only, broken), here and wherever
+ * the engine spills. */
+bool engine_write_parquet(struct engine_connection *c, struct str select, const char *path,
+			  enum parquet_encoding encoding, uint64_t *rows, uint64_t *size_bytes, struct err *e);
 
 /* Syntax tree of one SELECT as JSON (json_serialize_sql), which may nest to JSON_DEPTH_MAX; ERR_CONFIG with the engine's
  * message if it does not parse or is something else. */

@@ -73,10 +73,23 @@ bool engine_fail_code(struct engine_connection *c, enum err_code code, const cha
 	return false;
 }
 
+/* The disk's own words: DuckDB passes on what the system said of a call that failed. */
+static bool is_of_storage(const char *message, duckdb_error_type type)
+{
+	static const int errors[] = { ENOSPC, EDQUOT, EROFS, EIO, EFBIG };
+
+	if (!message || (type != DUCKDB_ERROR_IO && strncmp(message, "IO Error", 8) != 0))
+		return false;
+	for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
+		if (strstr(message, strerror(errors[i])))
+			return true;
+	return false;
+}
+
 bool engine_fail(struct engine_connection *c, const char *what, const char *message, duckdb_error_type type,
 		 struct err *e)
 {
-	return engine_fail_code(c, ERR_ENGINE, what, message, type, e);
+	return engine_fail_code(c, is_of_storage(message, type) ? ERR_STORAGE : ERR_ENGINE, what, message, type, e);
 }
 
 static bool run_z(struct engine_connection *c, const char *what, const char *sql, duckdb_result *result, struct err *e)
@@ -352,16 +365,17 @@ static bool copy_count(struct engine_connection *c, duckdb_result *result, uint6
 /* ZSTD level 1: 2 M rows of 8 mixed columns took 0.68 s and 48.4 MB, level 3 0.82 s and 48.8 MB, level 6 1.44 s and
  * 47.5 MB (bench/parquet_way.c). The file gets its final name at once: nobody reads it until a commit names it; DuckDB
  * removes it if the COPY fails. */
-static bool copy_sql(struct buf *sql, struct str select, const char *path)
+static bool copy_sql(struct buf *sql, struct str select, const char *path, enum parquet_encoding encoding)
 {
 	return buf_add(sql, STR("COPY (\n")) && buf_add(sql, select) && buf_add(sql, STR("\n) TO ")) &&
 	       sql_literal(sql, str_from(path)) &&
 	       buf_add(sql, STR(" (FORMAT PARQUET, COMPRESSION ZSTD, COMPRESSION_LEVEL 1, PARQUET_VERSION V1, "
-				"ROW_GROUP_SIZE 122880, USE_TMP_FILE false)"));
+				"ROW_GROUP_SIZE 122880, USE_TMP_FILE false")) &&
+	       buf_add(sql, encoding == PARQUET_PLAIN ? STR(", DICTIONARY_SIZE_LIMIT 0)") : STR(")"));
 }
 
-bool engine_write_parquet(struct engine_connection *c, struct str select, const char *path, uint64_t *rows,
-			  uint64_t *size_bytes, struct err *e)
+bool engine_write_parquet(struct engine_connection *c, struct str select, const char *path,
+			  enum parquet_encoding encoding, uint64_t *rows, uint64_t *size_bytes, struct err *e)
 {
 	struct buf sql = BUF_INIT(SQL_MAX_BYTES + (1 << 20));
 	struct arena a = ARENA_INIT;
@@ -373,7 +387,7 @@ bool engine_write_parquet(struct engine_connection *c, struct str select, const 
 		ok = err_set(e, ERR_ENGINE, "%s: exists already; no name is ever written twice", path);
 	/* By itself and inside COPY one statement: so it cannot close the bracket and go on as something else. */
 	ok = ok && one_statement(c, arena_zero_terminated(&a, select), ERR_ENGINE, path, e);
-	if (ok && !copy_sql(&sql, select, path))
+	if (ok && !copy_sql(&sql, select, path, encoding))
 		ok = err_set(e, ERR_ENGINE, "%s: its SQL is too long", path);
 	ok = ok && one_statement(c, sql.p, ERR_ENGINE, path, e);
 	if (ok) {

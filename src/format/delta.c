@@ -126,6 +126,11 @@ static void put_commit_info(struct json_out *o, const struct table_commit *c)
 	json_put_str(o, "sluice.run", c->run_id);
 	json_put_str(o, "sluice.nonce", c->nonce);
 	put_hash(o, "sluice.job", c->job_key);
+	if (c->version == 0)
+		json_put_null(o, "sluice.previous");
+	else
+		put_hash(o, "sluice.previous", c->previous);
+	json_put_u64(o, "sluice.actions", (c->schema ? 2 : 0) + c->n_remove + c->n_add);
 	json_end_object(o);
 	json_end_object(o);
 }
@@ -228,6 +233,9 @@ static bool read_add(const struct json_node *n, struct arena *a, struct table_fi
 struct replay {
 	struct table_snapshot *t;
 	struct arena *a;
+	int64_t version; /* being read */
+	uint64_t actions, declared; /* of this version: behind its commitInfo */
+	bool has_info, has_protocol, has_metadata; /* has_info: of this version */
 	struct {
 		struct table_file *v;
 		size_t n, cap;
@@ -249,14 +257,42 @@ static bool replay_metadata(struct replay *r, const struct json_node *n, struct 
 	if (!json_need_str(n, "id", &r->t->id, e) || !json_need_str(n, "schemaString", &schema, e))
 		return err_wrap(e, "metaData");
 	r->t->contract_meaning = json_str_or(json_get(n, "configuration"), "sluice.contract", STR_NONE);
+	r->has_metadata = true;
 	return table_schema_parse(schema, r->a, &r->t->schema, e);
+}
+
+/* The first line of every version, and of ours only. */
+static bool replay_info(struct replay *r, const struct json_node *n, struct err *e)
+{
+	const struct json_node *before = json_get(n, "sluice.previous");
+	struct sha256 previous = { 0 };
+	if (r->has_info)
+		return err_set(e, ERR_DAMAGE, "a second commitInfo");
+	if (!json_need_str(n, "sluice.nonce", &r->t->last_nonce, e) || !json_need_u64(n, "sluice.actions", &r->declared, e))
+		return err_wrap(e, "commitInfo");
+	if (r->version > 0 && !need_hash(n, "sluice.previous", &previous, e))
+		return err_wrap(e, "commitInfo");
+	if (r->version == 0 ? !before || before->type != JSON_NULL : !sha256_eq(previous, r->t->last_hash))
+		return err_set(e, ERR_DAMAGE, "it was written behind another version %lld than the one that is there",
+			       (long long)r->version - 1);
+	r->has_info = true;
+	r->t->last_run = json_str_or(n, "sluice.run", STR_NONE);
+	r->t->last_commit_us = json_i64_or(n, "timestamp", 0) * 1000;
+	return true;
 }
 
 static bool replay_action(struct replay *r, const struct json_node *action, struct err *e)
 {
-	const struct json_node *n;
+	const struct json_node *n = json_get(action, "commitInfo");
+	if (n)
+		return replay_info(r, n, e);
+	if (!r->has_info)
+		return err_set(e, ERR_DAMAGE, "it does not begin with a commitInfo");
+	r->actions++;
 	if ((n = json_get(action, "add"))) {
 		struct table_file f;
+		if (!r->has_protocol || !r->has_metadata)
+			return err_set(e, ERR_DAMAGE, "an add before protocol and metaData");
 		if (!read_add(n, r->a, &f, e))
 			return false;
 		replay_remove(r, f.path); /* an add of a path that is there replaces its tags */
@@ -271,17 +307,19 @@ static bool replay_action(struct replay *r, const struct json_node *action, stru
 	} else if ((n = json_get(action, "protocol"))) {
 		if (json_i64_or(n, "minReaderVersion", 1) > 1 || json_i64_or(n, "minWriterVersion", 2) > 2)
 			return err_set(e, ERR_DAMAGE, "another program raised the table's protocol");
-	} else if ((n = json_get(action, "commitInfo"))) {
-		r->t->last_nonce = json_str_or(n, "sluice.nonce", STR_NONE);
-		r->t->last_run = json_str_or(n, "sluice.run", STR_NONE);
-		r->t->last_commit_us = json_i64_or(n, "timestamp", 0) * 1000;
+		r->has_protocol = true;
 	}
 	return true;
 }
 
 static bool replay_version(struct replay *r, struct str text, struct err *e)
 {
+	struct sha256 hash = sha256_of(text);
 	struct str line;
+	if (text.n == 0 || text.p[text.n - 1] != '\n')
+		return err_set(e, ERR_DAMAGE, "%s", text.n == 0 ? "it is empty" : "it ends in the middle of a line");
+	r->has_info = false;
+	r->actions = r->declared = 0;
 	while (str_cut(&text, '\n', &line)) {
 		struct json_node *action = NULL;
 		if (line.n == 0)
@@ -292,6 +330,14 @@ static bool replay_version(struct replay *r, struct str text, struct err *e)
 			return false;
 		}
 	}
+	if (!r->has_info)
+		return err_set(e, ERR_DAMAGE, "it has no commitInfo");
+	if (r->actions != r->declared)
+		return err_set(e, ERR_DAMAGE, "it has %llu actions, and was written with %llu", (unsigned long long)r->actions,
+			       (unsigned long long)r->declared);
+	if (!r->has_protocol || !r->has_metadata || r->t->schema.n == 0)
+		return err_set(e, ERR_DAMAGE, "a table without protocol, metaData or columns");
+	r->t->last_hash = hash;
 	return true;
 }
 
@@ -344,6 +390,7 @@ bool table_load(struct store *s, struct str table_key, int64_t version, struct a
 	struct replay r = { .t = out, .a = a };
 	for (int64_t v = 0; v <= version; v++) {
 		struct str text;
+		r.version = v;
 		if (!store_get(s, log_key(table_key, (uint64_t)v, a), DELTA_COMMIT_MAX_BYTES, a, &text, e) ||
 		    !replay_version(&r, text, e))
 			return err_wrap(e, "%.*s, version %lld", STR_ARG(table_key), (long long)v);

@@ -56,9 +56,11 @@ struct table_snapshot {
 	struct str_map by_name;              /* ... this */
 	struct str last_nonce, last_run; /* commitInfo of `version` */
 	int64_t last_commit_us;
+	struct sha256 last_hash;         /* of the bytes of `version`: what the next commit names */
 };
 
-/* Version -1 is the newest. Replays the log; ERR_DAMAGE where it has a gap or does not parse. */
+/* Version -1 is the newest. Replays the log. ERR_DAMAGE, naming table and version, where the log has a gap, a version does
+ * not parse or is not whole, or is not the one that its successor was written behind. */
 bool table_load(struct store *s, struct str table_key, int64_t version, struct arena *a, struct table_snapshot *out,
 		struct err *e);
 /* The window's tag in the newest files, or NULL. A window over file_rows stands in several files with equal tags for
@@ -71,6 +73,7 @@ struct table_commit {
 	int64_t version;          /* the number to create: snapshot.version + 1 */
 	struct str operation;     /* "prepare", "refine", "quarantine", "tags" */
 	struct str run_id, nonce;
+	struct sha256 previous;   /* snapshot.last_hash; not used for version 0 */
 	struct sha256 job_key;
 	int64_t time_us;
 	const struct table_schema *schema; /* set: protocol and metaData are written */

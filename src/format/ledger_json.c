@@ -394,6 +394,19 @@ static bool get_seal(const struct json_node *n, struct ledger_seal *s, struct er
 	       need_time(n, "sealed", &s->sealed_us, e);
 }
 
+/* "<epoch>-<SHA-256>.warc.gz": it becomes part of a key, and is nothing else than what warc_finish() makes. */
+static bool segment_name_ok(struct str name)
+{
+	static const struct str end = { ".warc.gz", 8 };
+	struct sha256 hash;
+	uint64_t epoch = 0;
+	size_t dash = str_find_char(name, '-');
+	if (dash == name.n || !str_ends(name, end) || name.n != dash + 1 + SHA256_HEX + end.n)
+		return false;
+	return str_to_u64(str_sub(name, 0, dash), &epoch) && (dash == 1 || name.p[0] != '0') &&
+	       sha256_from_hex(str_sub(name, dash + 1, SHA256_HEX), &hash);
+}
+
 static bool get_payload(const struct json_node *root, struct arena *a, struct ledger_entry *t, struct err *e)
 {
 	const struct json_node *segment = json_get(root, "segment"), *pages, *failed = json_get(root, "failed");
@@ -401,18 +414,25 @@ static bool get_payload(const struct json_node *root, struct arena *a, struct le
 			!json_need_u64(segment, "size", &t->segment_size, e) ||
 			!need_hash(segment, "sha256", &t->segment_hash, e)))
 		return false;
+	if (segment && !segment_name_ok(t->segment))
+		return err_set(e, ERR_DAMAGE, "\"name\" is none of a segment");
 	if (!json_need(root, "pages", JSON_ARRAY, &pages, e))
 		return false;
 	t->pages = arena_array(a, struct ledger_page, pages->n_children + 1);
 	for (const struct json_node *n = pages->child; n; n = n->next)
 		if (!get_page(n, a, &t->pages[t->n_pages++], e))
 			return err_wrap(e, "page %zu of the entry", t->n_pages);
+	if (t->n_pages > 0 && !segment)
+		return err_set(e, ERR_DAMAGE, "it has pages, and no segment that holds them");
 	if (failed == NULL)
 		return true;
 	t->attempts = arena_array(a, struct ledger_attempt, failed->n_children + 1);
 	for (const struct json_node *n = failed->child; n; n = n->next)
 		if (!get_attempt(n, &t->attempts[t->n_attempts++], e))
 			return err_wrap(e, "failed attempt %zu of the entry", t->n_attempts);
+	for (size_t i = 0; i < t->n_attempts; i++)
+		if (t->attempts[i].size > 0 && !segment)
+			return err_set(e, ERR_DAMAGE, "it has failed attempts, and no segment that holds them");
 	return true;
 }
 

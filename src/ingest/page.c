@@ -279,6 +279,20 @@ static bool empty_judge(const struct judge *j, struct page_result *out, struct e
 	return err_hint(e, "if that means no records, say `empty: page` for resource %.*s", STR_ARG(j->r->name));
 }
 
+/* Which of the two counts is anybody's guess (RFC 8259, 4): the other may hold records, or the way to more of them. */
+static bool picks_plain(const struct judge *j, struct err *e)
+{
+	for (size_t i = 0; i < j->n_picks; i++) {
+		const struct json_pick *p = &j->picks[i];
+		if (!p->twice)
+			continue;
+		err_set(e, ERR_JSON, "\"%.*s\" occurs twice in its object (on the way to `%.*s`)", STR_ARG(p->twin),
+			STR_ARG(p->path));
+		return err_hint(e, "nobody can say which of the two counts, so nothing of it was kept as a page");
+	}
+	return true;
+}
+
 static bool judge(struct judge *j, struct buf *decoded, struct page_result *out, struct err *e)
 {
 	const struct http_limits *limits = &j->r->source->limits;
@@ -294,7 +308,7 @@ static bool judge(struct judge *j, struct buf *decoded, struct page_result *out,
 	wants_collect(j);
 	if (!json_pick(out->body, limits->json_depth, j->picks, j->n_picks, &fault, &fault_at))
 		return say_not_json(j->r, out->body, fault, fault_at, j->a, e);
-	if (!secrets_absent(j, out->body, e) || !is_good(j, e))
+	if (!secrets_absent(j, out->body, e) || !picks_plain(j, e) || !is_good(j, e))
 		return false;
 	const struct json_pick *records = j->want[WANT_RECORDS];
 	if (!records->found || records->type != JSON_ARRAY)

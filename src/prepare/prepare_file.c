@@ -33,7 +33,7 @@ bool parquet_file_write(struct parquet_file *f, struct engine_connection *c, str
 	if (n < 0 || (size_t)n >= sizeof f->path)
 		return err_set(e, ERR_STORAGE, "%.*s: the path is too long", STR_ARG(str_sub(folder, 0, 200)));
 	*out = (struct table_file){ .path = arena_format(a, "data/%.*s/%s", STR_ARG(last), name) };
-	if (!engine_write_parquet(c, select, f->path, &out->rows, &out->size_bytes, e))
+	if (!engine_write_parquet(c, select, f->path, f->encoding, &out->rows, &out->size_bytes, e))
 		return false;
 	if (stat(f->path, &st) != 0)
 		return err_set_errno(e, ERR_STORAGE, errno, "%s", f->path);
@@ -118,11 +118,13 @@ static struct batch_shape *shape_with_share(struct reader *f)
 	return shape;
 }
 
-/* *again: the file was written in vain: its windows have duplicates, or are too large to be sorted by ourselves. */
+/* *again: the file was written in vain: its windows have duplicates, or are too large to be sorted by ourselves, or hold a
+ * -0.0 that its dictionaries may have lost. */
 static bool attempt(struct prepare *p, struct file_task *t, struct engine_connection *c, bool *again, struct err *e)
 {
 	struct reader *f = reader_open(p, t);
-	struct parquet_file file = { .folder = p->job->output, .index = t->index, .attempt = t->attempt };
+	struct parquet_file file = { .folder = p->job->output, .index = t->index, .attempt = t->attempt,
+				     .encoding = t->plain ? PARQUET_PLAIN : PARQUET_DICTIONARY };
 	struct clock *clock = clock_system();
 	char name[64];
 	struct engine_source source = { name, p->shape, p->n_columns, reader_next, f };
@@ -144,19 +146,23 @@ static bool attempt(struct prepare *p, struct file_task *t, struct engine_connec
 	if (f->too_large) {
 		CHECK(!ok && !t->by_engine);
 		t->by_engine = *again = ok = true;
-		if (f->log) /* it is filled anew */
-			key_log_clear(f->log);
 	} else if (ok && f->doomed) {
 		t->exact = *again = true;
 		unlink(file.path);
 	} else if (ok && t->has_failed_row && !t->split) {
 		*e = t->failed_row;
 		ok = false;
+	} else if (ok && f->negative_zero && !t->plain) {
+		*again = true;
+		unlink(file.path);
 	} else if (ok) {
 		ok = check_rows(f, file.path, e) && back(f, c, file.path, e);
 		if (ok)
 			results_keep(f);
 	}
+	t->plain = t->plain || f->negative_zero;
+	if (*again && f->log && !f->doomed) /* it is filled anew */
+		key_log_clear(f->log);
 	t->parse_us += f->parse_us;
 	t->write_us += written_us - start_us - f->parse_us;
 	t->read_back_us += clock->monotonic_us(clock) - written_us;
@@ -176,7 +182,7 @@ bool file_task_run(struct prepare *p, struct file_task *t, struct engine_connect
 		unlink(arena_format(&a, "%.*s/%.*s", STR_ARG(p->job->output), STR_ARG(part)).p);
 		arena_free(&a);
 	}
-	/* At most twice more: with the losers known, and sorted by the engine. */
+	/* At most three times more: with the losers known, sorted by the engine, and without dictionaries. */
 	while (again)
 		if (!attempt(p, t, c, &again, e))
 			return false;

@@ -93,8 +93,11 @@ static bool page_open_records(struct pages *p, struct err *e)
 		return pages_broken(p, e);
 	if (ev == JSON_ARRAY)
 		return true;
-	return err_set(e, ERR_RECORDS, "%.*s, page %" PRIu64 ": no list of records at `%.*s`; the ledger counts %" PRIu64,
-		       STR_ARG(p->generation_key), p->page->number, STR_ARG(p->job->records), p->page_end - p->record);
+	/* The page was accepted with that many records: so it is `records` that has changed since. */
+	err_set(e, ERR_CONFIG, "%.*s, page %" PRIu64 ": no list of records at `%.*s`; the ledger counts %" PRIu64,
+		STR_ARG(p->generation_key), p->page->number, STR_ARG(p->job->records), p->page_end - p->record);
+	return err_hint(e, "mend `records` of resource %.*s in the pipeline file, or look at the page with `sluice raw cat`",
+			STR_ARG(p->job->table));
 }
 
 /* Behind the records: a second key of the same name on the path would be a second list, which nobody has read. */

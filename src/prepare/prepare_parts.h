@@ -6,7 +6,7 @@
 #include "prepare/duplicates.h"
 #include "prepare/prepare.h"
 #include "prepare/quarantine.h"
-#include "prepare/row_sum.h"
+#include "format/row_sum.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -28,6 +28,7 @@ struct file_task {
 	bool split;          /* one share of a window that is cut */
 	bool exact;          /* the losers are known */
 	bool by_engine;      /* a window is too large to be sorted by ourselves */
+	bool plain;          /* a double is -0.0, which a dictionary would not keep (engine.h) */
 	unsigned attempt;    /* of writing it, from 0 */
 	struct key_log *log; /* split: kept until all parts were read */
 	/* results; they live in the task's arena */
@@ -81,6 +82,7 @@ struct parquet_file {
 	struct str folder;
 	size_t index;
 	unsigned attempt;
+	enum parquet_encoding encoding;
 	char path[4096]; /* out */
 };
 /* COPY, then path, size, rows and time into *out. */

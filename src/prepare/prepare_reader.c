@@ -3,6 +3,7 @@
 #include "base/check.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 enum { KEPT_PAGES_BYTES = 32 << 20 }; /* pages of a batch: beyond it a batch ends early */
@@ -278,6 +279,20 @@ static void rows_remove(struct reader *f, struct batch *b, const struct rows *go
 	b->n_rows = n;
 }
 
+/* NULLs have any bits, so they are asked about last. */
+static bool has_negative_zero(const struct batch *b)
+{
+	for (size_t i = 0; i < b->n_columns; i++) {
+		const struct batch_column *c = &b->columns[i];
+		if (c->type != TYPE_DOUBLE)
+			continue;
+		for (size_t row = 0; row < b->n_rows; row++)
+			if (c->f64[row] == 0 && signbit(c->f64[row]) && batch_is_valid(c, row))
+				return true;
+	}
+	return false;
+}
+
 static bool batch_publish(struct reader *f, struct batch *b, struct err *e)
 {
 	size_t n_columns = f->p->n_columns;
@@ -290,6 +305,7 @@ static bool batch_publish(struct reader *f, struct batch *b, struct err *e)
 			return false;
 		rows_remove(f, b, &f->verdicts->by_action[ACTION_QUARANTINE]);
 	}
+	f->negative_zero = f->negative_zero || has_negative_zero(b);
 	row_marks_make(&f->marks, b, n_columns, n_columns - PREPARE_META_COLUMNS + META_WINDOW);
 	for (size_t k = 0; k < f->n_runs; k++) {
 		size_t end = k + 1 < f->n_runs ? f->runs[k + 1].first : b->n_rows;

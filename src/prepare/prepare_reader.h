@@ -8,7 +8,7 @@
 #include "prepare/prepare_stats.h"
 #include "prepare/record.h"
 #include "prepare/row_sorter.h"
-#include "prepare/row_sum.h"
+#include "format/row_sum.h"
 
 #define SHARE "_share" /* one more column, for the engine's sorting only: which share the row is of */
 enum { META_SHARE = PREPARE_META_COLUMNS };
@@ -30,6 +30,7 @@ struct reader { /* one attempt */
 	bool too_large;   /* that came out on the way: the file is written again */
 	bool keeps_keys;  /* duplicates are looked for */
 	bool doomed;      /* some were found: the file is written again, only keys matter from here */
+	bool negative_zero; /* among the doubles for the table */
 	bool ended;
 	bool short_turn;  /* the rows that were sorted last are fewer than a batch: they are not carried on */
 	size_t share;     /* being read; n_shares: all are done */

@@ -5,7 +5,7 @@
 
 #include "driver/engine.h"
 #include "format/row_hash.h"
-#include "prepare/row_sum.h"
+#include "format/row_sum.h"
 
 struct window_sum {
 	struct str name;      /* no name twice */

@@ -357,18 +357,49 @@ static bool keys_count(struct refine *r, struct err *e)
 
 /* ── files ── */
 
-static bool file_write_rows(struct refine *r, uint64_t from, uint64_t to, const char *path, struct table_file *f,
-			    struct err *e)
+/* Doubles that equal others with other bits: a dictionary would keep one of them for all. */
+static bool encoding_choose(struct refine *r, enum parquet_encoding *out, struct err *e)
+{
+	const struct contract *c = r->contract;
+	struct batch_shape *shape;
+	uint64_t rows = 0;
+	size_t n = 0;
+
+	*out = PARQUET_DICTIONARY;
+	buf_clear(&r->text);
+	buf_add_z(&r->text, "SELECT count(*) FROM work.result WHERE");
+	for (size_t i = 0; i < c->n_columns; i++) {
+		if (c->columns[i].type != TYPE_DOUBLE)
+			continue;
+		buf_add_z(&r->text, n++ > 0 ? " OR isnan(" : " isnan(");
+		sql_identifier(&r->text, c->columns[i].name);
+		buf_add_z(&r->text, ") OR (");
+		sql_identifier(&r->text, c->columns[i].name);
+		buf_add_z(&r->text, " = 0 AND signbit(");
+		sql_identifier(&r->text, c->columns[i].name);
+		buf_add_z(&r->text, "))");
+	}
+	if (n == 0)
+		return true;
+	if (r->text.overflow)
+		return too_long(e);
+	if (!engine_query(r->c, buf_str(&r->text), r->a, &shape, &n, count_take, &rows, e))
+		return false;
+	if (rows > 0)
+		*out = PARQUET_PLAIN;
+	return true;
+}
+
+static bool file_write_rows(struct refine *r, struct check *k, const char *path, uint64_t rows,
+			    enum parquet_encoding encoding, struct row_sum *written, struct table_file *f, struct err *e)
 {
 	struct stat st;
 
-	buf_clear(&r->text);
-	buf_addf(&r->text, "SELECT * FROM work.result WHERE rowid >= %" PRIu64 " AND rowid < %" PRIu64, from, to);
-	if (!engine_write_parquet(r->c, buf_str(&r->text), path, &f->rows, &f->size_bytes, e))
+	if (!check_written(k, r->c, buf_str(&r->text), written, e) ||
+	    !engine_write_parquet(r->c, buf_str(&r->text), path, encoding, &f->rows, &f->size_bytes, e))
 		return false;
-	if (f->rows != to - from)
-		return err_set(e, ERR_ENGINE, "%s: %" PRIu64 " rows were written where there are %" PRIu64, path, f->rows,
-			       to - from);
+	if (f->rows != rows || written->rows != rows)
+		return err_set(e, ERR_ENGINE, "%s: %" PRIu64 " rows were written where there are %" PRIu64, path, f->rows, rows);
 	if (stat(path, &st) != 0)
 		return err_set_errno(e, ERR_STORAGE, errno, "%s", path);
 	f->modified_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
@@ -390,7 +421,8 @@ static bool files_write(struct refine *r, struct engine_result *out, struct err 
 	struct check *k = check_new(r->contract, r->a);
 	struct str folder = last_part(job->output);
 	uint64_t size = job->file_rows;
-	bool ok = result_count(r, &out->rows, e) && keys_count(r, e);
+	enum parquet_encoding encoding = PARQUET_DICTIONARY;
+	bool ok = result_count(r, &out->rows, e) && keys_count(r, e) && encoding_choose(r, &encoding, e);
 
 	CHECK(size > 0);
 	out->n_files = ok ? (size_t)(out->rows == 0 ? 1 : (out->rows - 1) / size + 1) : 0;
@@ -399,13 +431,16 @@ static bool files_write(struct refine *r, struct engine_result *out, struct err 
 		struct table_file *f = &out->files[i];
 		uint64_t from = i * size, to = out->rows - from < size ? out->rows : from + size;
 		const char *path = arena_format(r->a, "%.*s/%05zu.parquet", STR_ARG(job->output), i).p;
-		int64_t start = clock->monotonic_us(clock), written;
+		int64_t start = clock->monotonic_us(clock), end;
+		struct row_sum written;
 		f->path = arena_format(r->a, "data/%.*s/%05zu.parquet", STR_ARG(folder), i);
-		ok = file_write_rows(r, from, to, path, f, e);
-		written = clock->monotonic_us(clock);
-		ok = ok && check_file(k, r->c, path, f, e);
-		out->write_us += written - start;
-		out->read_back_us += clock->monotonic_us(clock) - written;
+		buf_clear(&r->text);
+		buf_addf(&r->text, "SELECT * FROM work.result WHERE rowid >= %" PRIu64 " AND rowid < %" PRIu64, from, to);
+		ok = file_write_rows(r, k, path, to - from, encoding, &written, f, e);
+		end = clock->monotonic_us(clock);
+		ok = ok && check_file(k, r->c, path, &written, f, e);
+		out->write_us += end - start;
+		out->read_back_us += clock->monotonic_us(clock) - end;
 	}
 	if (ok)
 		ok = check_finish(k, r->name, r->a, out, e);

@@ -27,6 +27,8 @@ struct check {
 	struct buf key[2];            /* of this row and the one before */
 	/* of the file at hand */
 	struct row_hash hash;
+	struct row_sum sum;
+	struct row_marks marks;
 	bool shape_checked;
 };
 
@@ -201,6 +203,8 @@ static bool check_take(void *user, const struct batch *from, struct err *e)
 	for (size_t i = 0; i < b.n_columns; i++)
 		k->columns[i].type = k->c->columns[i].type;
 	b.columns = k->columns;
+	row_marks_make(&k->marks, from, from->n_columns, SIZE_MAX);
+	row_sum_add(&k->sum, &k->marks, 0, b.n_rows);
 	row_hash_add(&k->hash, k->hasher, &b, 0, b.n_rows);
 	file_stats_add(k->stats, &b, 0, b.n_rows);
 	verdicts_begin(k->verdicts);
@@ -222,7 +226,32 @@ static bool read_sql(const struct check *k, const char *path, struct buf *sql)
 	       buf_add_z(sql, ", hive_partitioning=false)");
 }
 
-bool check_file(struct check *k, struct engine_connection *c, const char *path, struct table_file *file, struct err *e)
+static bool written_take(void *user, const struct batch *b, struct err *e)
+{
+	struct check *k = user;
+
+	if (!k->shape_checked && !shape_check(k, b, e))
+		return false;
+	row_marks_make(&k->marks, b, b->n_columns, SIZE_MAX);
+	row_sum_add(&k->sum, &k->marks, 0, b->n_rows);
+	return true;
+}
+
+bool check_written(struct check *k, struct engine_connection *c, struct str select, struct row_sum *written, struct err *e)
+{
+	struct batch_shape *shape;
+	size_t n_columns;
+	bool ok;
+
+	k->sum = ROW_SUM_INIT;
+	k->shape_checked = false;
+	ok = engine_query(c, select, k->a, &shape, &n_columns, written_take, k, e);
+	*written = k->sum;
+	return ok;
+}
+
+bool check_file(struct check *k, struct engine_connection *c, const char *path, const struct row_sum *written,
+		struct table_file *file, struct err *e)
 {
 	struct buf sql = BUF_INIT(READ_SQL_MAX_BYTES);
 	struct batch_shape *shape;
@@ -230,13 +259,16 @@ bool check_file(struct check *k, struct engine_connection *c, const char *path, 
 	bool ok;
 
 	k->hash = ROW_HASH_INIT;
+	k->sum = ROW_SUM_INIT;
 	k->shape_checked = false;
 	file_stats_clear(k->stats);
 	ok = read_sql(k, path, &sql) || err_set(e, ERR_ENGINE, "its SQL is too long");
 	ok = ok && engine_query(c, buf_str(&sql), k->a, &shape, &n_columns, check_take, k, e);
 	buf_free(&sql);
-	if (ok && k->hash.rows != file->rows)
-		ok = err_set(e, ERR_ENGINE, "%" PRIu64 " rows where %" PRIu64 " were written", k->hash.rows, file->rows);
+	if (ok && k->hash.rows != written->rows)
+		ok = err_set(e, ERR_ENGINE, "%" PRIu64 " rows where %" PRIu64 " were written", k->hash.rows, written->rows);
+	if (ok && !row_sum_eq(&k->sum, written))
+		ok = err_set(e, ERR_ENGINE, "%" PRIu64 " rows were written, and come back with other values", k->hash.rows);
 	if (!ok)
 		return err_wrap(e, "%s, read back", path);
 	file->stats = file_stats_json(k->stats, k->a);

@@ -4,13 +4,17 @@
 
 #include "driver/engine.h"
 #include "format/engine_job.h"
+#include "format/row_sum.h"
 
 struct check;
 struct check *check_new(const struct contract *c, struct arena *a);
 void check_free(struct check *k);
 /* Files in their order: equal keys must be neighbours. Fills stats and the one window's rows and hash. ERR_ENGINE if the
- * file has other columns or another number of rows than were written. */
-bool check_file(struct check *k, struct engine_connection *c, const char *path, struct table_file *file, struct err *e);
+ * file has other columns or other rows than `written`, which check_written() has summed up. */
+bool check_file(struct check *k, struct engine_connection *c, const char *path, const struct row_sum *written,
+		struct table_file *file, struct err *e);
+/* The rows that `select` gives, columns in the contract's order. */
+bool check_written(struct check *k, struct engine_connection *c, struct str select, struct row_sum *written, struct err *e);
 /* ERR_CONTRACT with the first rule that fails, its count and up to three rows; else counts of what only warns. */
 bool check_finish(const struct check *k, struct str model, struct arena *a, struct engine_result *out, struct err *e);
 

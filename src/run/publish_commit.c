@@ -174,6 +174,7 @@ static void fill_commit(struct publish *u, const struct commit_ask *ask, const s
 		.operation = ask->operation,
 		.run_id = u->run_id,
 		.nonce = process_nonce(a),
+		.previous = t->last_hash,
 		.job_key = ask->job_key,
 		.time_us = u->project->clock->wall_us(u->project->clock),
 		.schema = new_schema ? ask->schema : NULL,

@@ -1,6 +1,8 @@
 """Promise 1: run it again, run it twice at once, kill it anywhere: the same lake."""
+import glob
 import os
 import random
+import re
 import shutil
 import signal
 import time
@@ -224,3 +226,44 @@ def test_damage_is_found(month_copy, kind):
             f.write(bytes([byte ^ 1]))
     done = month_copy.sluice("verify", status=8)
     assert os.path.basename(path) in done.out + done.err or path.rsplit("/", 2)[0] in done.out + done.err
+
+
+def rewrite(path, change):
+    os.chmod(path, 0o644)
+    with open(path, "rb") as f:
+        text = f.read()
+    with open(path, "wb") as f:
+        f.write(change(text))
+
+
+@pytest.mark.parametrize("damage", ["emptied", "cut at a line", "cut in a line"])
+def test_a_table_log_that_is_not_whole(month_copy, damage):
+    """Whoever reads the table says so: exit 8, with table and version. The newest version has nobody behind it who would
+    know its bytes; what it lacks is found all the same."""
+    log = os.path.join(month_copy.lake, "prepare", month_copy.name, "flights", "_delta_log")
+    name = sorted(os.listdir(log))[-1]
+    rewrite(os.path.join(log, name), {
+        "emptied": lambda text: b"",
+        "cut at a line": lambda text: text[:text[:-1].rindex(b"\n") + 1],
+        "cut in a line": lambda text: text[:-20],
+    }[damage])
+    for command in (["verify", "--fast"], ["query", "SELECT count(*) FROM prepare.flights"], ["plan"], ["run"]):
+        done = month_copy.sluice(*command, status=8)
+        assert f"prepare/{month_copy.name}/flights, version {int(name[:20])}" in done.out + done.err
+
+
+@pytest.mark.parametrize("name", ["../../x", "", "0-ab.warc.gz", "gone"])
+def test_a_segment_that_no_key_can_name(month_copy, name):
+    """In the newest entry, which no other one vouches for; and a segment that is not there."""
+    window = os.path.join(month_copy.lake, "raw", month_copy.name, "flights", "20130101T050000Z_20130102T050000Z")
+    entry = sorted(glob.glob(os.path.join(window, "g1", "ledger", "*.json")))[-1]
+    if name == "gone":
+        for path in glob.glob(os.path.join(window, "g1", "segments", "*")):
+            os.chmod(os.path.dirname(path), 0o755)
+            os.remove(path)
+    else:
+        rewrite(entry, lambda text: re.sub(rb'"name":"[^"]*warc.gz"', b'"name":"%s"' % name.encode(), text))
+    done = month_copy.sluice("raw cat", "flights", os.path.basename(window), "1", status=8)
+    assert "segment" in done.err
+    month_copy.sluice("raw cat", "flights", os.path.basename(window), "1", "--head", status=8)
+    month_copy.sluice("contract draft", "flights", "-", status=8)

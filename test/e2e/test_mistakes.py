@@ -178,4 +178,5 @@ def test_an_api_that_is_not_there(tmp_path):
     done = p.sluice("run", "--from", "2024-01-01", "--to", "2024-01-02", status=3)
     assert "127.0.0.1:9" in done.err
     assert L.published(p.lake) == {}
+    assert "All is well" in p.sluice("verify").out  # attempts that were never sent are read, too
     assert json.loads(p.sluice("plan", "--from", "2024-01-01", "--to", "2024-01-02", "--json").out)["anything"] is True

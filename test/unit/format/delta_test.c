@@ -104,13 +104,26 @@ static struct table_commit commit_sample(size_t i, struct arena *a)
 	return c;
 }
 
+/* The commits so far, each of which names the bytes before it. */
+static struct table_commit commit_chained(size_t i, struct arena *a)
+{
+	struct table_commit c = commit_sample(0, a);
+	struct sha256 previous = { 0 };
+	for (size_t k = 0; k <= i; k++) {
+		c = commit_sample(k, a);
+		c.previous = previous;
+		previous = sha256_of(table_commit_encode(&c, a));
+	}
+	return c;
+}
+
 static struct store *table_with(size_t commits, struct arena *a)
 {
 	struct store *s = memory_store();
 	for (size_t i = 0; i < commits; i++) {
 		struct err e = ERR_INIT;
 		enum table_outcome outcome = TABLE_TAKEN;
-		struct table_commit c = commit_sample(i, a);
+		struct table_commit c = commit_chained(i, a);
 		assert_done(table_commit_write(s, TABLE, &c, a, &outcome, &e), &e);
 		assert_int_equal(outcome, TABLE_COMMITTED);
 	}
@@ -122,10 +135,14 @@ static void canonical_bytes_are_frozen(void **unused)
 	(void)unused;
 	struct arena a = ARENA_INIT;
 	struct store *s = table_with(COMMITS, &a);
+	char previous[SHA256_HEX + 1] = "";
 	for (size_t i = 0; i < COMMITS; i++) {
-		struct table_commit c = commit_sample(i, &a);
+		struct table_commit c = commit_chained(i, &a);
 		struct str frozen = case_file(arena_format(&a, "delta_%zu.ndjson", i).p, &a);
 		frozen = replaced(frozen, "sluice/VERSION", "sluice/" SLUICE_VERSION, &a);
+		if (i > 0) /* it hashes the version of sluice, too */
+			frozen = replaced(frozen, "PREVIOUS", previous, &a);
+		sha256_hex(sha256_of(frozen), previous);
 		assert_frozen(table_commit_encode(&c, &a), frozen);
 		struct str key = arena_format(&a, "%.*s/_delta_log/%020zu.json", STR_ARG(TABLE), i);
 		assert_frozen(object_of(s, key, &a), frozen);
@@ -297,6 +314,13 @@ static const struct {
 	{ "\\\"long\\\"", "\\\"int\\\"", ERR_DAMAGE },
 	{ "\"schemaString\":\"{", "\"schemaString\":\"", ERR_DAMAGE },
 	{ "\"path\"", "\"paths\"", ERR_DAMAGE },
+	{ "\"sluice.nonce\"", "\"other.nonce\"", ERR_DAMAGE },
+	{ "\"sluice.actions\":4", "\"sluice.actions\":5", ERR_DAMAGE },
+	{ "\"sluice.previous\":null", "\"sluice.previous\":0", ERR_DAMAGE },
+	{ "\"commitInfo\"", "\"commitInfos\"", ERR_DAMAGE },
+	{ "\"protocol\"", "\"protocols\"", ERR_DAMAGE },
+	{ "\"metaData\"", "\"metaDatas\"", ERR_DAMAGE },
+	{ "\\\"fields\\\":[", "\\\"fields\\\":[],\\\"were\\\":[", ERR_DAMAGE },
 };
 
 static void damage_is_found(void **unused)
@@ -314,6 +338,77 @@ static void damage_is_found(void **unused)
 		store_close(s);
 		arena_free(&a);
 	}
+}
+
+/* Lines [from, to) of the text. */
+static struct str lines_of(struct str text, size_t from, size_t to)
+{
+	struct str rest = text, line;
+	size_t begin = text.n, end = text.n;
+	for (size_t i = 0; i <= to; i++) {
+		if (i == from)
+			begin = text.n - rest.n;
+		if (i == to)
+			end = text.n - rest.n;
+		if (!str_cut(&rest, '\n', &line))
+			break;
+	}
+	return str_sub(text, begin, end - begin);
+}
+
+static void damage_at(size_t version, struct str bytes, struct str was)
+{
+	struct arena a = ARENA_INIT;
+	struct store *s = table_with(COMMITS, &a);
+	struct table_snapshot t;
+	struct err e = ERR_INIT;
+	char name[64];
+	if (bytes.n == was.n && str_eq(bytes, was))
+		fail_msg("version %zu: no change", version);
+	object_put(s, arena_format(&a, "%.*s/_delta_log/%020zu.json", STR_ARG(TABLE), version), bytes);
+	if (table_load(s, TABLE, -1, &a, &t, &e))
+		fail_msg("version %zu was taken with %zu bytes of %zu", version, bytes.n, was.n);
+	assert_code(&e, ERR_DAMAGE);
+	/* Where bytes were changed so that the version is whole by itself, the one behind it tells. */
+	snprintf(name, sizeof name, "prepare/flights/flights, version %zu: ", version);
+	if (!str_contains(str_from(e.message), str_from(name))) {
+		snprintf(name, sizeof name, "prepare/flights/flights, version %zu: ", version + 1);
+		if (!str_contains(str_from(e.message), str_from(name)))
+			fail_msg("%s", e.message);
+	}
+	store_close(s);
+	arena_free(&a);
+}
+
+/* Emptied, cut at a line or in it, lines that are gone or twice, other bytes: in any version, and the newest too. */
+static void versions_that_are_not_whole(void **unused)
+{
+	(void)unused;
+	struct arena a = ARENA_INIT;
+	struct store *s = table_with(COMMITS, &a);
+	for (size_t v = 0; v < COMMITS; v++) {
+		struct str whole = object_of(s, arena_format(&a, "%.*s/_delta_log/%020zu.json", STR_ARG(TABLE), v), &a);
+		size_t n_lines = 0;
+		for (size_t i = 0; i < whole.n; i++)
+			n_lines += whole.p[i] == '\n';
+		damage_at(v, STR(""), whole);
+		damage_at(v, STR("\n"), whole);
+		damage_at(v, str_sub(whole, 0, whole.n - 1), whole);
+		damage_at(v, str_sub(whole, 0, whole.n / 2), whole);
+		for (size_t i = 0; i < n_lines; i++) {
+			struct str before = lines_of(whole, 0, i), at = lines_of(whole, i, i + 1),
+				   behind = lines_of(whole, i + 1, n_lines);
+			if (i > 0)
+				damage_at(v, before, whole);
+			damage_at(v, arena_format(&a, "%.*s%.*s", STR_ARG(before), STR_ARG(behind)), whole);
+			damage_at(v, arena_format(&a, "%.*s%.*s%.*s%.*s", STR_ARG(before), STR_ARG(at), STR_ARG(at),
+						  STR_ARG(behind)), whole);
+		}
+		if (v + 1 < COMMITS)
+			damage_at(v, replaced(whole, "\"timestamp\":1", "\"timestamp\":2", &a), whole);
+	}
+	store_close(s);
+	arena_free(&a);
 }
 
 static void a_gap_in_the_log(void **unused)
@@ -352,7 +447,8 @@ int main(void)
 		cmocka_unit_test(canonical_bytes_are_frozen), cmocka_unit_test(replayed),
 		cmocka_unit_test(every_field_of_a_file_comes_back), cmocka_unit_test(a_window_in_several_files),
 		cmocka_unit_test(a_number_is_given_once), cmocka_unit_test(taken_by_a_long_commit),
-		cmocka_unit_test(damage_is_found), cmocka_unit_test(a_gap_in_the_log),
+		cmocka_unit_test(damage_is_found), cmocka_unit_test(versions_that_are_not_whole),
+		cmocka_unit_test(a_gap_in_the_log),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -103,6 +103,16 @@ static const struct {
 	size_t sample;
 	const char *old, *new;
 } damages[] = {
+	{ 1, "\"name\":\"0-2c", "\"name\":\"../0-2c" },
+	{ 1, "\"name\":\"0-2c", "\"name\":\"0-2" },
+	{ 1, "\"name\":\"0-2c", "\"name\":\"0-/c" },
+	{ 1, "\"name\":\"0-2c", "\"name\":\"-2c" },
+	{ 1, "\"name\":\"0-2c", "\"name\":\"00-2c" },
+	{ 1, "\"name\":\"0-2c", "\"name\":\"18446744073709551616-2c" },
+	{ 1, "\"name\":\"0-", "\"name\":\"\",\"x\":\"" },
+	{ 1, ".warc.gz\"", ".warc.gz/x\"" },
+	{ 1, ".warc.gz\"", ".warc.g\\u0000\"" },
+	{ 1, "\"segment\"", "\"segments\"" },
 	{ 0, "sluice-ledger/1", "sluice-ledger/2" },
 	{ 0, "\"kind\":\"claim\"", "\"kind\":\"clam\"" },
 	{ 0, "\"kind\":\"claim\"", "\"kind\":1" },

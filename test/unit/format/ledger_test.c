@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define SEGMENT STR("0-2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae.warc.gz")
+
 #define GENERATION STR("raw/p/flights/20130101T050000Z_20130102T050000Z/g1")
 
 struct world {
@@ -69,7 +71,7 @@ static bool next_page(struct ledger *l, bool promoted, struct err *e)
 	struct ledger_seal seal = { .consistency = CLASS_KEYSET, .evidence = STR("rising"), .promoted = promoted,
 				    .candidate_reason = promoted ? STR_NONE : STR("too few"), .pages = n, .records = 30,
 				    .digest = state.digest, .sealed_us = NOW_US };
-	struct ledger_commit c = { .segment = STR("0-ab.warc.gz"), .segment_size = 10, .pages = &page, .n_pages = 1,
+	struct ledger_commit c = { .segment = SEGMENT, .segment_size = 10, .pages = &page, .n_pages = 1,
 				   .state = state, .seal = n == 3 ? &seal : NULL };
 	return ledger_pages(l, &c, e);
 }
@@ -292,7 +294,7 @@ static void generations_of_a_window(void **unused)
 		struct ledger l;
 		struct str key = g ? key_generation(window, g, &w->a) : STR("raw/p/r/grid");
 		if (g == 5)
-			object_put(w->s, key_segment(key, STR("0-ab.warc.gz"), &w->a), STR("garbage"));
+			object_put(w->s, key_segment(key, SEGMENT, &w->a), STR("garbage"));
 		if (g > 0 && g != 5) {
 			assert_done(ledger_open(w->s, &w->clock.clock, key, STR("a"), &w->a, &l, &w->e), &w->e);
 			assert_true(claim(&l, &w->e));

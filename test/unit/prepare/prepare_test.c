@@ -332,6 +332,62 @@ static void rows_arrive(void **state)
 	world_close(&w);
 }
 
+/* -0.0 and 0.0 in one column, often enough for a dictionary, which would make them one. */
+static void zeros(struct buf *b, unsigned day, unsigned i)
+{
+	buf_addf(b, "{\"id\":%u,\"at\":\"2013-01-%02uT00:00:00Z\",\"ratio\":%s}", day * 100000 + i, day,
+		 i % 3 == 0 ? "0.0" : i % 3 == 1 ? "-0.0" : "null");
+}
+
+static void positive_zeros(struct buf *b, unsigned day, unsigned i)
+{
+	buf_addf(b, "{\"id\":%u,\"at\":\"2013-01-%02uT00:00:00Z\",\"ratio\":%s}", day * 100000 + i, day,
+		 i % 3 == 2 ? "null" : "0.0");
+}
+
+static void zeros_twice(struct buf *b, unsigned day, unsigned i)
+{
+	zeros(b, day, i % 20);
+}
+
+#define SORTED "    customProperties: [{property: sluice.sort, value: ['-name', id]}]\n"
+
+static void the_sign_of_zero_stays(void **state)
+{
+	static const struct {
+		record_text *text;
+		const char *contract, *path, *want;
+		uint64_t file_rows;
+	} cases[] = {
+		{ zeros, COLUMNS, "00000.1.parquet", "10 10 10\n", 1000 },
+		{ zeros, SORTED COLUMNS, "00000.1.parquet", "10 10 10\n", 1000 },
+		{ zeros, COLUMNS, "00000.1.parquet", "10 10 10\n", 10 },
+		{ positive_zeros, COLUMNS, "00000.parquet", "20 0 10\n", 1000 },
+		{ zeros_twice, SORTED COLUMNS, NULL, "7 7 6\n", 1000 },
+		{ zeros_twice, SORTED COLUMNS, NULL, "7 7 6\n", 10 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct world w;
+		struct engine_result r;
+		struct err e;
+		world_open(&w, cases[i].contract);
+		w.job.file_rows = cases[i].file_rows;
+		window_fill(&w, 1, 30, 15, cases[i].text);
+		if (!run(&w, &r, &e))
+			fail_msg("%zu: %s", i, e.message);
+		assert_int_equal(r.loss.read, 30);
+		assert_int_equal(r.loss.read, r.rows + r.loss.duplicates);
+		if (cases[i].path)
+			assert_true(str_ends(r.files[0].path, str_from(cases[i].path)));
+		assert_string_equal(main_query(&w, &r, "SELECT CAST(count(*) FILTER (ratio = 0 AND NOT signbit(ratio)) AS VARCHAR), "
+					       "CAST(count(*) FILTER (signbit(ratio)) AS VARCHAR), "
+					       "CAST(count(*) FILTER (ratio IS NULL) AS VARCHAR) FROM %s"), cases[i].want);
+		world_close(&w);
+	}
+}
+
 /* What the address says is where the record is. */
 static void addresses_are_right(void **state)
 {
@@ -653,7 +709,7 @@ static void a_sort_order_is_kept(void **state)
 	struct err e;
 
 	(void)state;
-	world_open(&w, "    customProperties: [{property: sluice.sort, value: ['-name', id]}]\n" COLUMNS);
+	world_open(&w, SORTED COLUMNS);
 	window_fill(&w, 1, 20, 6, plain);
 	window_fill(&w, 2, 5, 6, plain);
 	if (!run(&w, &r, &e))
@@ -729,8 +785,8 @@ static void pages_that_do_not_fit(void **state)
 		enum err_code code;
 		const char *says;
 	} cases[] = {
-		{ "data", "{\"items\":[{\"id\":1}]}", ERR_RECORDS, "no list of records at `data`" },
-		{ "data", "{\"data\":{\"id\":1}}", ERR_RECORDS, "no list of records at `data`" },
+		{ "data", "{\"items\":[{\"id\":1}]}", ERR_CONFIG, "no list of records at `data`" },
+		{ "data", "{\"data\":{\"id\":1}}", ERR_CONFIG, "no list of records at `data`" },
 		{ "data", "{\"data\":[{\"id\":1}],\"data\":[{\"id\":2}]}", ERR_RECORDS, "occurs twice" },
 		{ "a.b", "{\"a\":{\"b\":[{\"id\":1}]},\"a\":{}}", ERR_RECORDS, "occurs twice" },
 		{ "data", "{\"data\":[{\"id\":1},{\"id\":2}]}", ERR_DAMAGE, "is not that of the ledger" },
@@ -765,7 +821,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rows_arrive),
-		cmocka_unit_test(addresses_are_right),
+		cmocka_unit_test(the_sign_of_zero_stays), cmocka_unit_test(addresses_are_right),
 		cmocka_unit_test(bad_rows_are_set_aside),
 		cmocka_unit_test(the_budget_is_a_limit),
 		cmocka_unit_test(fail_means_fail),

@@ -409,7 +409,7 @@ static void rival_commit(struct world *w, const char *table, const char *window)
 	other.v[0] = (struct table_column){ .name = STR("place"), .type = TYPE_STRING };
 	struct table_window tag = { .name = str_from(window), .generation = 1, .key = { .b = { 9 } } };
 	struct table_file f = { .path = STR("data/rival/00000.parquet"), .windows = &tag, .n_windows = 1 };
-	struct table_commit c = { .version = t.version + 1, .operation = STR("rival"), .run_id = STR("rival"), .nonce = STR("n"),
+	struct table_commit c = { .version = t.version + 1, .operation = STR("rival"), .run_id = STR("rival"), .nonce = STR("n"), .previous = t.last_hash,
 				  .schema = t.version < 0 ? &other : NULL, .table_id = STR("id"), .add = &f, .n_add = 1,
 				  .remove = t.files, .n_remove = t.n_files };
 	OK(table_commit_write(s, str_from(table), &c, a, &outcome, e));

@@ -1,4 +1,4 @@
-#include "prepare/row_sum.h"
+#include "format/row_sum.h"
 
 #include "base/check.h"
 #include "base/hash.h"
