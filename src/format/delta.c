@@ -58,6 +58,8 @@ static void put_add(struct json_out *o, const struct table_file *f, struct arena
 						: arena_format(a, "{\"numRecords\":%" PRIu64 "}", f->rows));
 	json_begin_object(o, "tags");
 	json_put_str(o, "sluice.windows", windows_json(f, a));
+	if (f->has_hash)
+		put_hash(o, "sluice.sha256", f->hash);
 	json_end_object(o);
 	json_end_object(o);
 	json_end_object(o);
@@ -223,6 +225,9 @@ static bool read_add(const struct json_node *n, struct arena *a, struct table_fi
 	struct json_node *stats = NULL;
 	const struct json_node *tags = json_get(n, "tags");
 	struct str windows = json_str_or(tags, "sluice.windows", STR_NONE);
+	f->has_hash = json_get(tags, "sluice.sha256") != NULL;
+	if (f->has_hash && !need_hash(tags, "sluice.sha256", &f->hash, e))
+		return err_wrap(e, "add of %.*s", STR_ARG(f->path));
 	if (!json_parse(f->stats, a, &stats, e) || !json_need_u64(stats, "numRecords", &f->rows, e))
 		return err_wrap(e, "add of %.*s", STR_ARG(f->path));
 	if (windows.n == 0)

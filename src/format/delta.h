@@ -31,6 +31,8 @@ struct table_file {
 	struct str stats;         /* JSON text: numRecords, minValues, maxValues, nullCount */
 	struct table_window *windows;
 	size_t n_windows;
+	bool has_hash;
+	struct sha256 hash;       /* of the file's bytes, tag "sluice.sha256": what `verify` compares */
 	bool same_data;           /* in a commit: the file is there already, only its tags change */
 };
 

@@ -44,8 +44,8 @@ struct commit_ask {
 /* Rule 32. On success *t is the table as committed. *again: the ground has moved, build on the newest version anew. */
 bool publish_commit(struct publish *u, const struct commit_ask *ask, struct table_snapshot *t, bool *again,
 		    struct arena *a, struct err *e);
-/* Sizes as the engine said, and durable. */
-bool publish_settle(struct publish *u, struct str table_key, const struct table_file *files, size_t n, struct arena *a,
+/* Sizes as the engine said, durable, and their hashes filled in. */
+bool publish_settle(struct publish *u, struct str table_key, struct table_file *files, size_t n, struct arena *a,
 		    struct err *e);
 /* data/<16 hex of the job key>-<nonce>, made durably; its absolute path for the engine. */
 bool publish_folder(struct publish *u, struct str table_key, struct sha256 job_key, struct arena *a, struct str *absolute,

@@ -2,6 +2,7 @@
 #include "format/process.h"
 #include "prepare/prepare.h"
 #include "prepare/record.h"
+#include "run/object_hash.h"
 #include "run/publish.h"
 
 #include <inttypes.h>
@@ -74,7 +75,7 @@ bool publish_folder(struct publish *u, struct str table_key, struct sha256 job_k
 	return true;
 }
 
-bool publish_settle(struct publish *u, struct str table_key, const struct table_file *files, size_t n, struct arena *a,
+bool publish_settle(struct publish *u, struct str table_key, struct table_file *files, size_t n, struct arena *a,
 		    struct err *e)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -85,8 +86,9 @@ bool publish_settle(struct publish *u, struct str table_key, const struct table_
 		if (size != files[i].size_bytes)
 			return err_set(e, ERR_ENGINE, "%.*s has %" PRIu64 " bytes, the engine said %" PRIu64, STR_ARG(key), size,
 				       files[i].size_bytes);
-		if (!store_settle(u->project->store, key, e))
+		if (!store_settle(u->project->store, key, e) || !object_hash(u->project->store, key, size, &files[i].hash, e))
 			return false;
+		files[i].has_hash = true;
 	}
 	return true;
 }

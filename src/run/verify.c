@@ -1,5 +1,6 @@
 #include "run/verify.h"
 
+#include "run/object_hash.h"
 #include "run/raw.h"
 #include "run/verify_table.h"
 
@@ -228,6 +229,22 @@ static void check_rows(struct verify *v, enum lake_zone zone, struct str key, co
 	arena_free(&a);
 }
 
+/* Every byte, also of columns that no row hash covers. */
+static bool bytes_agree(struct verify *v, struct str key, const struct table_file *f)
+{
+	struct sha256 now;
+	struct err e = ERR_INIT;
+	if (!f->has_hash || v->o->fast)
+		return true;
+	if (!object_hash(v->project->store, key, f->size_bytes, &now, &e)) {
+		found(v, key, "%s", e.message);
+		return false;
+	}
+	if (!sha256_eq(now, f->hash))
+		found(v, key, "its bytes are not those that were published (SHA-256)");
+	return sha256_eq(now, f->hash);
+}
+
 static void check_file(struct verify *v, enum lake_zone zone, struct str table_key, const struct table_schema *schema,
 		       const struct table_file *f)
 {
@@ -252,7 +269,7 @@ static void check_file(struct verify *v, enum lake_zone zone, struct str table_k
 		found(v, key, "it is no Parquet file");
 	else if (rows != f->rows)
 		found(v, key, "%" PRIu64 " rows, its windows have %" PRIu64, f->rows, rows);
-	else
+	else if (bytes_agree(v, key, f))
 		check_rows(v, zone, key, schema, f);
 	arena_free(&a);
 }
