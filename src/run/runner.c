@@ -246,7 +246,7 @@ static void finish(struct run_state *s)
 static void note_broken_tables(struct run_state *s)
 {
 	struct err why = ERR_INIT;
-	err_set(&why, ERR_CONFIG, "contracts or models have mistakes: what was wanted is fetched, but nothing was prepared or refined");
+	err_set(&why, ERR_CONFIG, "contracts or models have mistakes: what is wanted was asked for, but nothing prepared or refined");
 	run_note_err(s->out, &why);
 }
 
@@ -269,6 +269,8 @@ bool run_pipeline(struct project *j, const struct run_options *o, struct arena *
 	out->nothing_to_do = !p->anything;
 	if (!put_object(&s, "plan.json", plan_json(p, a), e))
 		return false;
+	if (tables_wanted && !j->tables_ok)
+		note_broken_tables(&s);
 	int64_t t = j->clock->monotonic_us(j->clock);
 	bool begun = run_ingest(&s);
 	out->ingest_us = j->clock->monotonic_us(j->clock) - t;
@@ -282,8 +284,6 @@ bool run_pipeline(struct project *j, const struct run_options *o, struct arena *
 	if (p->request.refine && begun && !run_stopped(&s))
 		refine_all(&s);
 	out->refine_us = j->clock->monotonic_us(j->clock) - t;
-	if (tables_wanted && !j->tables_ok)
-		note_broken_tables(&s);
 	finish(&s);
 	return true;
 }

@@ -124,7 +124,7 @@ def test_contract_files(tmp_path, old, new, line, part):
     near = [x for x in found if x["line"] == line and x["file"].endswith("things.yaml")]
     assert near, found
     assert any(part.lower() in (x["message"] + " " + x["advice"]).lower() for x in near), near
-    assert p.sluice("run", status=2).err
+    assert p.sluice("prepare", status=2).err
 
 
 def test_all_at_once(tmp_path):
