@@ -14,7 +14,7 @@
 
 #include "contract/batch.h"
 
-enum { SORT_BATCHES = 128, SORT_BYTES = 64 << 20 };
+enum { SORT_BATCHES = 128, SORT_BYTES = 16 << 20 };
 
 struct row_sorter;
 
