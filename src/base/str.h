@@ -17,7 +17,17 @@ struct str {
 #define STR(literal) ((struct str){ (literal), sizeof(literal) - 1 })
 #define STR_NONE ((struct str){ NULL, 0 })
 /* printf("%.*s", STR_ARG(s)): a precision is an int, so more than INT_MAX bytes are shown cut. */
-#define STR_ARG(s) (int)((s).n > 0x7fffffff ? 0x7fffffff : (s).n), ((s).p ? (s).p : "")
+#define STR_ARG(s) str_precision(s), str_start(s)
+
+static inline int str_precision(struct str s)
+{
+	return s.n > 0x7fffffff ? 0x7fffffff : (int)s.n;
+}
+
+static inline const char *str_start(struct str s)
+{
+	return s.p ? s.p : "";
+}
 
 struct str str_from(const char *zero_terminated); /* NULL gives the empty view */
 struct str str_sub(struct str s, size_t from, size_t n); /* clamped to s */
