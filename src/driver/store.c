@@ -64,6 +64,14 @@ bool store_list(struct store *s, struct str folder, struct arena *a, struct stor
 	return s->ops->list(s, folder, a, out, e);
 }
 
+bool store_list_names(struct store *s, struct str folder, struct arena *a, struct store_listing *out, struct err *e)
+{
+	CHECK(folder.n == 0 || store_key_ok(folder));
+	bool (*list)(struct store *, struct str, struct arena *, struct store_listing *, struct err *) =
+		s->ops->list_names ? s->ops->list_names : s->ops->list;
+	return list(s, folder, a, out, e);
+}
+
 bool store_remove(struct store *s, struct str key, struct err *e)
 {
 	CHECK(store_key_ok(key));

@@ -56,6 +56,8 @@ struct store_ops {
 	bool (*read_at)(struct store *, struct str key, uint64_t offset, void *p, size_t n, struct err *);
 	bool (*size)(struct store *, struct str key, uint64_t *out, struct err *);
 	bool (*list)(struct store *, struct str folder, struct arena *, struct store_listing *, struct err *);
+	/* May be missing, where sizes and times come with the names anyway. */
+	bool (*list_names)(struct store *, struct str folder, struct arena *, struct store_listing *, struct err *);
 	bool (*remove)(struct store *, struct str key, struct err *);
 	bool (*settle)(struct store *, struct str key, struct err *);
 	bool (*writer_open)(struct store *, struct store_writer **out, struct err *);
@@ -91,6 +93,8 @@ bool store_size(struct store *s, struct str key, uint64_t *out, struct err *e); 
 /* One level below `folder` ("raw/flights", empty: the root, without ".tmp"); a folder that is not there is an empty
  * list. In byte order. */
 bool store_list(struct store *s, struct str folder, struct arena *a, struct store_listing *out, struct err *e);
+/* The same where sizes and times are not asked for: they may be 0. On a disk they cost a call per object. */
+bool store_list_names(struct store *s, struct str folder, struct arena *a, struct store_listing *out, struct err *e);
 bool store_remove(struct store *s, struct str key, struct err *e); /* missing is fine */
 bool store_settle(struct store *s, struct str key, struct err *e);
 bool store_writer_open(struct store *s, struct store_writer **out, struct err *e);

@@ -8,7 +8,6 @@
 #include "base/check.h"
 #include "base/file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -118,10 +117,8 @@ static bool sync_failed(const struct disk *d, struct str key, struct err *e)
 
 /* ── the walk ── */
 
-enum walk { WALK_FIND, WALK_SETTLE, WALK_MAKE };
-
 /* One part of a path; -1 with errno. */
-static int walk_step(struct disk *d, int parent, const char *name, struct str folder, enum walk how, bool *sync_bad)
+static int walk_step(struct disk *d, int parent, const char *name, struct str folder, enum disk_walk how, bool *sync_bad)
 {
 	bool known = how != WALK_FIND && known_has(d, folder);
 	for (int attempt = 0; attempt < 2; attempt++) {
@@ -157,12 +154,12 @@ static bool open_beneath(const struct disk *d, struct str folder, int *fd)
 	return *fd >= 0 || (errno != ENOSYS && errno != EPERM && errno != EINVAL && errno != EAGAIN);
 }
 
-/* Opens the folder of that name ("" is the root). False: *fd is -1 and errno is set; *sync_bad if an fsync failed. */
-static bool walk_folder(struct disk *d, struct str folder, enum walk how, int *out, bool *sync_bad)
+bool disk_walk_folder(struct disk *d, struct str folder, enum disk_walk how, int *out, bool *sync_bad)
 {
 	if (how == WALK_FIND && folder.n > 0 && open_beneath(d, folder, out))
 		return *out >= 0;
-	int fd = fcntl(d->root_fd, F_DUPFD_CLOEXEC, 0);
+	/* Opened anew: a duplicate would share its place in the listing with every other one. */
+	int fd = openat(d->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct str rest = folder, part;
 	while (fd >= 0 && str_cut(&rest, '/', &part)) {
 		char name[256];
@@ -183,7 +180,7 @@ struct place {
 };
 
 /* The folder of a key, opened, and the key's last part. */
-static bool walk_key(struct disk *d, struct str key, enum walk how, struct place *out, struct err *e)
+static bool walk_key(struct disk *d, struct str key, enum disk_walk how, struct place *out, struct err *e)
 {
 	size_t at = key.n;
 	while (at > 0 && key.p[at - 1] != '/')
@@ -191,7 +188,7 @@ static bool walk_key(struct disk *d, struct str key, enum walk how, struct place
 	memcpy(out->name, key.p + at, key.n - at);
 	out->name[key.n - at] = 0;
 	bool sync_bad = false;
-	if (walk_folder(d, str_sub(key, 0, at ? at - 1 : 0), how, &out->folder_fd, &sync_bad))
+	if (disk_walk_folder(d, str_sub(key, 0, at ? at - 1 : 0), how, &out->folder_fd, &sync_bad))
 		return true;
 	return sync_bad ? sync_failed(d, key, e) : disk_fail(d, key, errno, e);
 }
@@ -413,7 +410,7 @@ static bool disk_make_folder(struct store *s, struct str key, struct err *e)
 	struct disk *d = disk_of(s);
 	int fd;
 	bool sync_bad = false;
-	if (!walk_folder(d, key, WALK_MAKE, &fd, &sync_bad))
+	if (!disk_walk_folder(d, key, WALK_MAKE, &fd, &sync_bad))
 		return sync_bad ? sync_failed(d, key, e) : disk_fail(d, key, errno, e);
 	close(fd);
 	return true;
@@ -442,60 +439,6 @@ static bool disk_path(struct store *s, struct str key, struct arena *a, char **o
 	return true;
 }
 
-/* ── listing ── */
-
-static int by_name(const void *a, const void *b)
-{
-	return str_cmp(((const struct store_item *)a)->name, ((const struct store_item *)b)->name);
-}
-
-/* What cannot be a key (a link, a socket, a stray name with a space in it) is not ours and is not listed. */
-static bool list_entry(int fd, const char *name, bool at_root, struct arena *a, struct store_listing *out)
-{
-	struct str s = str_from(name);
-	if (!store_key_ok(s) && (at_root || !str_eq_z(s, ".tmp")))
-		return true;
-	struct stat st;
-	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
-		return errno == ENOENT; /* gone since */
-	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
-		return true;
-	bool is_folder = S_ISDIR(st.st_mode);
-	*arena_push(a, *out) = (struct store_item){
-		.name = arena_copy(a, s),
-		.is_folder = is_folder,
-		.size_bytes = is_folder ? 0 : (uint64_t)st.st_size,
-		.changed_us = (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000,
-	};
-	return true;
-}
-
-static bool disk_list(struct store *s, struct str folder, struct arena *a, struct store_listing *out, struct err *e)
-{
-	struct disk *d = disk_of(s);
-	*out = (struct store_listing){ 0 };
-	int fd;
-	bool sync_bad = false;
-	if (!walk_folder(d, folder, WALK_FIND, &fd, &sync_bad))
-		return errno == ENOENT || disk_fail(d, folder, errno, e);
-	DIR *dir = fdopendir(fd);
-	if (!dir) {
-		disk_close_fd(fd);
-		return disk_fail(d, folder, errno, e);
-	}
-	bool ok = true;
-	struct dirent *entry;
-	while (ok && (errno = 0, entry = readdir(dir)) != NULL)
-		ok = list_entry(fd, entry->d_name, folder.n == 0, a, out);
-	int failed = errno;
-	closedir(dir);
-	if (!ok || (!entry && failed != 0))
-		return disk_fail(d, folder, failed == ENOENT ? EIO : failed, e);
-	if (out->n)
-		qsort(out->v, out->n, sizeof *out->v, by_name);
-	return true;
-}
-
 /* ── opening ── */
 
 static void disk_close(struct store *s)
@@ -515,6 +458,7 @@ static const struct store_ops disk_ops = {
 	.read_at = disk_read_at,
 	.size = disk_size,
 	.list = disk_list,
+	.list_names = disk_list_names,
 	.remove = disk_remove,
 	.settle = disk_settle,
 	.writer_open = disk_writer_open,

@@ -1,4 +1,4 @@
-/* Inside of the disk store: what its two files share. Not for others. */
+/* Inside of the disk store: what its files share. Not for others. */
 #ifndef SLUICE_DRIVER_STORE_DISK_H
 #define SLUICE_DRIVER_STORE_DISK_H
 
@@ -32,6 +32,9 @@ struct disk_tmp {
 
 bool disk_fail(const struct disk *d, struct str key, int sys_errno, struct err *e);
 void disk_close_fd(int fd); /* keeps errno; -1 is fine */
+enum disk_walk { WALK_FIND, WALK_SETTLE, WALK_MAKE };
+/* Opens the folder of that name ("" is the root). False: *fd is -1 and errno is set; *sync_bad if an fsync failed. */
+bool disk_walk_folder(struct disk *d, struct str folder, enum disk_walk how, int *fd, bool *sync_bad);
 bool disk_tmp_open(struct disk *d, struct disk_tmp *t, struct err *e);
 void disk_tmp_drop(struct disk *d, struct disk_tmp *t);
 /* What killed processes left in .tmp: files that nobody has written to for a week, at most 1000 at a time. Best effort. */
@@ -39,6 +42,8 @@ void disk_tmp_sweep(int root_fd);
 /* Durable under `key`, or *exists. The temporary file is gone afterwards in any case. */
 bool disk_tmp_publish(struct disk *d, struct disk_tmp *t, struct str key, bool *exists, struct err *e);
 
+bool disk_list(struct store *s, struct str folder, struct arena *a, struct store_listing *out, struct err *e);
+bool disk_list_names(struct store *s, struct str folder, struct arena *a, struct store_listing *out, struct err *e);
 bool disk_writer_open(struct store *s, struct store_writer **out, struct err *e);
 bool disk_writer_add(struct store_writer *w, struct str bytes, struct err *e);
 bool disk_writer_finish(struct store_writer *w, struct str key, struct err *e);

@@ -351,7 +351,7 @@ static bool newest_version(struct store *s, struct str table_key, int64_t *out, 
 	struct arena a = ARENA_INIT;
 	struct store_listing list = { 0 };
 	*out = -1;
-	bool ok = store_list(s, arena_format(&a, "%.*s/_delta_log", STR_ARG(table_key)), &a, &list, e);
+	bool ok = store_list_names(s, arena_format(&a, "%.*s/_delta_log", STR_ARG(table_key)), &a, &list, e);
 	for (size_t i = 0; ok && i < list.n; i++) {
 		uint64_t n = 0;
 		struct str name = list.v[i].name;

@@ -80,7 +80,7 @@ static bool count_entries(struct ledger *l, struct arena *scratch, struct err *e
 {
 	struct store_listing list = { 0 };
 	struct str folder = key_ledger(l->generation_key, scratch);
-	if (!store_list(l->store, folder, scratch, &list, e))
+	if (!store_list_names(l->store, folder, scratch, &list, e))
 		return false;
 	l->n_entries = 0;
 	for (size_t i = 0; i < list.n; i++) {
@@ -319,7 +319,7 @@ bool window_generations_read(struct store *s, struct clock *c, struct str window
 {
 	*out = (struct window_generations){ 0 };
 	struct store_listing list = { 0 };
-	if (!store_list(s, window_key, a, &list, e))
+	if (!store_list_names(s, window_key, a, &list, e))
 		return false;
 	for (size_t i = 0; i < list.n; i++) {
 		unsigned g = 0;

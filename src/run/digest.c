@@ -47,7 +47,7 @@ static bool digest_raw(struct digest *d, struct err *e)
 	struct arena a = ARENA_INIT;
 	struct store_listing list = { 0 };
 	struct project *j = d->project;
-	bool ok = store_list(j->store, key_raw_pipeline(j->pipeline->name, &a), &a, &list, e);
+	bool ok = store_list_names(j->store, key_raw_pipeline(j->pipeline->name, &a), &a, &list, e);
 	for (size_t i = 0; ok && i < list.n; i++) {
 		struct raw_windows w;
 		if (!list.v[i].is_folder || !name_ok(list.v[i].name) || !only_has(d->only, list.v[i].name))
@@ -157,7 +157,7 @@ static bool digest_zone(struct digest *d, enum lake_zone zone, struct err *e)
 	struct store_listing list = { 0 };
 	struct project *j = d->project;
 	struct str folder = arena_format(&a, "%s/%.*s", lake_zone_name(zone), STR_ARG(j->pipeline->name));
-	bool ok = store_list(j->store, folder, &a, &list, e);
+	bool ok = store_list_names(j->store, folder, &a, &list, e);
 	for (size_t i = 0; ok && i < list.n; i++) {
 		struct table_snapshot t;
 		if (!list.v[i].is_folder || !name_ok(list.v[i].name) || !only_has(d->only, list.v[i].name))

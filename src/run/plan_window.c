@@ -54,7 +54,7 @@ static bool list_raw(struct project *j, const struct resource *r, struct arena *
 {
 	struct store_listing list = { 0 };
 	memset(out, 0, sizeof *out);
-	if (!store_list(j->store, key_resource(j->pipeline->name, r->name, a), a, &list, e))
+	if (!store_list_names(j->store, key_resource(j->pipeline->name, r->name, a), a, &list, e))
 		return false;
 	for (size_t i = 0; i < list.n; i++) {
 		struct window w;
@@ -89,7 +89,7 @@ static bool newest_generation(struct project *j, struct str window_key_text, str
 {
 	struct store_listing list = { 0 };
 	*out = 0;
-	if (!store_list(j->store, window_key_text, a, &list, e))
+	if (!store_list_names(j->store, window_key_text, a, &list, e))
 		return false;
 	for (size_t i = 0; i < list.n; i++) {
 		unsigned g = 0;

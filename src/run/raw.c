@@ -17,7 +17,7 @@ bool raw_windows(struct store *s, struct str resource_key, struct arena *a, stru
 {
 	struct store_listing list = { 0 };
 	memset(out, 0, sizeof *out);
-	if (!store_list(s, resource_key, a, &list, e))
+	if (!store_list_names(s, resource_key, a, &list, e))
 		return false;
 	for (size_t i = 0; i < list.n; i++) {
 		struct window w;

@@ -61,7 +61,7 @@ static bool previous_snapshots(struct run_state *s, struct wanted *w, struct err
 			continue;
 		struct store_listing list = { 0 };
 		struct str key = key_resource(j->pipeline->name, r->resource->name, s->arena);
-		if (!store_list(j->store, key, s->arena, &list, e))
+		if (!store_list_names(j->store, key, s->arena, &list, e))
 			return false;
 		for (size_t k = list.n; k > 0 && !w->tasks[i].has_previous; k--) {
 			struct window_generations g;

@@ -342,6 +342,8 @@ static void links_and_strangers(void **state)
 	assert_int_equal(created, STORE_EXISTS);
 	assert_true(store_list(w.s, STR_NONE, &w.arena, &list, &w.e));
 	assert_int_equal(list.n, 0);
+	assert_true(store_list_names(w.s, STR_NONE, &w.arena, &list, &w.e));
+	assert_int_equal(list.n, 0);
 	assert_true(store_path(w.s, STR("x/y"), &w.arena, &path, &w.e));
 	assert_int_equal(path[0], '/');
 	assert_non_null(strstr(path, "/a/lake/x/y"));

@@ -75,12 +75,15 @@ static bool step_create(struct world *w, const struct step *p, struct str *got)
 
 static bool step_list(struct world *w, const struct step *p, struct str *got)
 {
-	struct store_listing list;
-	if (!store_list(w->s, str_from(p->key), &w->arena, &list, &w->e))
+	struct store_listing list, names;
+	if (!store_list(w->s, str_from(p->key), &w->arena, &list, &w->e) ||
+	    !store_list_names(w->s, str_from(p->key), &w->arena, &names, &w->e))
 		return false;
 	*got = STR("");
+	assert_int_equal(list.n, names.n);
 	for (size_t i = 0; i < list.n; i++) {
 		const struct store_item *item = &list.v[i];
+		assert_true(str_eq(item->name, names.v[i].name) && item->is_folder == names.v[i].is_folder);
 		assert_true(item->is_folder || item->changed_us > INT64_C(1600000000000000));
 		*got = item->is_folder ? arena_format(&w->arena, "%.*s%.*s/ ", STR_ARG(*got), STR_ARG(item->name))
 				       : arena_format(&w->arena, "%.*s%.*s:%d ", STR_ARG(*got), STR_ARG(item->name),
