@@ -11,6 +11,7 @@ import time
 
 import duckdb
 
+import resume
 from measure import (DATA, LAND_LIMIT, MOCK, PYTHON, PYTHON_PEERS, ROOT, SLUICE, Mock, Project, Wrong, median, run)
 
 ROWS = 336776
@@ -201,6 +202,10 @@ class Figures:
                 ms = median([c.wall_s for c in costs]) * 1000
                 self.add(name, f"{ms:.1f} ms", "", None, ms, unit="ms")
 
+    def resume(self):
+        """Going on after a kill costs the same however long the ledger is."""
+        resume.measure(self)
+
 
 def best(costs):
     return median([c.wall_s for c in costs]), median([c.cpu_s for c in costs])
@@ -242,7 +247,7 @@ def line_of(r):
 
 def main():
     global AS_JSON
-    names = ["end", "land", "prepare", "memory", "rate", "start"]
+    names = ["end", "land", "prepare", "memory", "rate", "start", "resume"]
     a = argparse.ArgumentParser(prog="bench/run", description="Measures sluice beside limits and peers.")
     a.add_argument("--json", action="store_true", help="the table as JSON on standard output")
     a.add_argument("--runs", type=int, default=5, help="of each side, in turns (default 5)")
