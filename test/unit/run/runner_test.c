@@ -92,7 +92,7 @@ static void test_what_a_plan_costs(void **state)
 	struct counting c = { .inner = w.project.store };
 	struct store_ops ops = *c.inner->ops;
 	ops.get = count_get;
-	ops.list = count_list;
+	ops.list = ops.list_names = count_list;
 	c.store = *c.inner;
 	c.store.ops = &ops;
 	w.project.store = &c.store;
