@@ -247,13 +247,14 @@ struct replay {
 	} files;
 };
 
-static void replay_remove(struct replay *r, struct str path)
+static bool replay_remove(struct replay *r, struct str path)
 {
-	size_t kept = 0;
+	size_t kept = 0, before = r->files.n;
 	for (size_t i = 0; i < r->files.n; i++)
 		if (!str_eq(r->files.v[i].path, path))
 			r->files.v[kept++] = r->files.v[i];
 	r->files.n = kept;
+	return kept < before;
 }
 
 static bool replay_metadata(struct replay *r, const struct json_node *n, struct err *e)
@@ -306,13 +307,17 @@ static bool replay_action(struct replay *r, const struct json_node *action, stru
 		struct str path;
 		if (!json_need_str(n, "path", &path, e))
 			return err_wrap(e, "remove");
-		replay_remove(r, path);
+		if (!replay_remove(r, path))
+			return err_set(e, ERR_DAMAGE, "it removes %.*s, which is not there", STR_ARG(path));
 	} else if ((n = json_get(action, "metaData"))) {
 		return replay_metadata(r, n, e);
 	} else if ((n = json_get(action, "protocol"))) {
-		if (json_i64_or(n, "minReaderVersion", 1) > 1 || json_i64_or(n, "minWriterVersion", 2) > 2)
-			return err_set(e, ERR_DAMAGE, "another program raised the table's protocol");
+		if (json_i64_or(n, "minReaderVersion", 0) != 1 || json_i64_or(n, "minWriterVersion", 0) != 2)
+			return err_set(e, ERR_DAMAGE, "another program changed the table's protocol");
 		r->has_protocol = true;
+	} else {
+		/* Delta readers pass over what they do not know; here nobody else writes, so it is a word that was damaged. */
+		return err_set(e, ERR_DAMAGE, "an action that sluice does not write");
 	}
 	return true;
 }

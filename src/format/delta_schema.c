@@ -92,8 +92,12 @@ bool table_schema_parse(struct str json, struct arena *a, struct table_schema *o
 {
 	struct json_node *root = NULL;
 	const struct json_node *fields = NULL;
-	if (!json_parse(json, a, &root, e) || !json_need(root, "fields", JSON_ARRAY, &fields, e))
+	struct str kind;
+	if (!json_parse(json, a, &root, e) || !json_need(root, "fields", JSON_ARRAY, &fields, e) ||
+	    !json_need_str(root, "type", &kind, e))
 		return err_wrap(e, "schemaString");
+	if (!str_eq_z(kind, "struct"))
+		return err_set(e, ERR_DAMAGE, "schemaString: it is no struct");
 	out->v = arena_array(a, struct table_column, fields->n_children + 1);
 	out->n = 0;
 	for (const struct json_node *f = fields->child; f; f = f->next) {

@@ -451,9 +451,11 @@ static bool get_head(const struct json_node *root, struct ledger_entry *t, struc
 		return err_set(e, ERR_DAMAGE, "unknown kind \"%.*s\"", STR_ARG(kind));
 	t->kind = (enum entry_kind)k;
 	const struct json_node *previous = json_get(root, "previous");
-	if (previous && previous->type != JSON_NULL && !need_hash(root, "previous", &t->previous, e))
+	if (!json_need_u64(root, "n", &t->n, e) || (t->n > 0 && !need_hash(root, "previous", &t->previous, e)))
 		return false;
-	return json_need_u64(root, "n", &t->n, e) && json_need_u64(root, "epoch", &t->epoch, e) &&
+	if (t->n == 0 && (!previous || previous->type != JSON_NULL))
+		return err_set(e, ERR_DAMAGE, "the first entry names one before it");
+	return json_need_u64(root, "epoch", &t->epoch, e) &&
 	       json_need_str(root, "nonce", &t->nonce, e) && json_need_str(root, "run", &t->run_id, e) &&
 	       need_time(root, "time", &t->time_us, e);
 }

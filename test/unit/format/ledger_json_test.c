@@ -1,5 +1,6 @@
 /* Entries of the ledger as bytes: frozen in test/case/format/ledger.ndjson. */
 #include "entries.h"
+#include "members.h"
 
 static void canonical_bytes_are_frozen(void **unused)
 {
@@ -188,9 +189,53 @@ static void cut_and_flipped(void **unused)
 	arena_free(&a);
 }
 
+static bool may_be_damaged(struct str name, enum member_damage how)
+{
+	static const char *const optional[] = { "candidate", "failed", "first_sent", "method", "note", "path", "query",
+						"redirected_to", "seal", "secrets", "total" };
+	static const char *const any_text[] = { "ask", "boot", "error", "evidence", "host", "marker", "nonce", "pids", "reason",
+						"request", "run" };
+	for (size_t i = 0; i < COUNT(optional); i++)
+		if (str_eq_z(name, optional[i]))
+			return true;
+	for (size_t i = 0; i < COUNT(any_text); i++)
+		if (how == MEMBER_TEXT && str_eq_z(name, any_text[i]))
+			return true;
+	return false;
+}
+
+/* Damage that is not seen here changes the entry's bytes all the same, and with them the hash that the next entry names. */
+static void every_member_is_needed(void **unused)
+{
+	(void)unused;
+	for (size_t i = 0; i < SAMPLES; i++) {
+		struct arena a = ARENA_INIT;
+		struct ledger_entry t = entry_sample(i), back;
+		struct str text = ledger_encode(&t, &a);
+		struct member m;
+		for (size_t at = 0; member_next(text, at, &m); at = m.name_end) {
+			for (enum member_damage how = 0; how < MEMBER_DAMAGES; how++) {
+				struct str bad;
+				struct err e = ERR_INIT;
+				struct arena b = ARENA_INIT;
+				if (member_damaged(text, &m, how, &b, &bad)) {
+					struct str name = str_sub(text, m.name, m.name_end - m.name);
+					if (!ledger_decode(bad, &b, &back, &e))
+						assert_code(&e, ERR_DAMAGE);
+					else if (!may_be_damaged(name, how))
+						fail_msg("entry %zu: damage %d of %.*s is not seen", i, (int)how, STR_ARG(name));
+				}
+				arena_free(&b);
+			}
+		}
+		arena_free(&a);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_member_is_needed),
 		cmocka_unit_test(canonical_bytes_are_frozen),
 		cmocka_unit_test(every_kind_comes_back),
 		cmocka_unit_test(optional_state_comes_back),
