@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include "base/check.h"
+#include "base/effect.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -31,7 +32,7 @@ static bool fail_write(struct err *e, int sys_errno, const char *doing, const ch
 static bool read_all(int fd, const char *path, size_t max_bytes, struct arena *a, struct str *out, struct err *e)
 {
 	struct stat st;
-	if (fstat(fd, &st) != 0)
+	if (sys_fstat(fd, &st) != 0)
 		return fail(e, errno, "reading", path);
 	/* The size is only a first guess: the file may grow while it is read, and /proc says 0. */
 	size_t cap = S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size : UNKNOWN_SIZE, n = 0;
@@ -39,7 +40,7 @@ static bool read_all(int fd, const char *path, size_t max_bytes, struct arena *a
 		cap = max_bytes;
 	char *p = arena_alloc(a, cap + 1); /* one more byte tells "all of it" from "more", then holds the NUL */
 	for (;;) {
-		ssize_t got = read(fd, p + n, cap + 1 - n);
+		ssize_t got = sys_read(fd, p + n, cap + 1 - n);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
@@ -64,7 +65,7 @@ static bool read_all(int fd, const char *path, size_t max_bytes, struct arena *a
 bool file_read(const char *path, size_t max_bytes, struct arena *a, struct str *out, struct err *e)
 {
 	CHECK(max_bytes < PTRDIFF_MAX);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = sys_open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return fail(e, errno, "opening", path);
 	bool ok = read_all(fd, path, max_bytes, a, out, e);
@@ -80,7 +81,7 @@ bool file_read_at(int fd, void *p, size_t n, uint64_t offset, struct err *e)
 			       (unsigned long long)offset);
 	for (size_t done = 0; done < n;) {
 		size_t chunk = n - done < CHUNK_MAX ? n - done : CHUNK_MAX;
-		ssize_t got = pread(fd, (char *)p + done, chunk, (off_t)(offset + done));
+		ssize_t got = sys_pread(fd, (char *)p + done, chunk, (off_t)(offset + done));
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
@@ -97,7 +98,7 @@ bool file_read_at(int fd, void *p, size_t n, uint64_t offset, struct err *e)
 bool file_exists(const char *path)
 {
 	struct stat st;
-	return stat(path, &st) == 0;
+	return sys_stat(path, &st) == 0;
 }
 
 /* ── writing ── */
@@ -106,7 +107,7 @@ bool file_write_all(int fd, const void *p, size_t n, struct err *e)
 {
 	for (size_t done = 0; done < n;) {
 		size_t chunk = n - done < CHUNK_MAX ? n - done : CHUNK_MAX;
-		ssize_t put = write(fd, (const char *)p + done, chunk);
+		ssize_t put = sys_write(fd, (const char *)p + done, chunk);
 		if (put < 0 && errno == EINTR)
 			continue;
 		if (put <= 0)
@@ -121,11 +122,11 @@ bool file_write_all(int fd, const void *p, size_t n, struct err *e)
 static bool fill_and_close(int fd, struct str bytes, const char *path, struct err *e)
 {
 	bool ok = true;
-	if (fchmod(fd, 0644) != 0)
+	if (sys_fchmod(fd, 0644) != 0)
 		ok = fail_write(e, errno, "setting the mode of", path);
 	else if (!file_write_all(fd, bytes.p, bytes.n, e))
 		ok = err_wrap(e, "writing %s", path);
-	if (close(fd) != 0 && ok)
+	if (sys_close(fd) != 0 && ok)
 		ok = fail_write(e, errno, "closing", path);
 	return ok;
 }
@@ -139,16 +140,16 @@ bool file_write(const char *path, struct str bytes, struct err *e)
 	int n = snprintf(temporary, sizeof temporary, "%.*s.sluice-XXXXXX", folder_n, path);
 	if (n < 0 || (size_t)n >= sizeof temporary)
 		return fail_write(e, ENAMETOOLONG, "writing", path);
-	int fd = mkostemp(temporary, O_CLOEXEC);
+	int fd = sys_mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0)
 		return fail_write(e, errno, "making a temporary file for", path);
 	if (!fill_and_close(fd, bytes, path, e)) {
-		unlink(temporary);
+		sys_unlink(temporary);
 		return false;
 	}
-	if (rename(temporary, path) != 0) {
+	if (sys_rename(temporary, path) != 0) {
 		int why = errno;
-		unlink(temporary);
+		sys_unlink(temporary);
 		return fail_write(e, why, "putting in place", path);
 	}
 	return true;
@@ -159,11 +160,11 @@ bool file_write(const char *path, struct str bytes, struct err *e)
 /* Anything but success is judged by what is there: mkdir of an existing folder may also say EROFS or EACCES. */
 static bool make_dir(const char *path, struct err *e)
 {
-	if (mkdir(path, 0777) == 0)
+	if (sys_mkdir(path, 0777) == 0)
 		return true;
 	int why = errno;
 	struct stat st;
-	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+	if (sys_stat(path, &st) == 0 && S_ISDIR(st.st_mode))
 		return true;
 	return fail_write(e, why == EEXIST ? ENOTDIR : why, "making folder", path);
 }
@@ -193,10 +194,10 @@ struct level {
 /* Opened without following a link. NULL with errno. */
 static DIR *open_dir(int parent_fd, const char *name)
 {
-	int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = sys_openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return NULL;
-	DIR *dir = fdopendir(fd);
+	DIR *dir = sys_fdopendir(fd);
 	if (!dir) {
 		int why = errno;
 		close(fd);
@@ -210,7 +211,7 @@ static bool remove_step(struct level *levels, size_t *depth)
 {
 	struct level *at = &levels[*depth - 1];
 	errno = 0;
-	struct dirent *entry = readdir(at->dir);
+	struct dirent *entry = sys_readdir(at->dir);
 	if (!entry && errno != 0)
 		return false;
 	if (!entry && at->removed_some) { /* some file systems skip entries while others go: look again */
@@ -223,11 +224,11 @@ static bool remove_step(struct level *levels, size_t *depth)
 		if (--*depth == 0)
 			return true;
 		levels[*depth - 1].removed_some = true;
-		return unlinkat(dirfd(levels[*depth - 1].dir), at->name, AT_REMOVEDIR) == 0 || errno == ENOENT;
+		return sys_unlinkat(dirfd(levels[*depth - 1].dir), at->name, AT_REMOVEDIR) == 0 || errno == ENOENT;
 	}
 	if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 		return true;
-	if (unlinkat(dirfd(at->dir), entry->d_name, 0) == 0 || errno == ENOENT) {
+	if (sys_unlinkat(dirfd(at->dir), entry->d_name, 0) == 0 || errno == ENOENT) {
 		at->removed_some = true;
 		return true;
 	}
@@ -256,7 +257,7 @@ bool file_remove_tree(const char *path, struct err *e)
 		return true;
 	if (!top && (errno == ENOTDIR || errno == ELOOP)) {
 		/* A file or a link; ENOTDIR may also mean that a part of the path above is a file: nothing there. */
-		if (unlink(path) == 0 || errno == ENOENT || errno == ENOTDIR)
+		if (sys_unlink(path) == 0 || errno == ENOENT || errno == ENOTDIR)
 			return true;
 		return fail_write(e, errno, "removing", path);
 	}
@@ -272,7 +273,7 @@ bool file_remove_tree(const char *path, struct err *e)
 	while (depth > 0)
 		closedir(levels[--depth].dir);
 	mem_free(levels);
-	if (ok && rmdir(path) != 0 && errno != ENOENT) {
+	if (ok && sys_rmdir(path) != 0 && errno != ENOENT) {
 		why = errno;
 		ok = false;
 	}
@@ -286,7 +287,7 @@ bool file_make_scratch(const char *under, struct arena *a, char **path, struct e
 		folder = "/tmp";
 	struct str name = arena_format(a, "%s/sluice-XXXXXX", folder);
 	char *made = arena_zero_terminated(a, name);
-	if (!mkdtemp(made)) /* makes it with mode 0700 */
+	if (!sys_mkdtemp(made)) /* makes it with mode 0700 */
 		return fail_write(e, errno, "making a scratch folder in", folder);
 	*path = made;
 	return true;

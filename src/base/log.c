@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/effect.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -151,7 +152,7 @@ void log_event(enum log_level level, const char *format, ...)
 	CHECK(pthread_mutex_lock(&line_lock) == 0);
 	if (before_line)
 		before_line();
-	ssize_t written = write(STDERR_FILENO, line.p, line.n); /* one call: lines of several processes stay whole */
+	ssize_t written = sys_say(STDERR_FILENO, line.p, line.n); /* one call: lines of several processes stay whole */
 	(void)written;
 	CHECK(pthread_mutex_unlock(&line_lock) == 0);
 }

@@ -1,6 +1,7 @@
 #include "base/mem.h"
 
 #include "base/check.h"
+#include "base/effect.h"
 #include "base/err.h"
 
 #include <stdatomic.h>
@@ -40,6 +41,8 @@ void mem_fail_at(uint64_t nth)
 
 static bool must_fail(void)
 {
+	if (EFFECT_REFUSED(memory, calloc))
+		return true;
 	uint64_t left = atomic_load_explicit(&fail_after, memory_order_relaxed);
 	while (left > 0)
 		if (atomic_compare_exchange_weak(&fail_after, &left, left - 1))
@@ -76,7 +79,7 @@ _Noreturn void mem_exhausted(size_t wanted_bytes)
 	char line[160];
 	int n = snprintf(line, sizeof line, "sluice: out of memory: no room for %zu more bytes\n", wanted_bytes);
 	if (n > 0 && (size_t)n < sizeof line) {
-		ssize_t written = write(STDERR_FILENO, line, (size_t)n);
+		ssize_t written = sys_say(STDERR_FILENO, line, (size_t)n);
 		(void)written;
 	}
 	_exit(err_exit_status(ERR_MEMORY));

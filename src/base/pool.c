@@ -1,6 +1,7 @@
 #include "base/pool.h"
 
 #include "base/check.h"
+#include "base/effect.h"
 #include "base/mem.h"
 
 #include <pthread.h>
@@ -109,7 +110,7 @@ struct pool *pool_new(unsigned threads, void (*wake)(void *user), void *user)
 		struct worker *w = mem_alloc(sizeof *w);
 		*w = (struct worker){ p, i };
 		/* Without a thread the pool is smaller, not broken: with none at all, jobs run inside pool_submit. */
-		if (pthread_create(&p->threads[i], NULL, worker_main, w) != 0) {
+		if (sys_pthread_create(&p->threads[i], NULL, worker_main, w) != 0) {
 			mem_free(w);
 			break;
 		}

@@ -1,6 +1,7 @@
 #include "config/secret.h"
 
 #include "base/check.h"
+#include "base/effect.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,7 +63,7 @@ struct secret secret_make(struct str reference, struct arena *a)
 static bool file_check(int fd, const char *path, struct err *e)
 {
 	struct stat st;
-	if (fstat(fd, &st) != 0)
+	if (sys_fstat(fd, &st) != 0)
 		return err_set_errno(e, ERR_SECRET, errno, "secret file %s", path);
 	if (!S_ISREG(st.st_mode))
 		return err_set(e, ERR_SECRET, "secret file %s: not a regular file", path);
@@ -84,7 +85,7 @@ static bool fd_read(int fd, const char *path, struct buf *text, struct err *e)
 		char *room = buf_room(text, 4096);
 		if (!room)
 			return err_set(e, ERR_SECRET, "secret file %s: longer than %d bytes", path, SECRET_MAX_BYTES);
-		ssize_t n = read(fd, room, 4096);
+		ssize_t n = sys_read(fd, room, 4096);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -102,7 +103,7 @@ static bool file_load(const struct secret *s, struct arena *a, struct str *out, 
 	struct str joined = relative ? arena_format(a, "%.*s/%.*s", STR_ARG(s->folder), STR_ARG(name)) : name;
 	const char *path = arena_zero_terminated(a, joined);
 	/* Not blocking, so that a pipe in its place is met by the check below and not waited for. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int fd = sys_open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return err_set_errno(e, ERR_SECRET, errno, "secret file %s", path);
 	struct buf text = BUF_INIT(SECRET_MAX_BYTES + 2 + 4096);

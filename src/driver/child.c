@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/effect.h"
 #include "base/file.h"
 #include "base/json.h"
 
@@ -71,21 +72,21 @@ static _Noreturn void child_exec(const struct child_options *o, pid_t parent, in
 	if (getppid() != parent) /* it died before the line above */
 		_exit(1);
 	/* dup2 of a descriptor onto itself keeps its close-on-exec. */
-	if (!failed && null == 0 && fcntl(null, F_SETFD, 0) == -1)
+	if (!failed && null == 0 && sys_fcntl(null, F_SETFD, 0) == -1)
 		failed = errno;
-	if (!failed && (dup2(null, 0) == -1 || dup2(out, 1) == -1 || dup2(err, 2) == -1))
+	if (!failed && (sys_dup2(null, 0) == -1 || sys_dup2(out, 1) == -1 || sys_dup2(err, 2) == -1))
 		failed = errno;
-	syscall(SYS_close_range, 3U, ~0U, (unsigned)CLOSE_RANGE_CLOEXEC);
+	sys_syscall(SYS_close_range, 3U, ~0U, (unsigned)CLOSE_RANGE_CLOEXEC);
 	if (!failed && o->address_space_bytes) {
 		struct rlimit limit = { o->address_space_bytes, o->address_space_bytes };
-		if (setrlimit(RLIMIT_AS, &limit) == -1)
+		if (sys_setrlimit(RLIMIT_AS, &limit) == -1)
 			failed = errno;
 	}
 	if (!failed) {
-		execv(o->argv[0], (char *const *)(uintptr_t)o->argv);
+		sys_execv(o->argv[0], (char *const *)(uintptr_t)o->argv);
 		failed = errno;
 	}
-	ssize_t ignored = write(report, &failed, sizeof failed);
+	ssize_t ignored = sys_write(report, &failed, sizeof failed);
 	(void)ignored;
 	_exit(127);
 }
@@ -93,10 +94,10 @@ static _Noreturn void child_exec(const struct child_options *o, pid_t parent, in
 static bool child_start(struct child *c, struct err *e)
 {
 	int out[2] = { -1, -1 }, err[2] = { -1, -1 }, report[2] = { -1, -1 };
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int null = sys_open("/dev/null", O_RDONLY | O_CLOEXEC);
 	pid_t parent = getpid();
-	if (null == -1 || pipe2(out, O_CLOEXEC) == -1 || pipe2(err, O_CLOEXEC) == -1 ||
-	    pipe2(report, O_CLOEXEC) == -1 || (c->pid = fork()) == -1) {
+	if (null == -1 || sys_pipe2(out, O_CLOEXEC) == -1 || sys_pipe2(err, O_CLOEXEC) == -1 ||
+	    sys_pipe2(report, O_CLOEXEC) == -1 || (c->pid = sys_fork()) == -1) {
 		err_set_errno(e, ERR_ENGINE, errno, "%s: cannot be started", c->o->argv[0]);
 		close_pair(out);
 		close_pair(err);
@@ -115,9 +116,9 @@ static bool child_start(struct child *c, struct err *e)
 	c->out = out[0];
 	c->err = err[0];
 	c->exec_error = report[0];
-	fcntl(c->out, F_SETFL, O_NONBLOCK);
-	fcntl(c->err, F_SETFL, O_NONBLOCK);
-	c->pid_fd = (int)syscall(SYS_pidfd_open, c->pid, 0U);
+	sys_fcntl(c->out, F_SETFL, O_NONBLOCK);
+	sys_fcntl(c->err, F_SETFL, O_NONBLOCK);
+	c->pid_fd = (int)sys_syscall(SYS_pidfd_open, c->pid, 0U);
 	return true;
 }
 
@@ -127,7 +128,7 @@ static bool child_started(struct child *c, struct err *e)
 	int failed = 0;
 	ssize_t n;
 	do
-		n = read(c->exec_error, &failed, sizeof failed);
+		n = sys_read(c->exec_error, &failed, sizeof failed);
 	while (n == -1 && errno == EINTR);
 	close(c->exec_error);
 	c->exec_error = -1;
@@ -169,7 +170,7 @@ static void take_tail(struct child *c, struct str bytes)
 static bool drain(struct child *c, int *fd)
 {
 	char bytes[READ_BYTES];
-	ssize_t n = *fd >= 0 ? read(*fd, bytes, sizeof bytes) : 0;
+	ssize_t n = *fd >= 0 ? sys_read(*fd, bytes, sizeof bytes) : 0;
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return errno == EINTR;
 	if (n <= 0) {
@@ -191,7 +192,7 @@ static void reap(struct child *c, int options)
 	siginfo_t info = { 0 };
 	int r;
 	do
-		r = waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOWAIT | options);
+		r = sys_waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOWAIT | options);
 	while (r == -1 && errno == EINTR);
 	if (r == -1 && errno == ECHILD) { /* SIGCHLD is ignored here, or somebody else waited for it */
 		c->ended = c->lost = true;
@@ -203,7 +204,7 @@ static void reap(struct child *c, int options)
 	kill(-c->pid, SIGKILL);
 	pid_t ended;
 	do
-		ended = wait4(c->pid, &c->status, 0, &c->usage);
+		ended = sys_wait4(c->pid, &c->status, 0, &c->usage);
 	while (ended == -1 && errno == EINTR);
 	CHECK(ended == c->pid || errno == ECHILD);
 	c->ended = true;
@@ -331,7 +332,7 @@ bool child_run(const struct child_options *o, struct arena *a, struct str *resul
 	*c = (struct child){ .o = o, .out = -1, .err = -1, .exec_error = -1, .pid_fd = -1,
 			     .line = BUF_INIT(LINE_MAX_BYTES) };
 	/* A result of an earlier attempt must not pass for this one's. */
-	bool ok = unlink(o->result_path) == 0 || errno == ENOENT ||
+	bool ok = sys_unlink(o->result_path) == 0 || errno == ENOENT ||
 		  err_set_errno(e, ERR_STORAGE, errno, "%s: an old result cannot be removed", o->result_path);
 	if (ok && (ok = child_start(c, e))) {
 		ok = child_started(c, e);
@@ -360,7 +361,7 @@ static char self_path[4096];
 
 static void find_self(void)
 {
-	ssize_t n = readlink("/proc/self/exe", self_path, sizeof self_path - 1);
+	ssize_t n = sys_readlink("/proc/self/exe", self_path, sizeof self_path - 1);
 	self_path[n > 0 ? n : 0] = 0;
 	/* Replaced by an upgrade while we run: the link still leads to the old file, its text does not. */
 	if (n <= 0 || str_ends(str_from(self_path), STR(" (deleted)")))

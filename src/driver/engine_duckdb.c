@@ -4,6 +4,7 @@
 #include "driver/engine_duckdb.h"
 
 #include "base/check.h"
+#include "base/effect.h"
 #include "base/json.h"
 
 #include <errno.h>
@@ -327,14 +328,14 @@ static bool file_settle(const char *path, uint64_t *size_bytes, struct err *e)
 	char *folder = arena_zero_terminated(&a, str_from(path)), *slash = strrchr(folder, '/');
 	struct stat st;
 	bool ok = false;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), folder_fd;
+	int fd = sys_open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), folder_fd;
 
 	if (slash == folder)
 		slash++;
 	if (slash)
 		*slash = '\0';
-	folder_fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ok = fd >= 0 && folder_fd >= 0 && fsync(fd) == 0 && fsync(folder_fd) == 0 && fstat(fd, &st) == 0;
+	folder_fd = sys_open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ok = fd >= 0 && folder_fd >= 0 && sys_fsync(fd) == 0 && sys_fsync(folder_fd) == 0 && sys_fstat(fd, &st) == 0;
 	if (ok)
 		*size_bytes = (uint64_t)st.st_size;
 	else
@@ -383,7 +384,7 @@ bool engine_write_parquet(struct engine_connection *c, struct str select, const 
 	struct stat st;
 	bool ok = sql_is_plain(select, e);
 
-	if (ok && lstat(path, &st) == 0)
+	if (ok && sys_lstat(path, &st) == 0)
 		ok = err_set(e, ERR_ENGINE, "%s: exists already; no name is ever written twice", path);
 	/* By itself and inside COPY one statement: so it cannot close the bracket and go on as something else. */
 	ok = ok && one_statement(c, arena_zero_terminated(&a, select), ERR_ENGINE, path, e);
@@ -397,7 +398,7 @@ bool engine_write_parquet(struct engine_connection *c, struct str select, const 
 			duck.duckdb_destroy_result(&result);
 			ok = ok && file_settle(path, size_bytes, e);
 			if (!ok)
-				unlink(path);
+				sys_unlink(path);
 		}
 	}
 	buf_free(&sql);

@@ -1,5 +1,6 @@
 #include "driver/engine_duckdb_load.h"
 
+#include "base/effect.h"
 #include "base/file.h"
 
 #include <dlfcn.h>
@@ -41,7 +42,7 @@ static void path_find(void)
 		memcpy(library_path, named, strlen(named) + 1);
 		return;
 	}
-	n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+	n = sys_readlink("/proc/self/exe", exe, sizeof exe - 1);
 	if (n > 0) {
 		exe[n] = '\0';
 		char *slash = strrchr(exe, '/');
@@ -94,7 +95,7 @@ static bool load(struct err *e)
 		return err_hint(e, "install it as lib/sluice/libduckdb.so beside bin/, or set SLUICE_DUCKDB to its path");
 	}
 	/* Lazily: what a command does not call is not looked up; that takes half of the start away. */
-	library = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
+	library = sys_dlopen(path, RTLD_LAZY | RTLD_LOCAL);
 	if (!library) {
 		const char *why = dlerror();
 		err_set(e, ERR_ENGINE, "libduckdb.so cannot be loaded: %s", why ? why : path);

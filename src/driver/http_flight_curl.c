@@ -1,4 +1,5 @@
 /* One request through curl: its options, its callbacks, and what its end means. */
+#include "base/effect.h"
 #include "driver/http_curl.h"
 
 #include "base/check.h"
@@ -17,6 +18,37 @@ enum { INTERIMS_MAX = 32, RECEIVE_BYTES = 256 << 10, LOW_SPEED_US = 10 * 1000000
 static int64_t now_us(const struct flight *f)
 {
 	return f->owner->clock->monotonic_us(f->owner->clock);
+}
+
+/* 1234567 as "1,234,567" */
+static const char *grouped(uint64_t v, char out[32])
+{
+	char digits[24];
+	int n = snprintf(digits, sizeof digits, "%" PRIu64, v);
+	size_t at = 0;
+	for (int i = 0; i < n; i++) {
+		if (i > 0 && (n - i) % 3 == 0)
+			out[at++] = ',';
+		out[at++] = digits[i];
+	}
+	out[at] = 0;
+	return out;
+}
+
+static void broke_off(struct flight *f, enum err_code code, const char *what)
+{
+	struct http_held *h = f->held;
+	char came[32], whole[32];
+	grouped(h->body.n, came);
+	if (!f->head_done)
+		http_held_fail(h, HTTP_NO_ANSWER, code == ERR_SHORT_BODY ? ERR_RESET : code, "%s %s", what,
+			       h->head.n ? "in the middle of the answer's head" : "before an answer came");
+	else if (h->framing.has_length)
+		http_held_fail(h, HTTP_CUT, code, "%s after %s of %s body bytes", what, came,
+			       grouped(h->framing.length, whole));
+	else
+		http_held_fail(h, HTTP_CUT, code, "%s after %s body bytes%s", what, came,
+			       h->framing.chunked ? ", before the last chunk" : "");
 }
 
 /* ── callbacks ── */
@@ -72,6 +104,10 @@ static size_t on_header(char *p, size_t size, size_t n, void *user)
 {
 	struct flight *f = user;
 	(void)size; /* always 1 */
+	if (EFFECT_REFUSED(http, receive_head)) {
+		broke_off(f, ERR_RESET, "connection reset");
+		return n + 1;
+	}
 	if (f->held->x.first_byte_us == 0) {
 		f->held->x.first_byte_us = now_us(f);
 		f->window_us = f->held->x.first_byte_us;
@@ -83,6 +119,10 @@ static size_t on_body(char *p, size_t size, size_t n, void *user)
 {
 	struct flight *f = user;
 	(void)size;
+	if (EFFECT_REFUSED(http, receive_body)) {
+		broke_off(f, ERR_RESET, "connection reset");
+		return n + 1;
+	}
 	if (buf_add_bytes(&f->held->body, p, n))
 		return n;
 	http_held_body_full(f->held);
@@ -130,7 +170,7 @@ static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct cur
 		refuse_address(f, text);
 		return CURL_SOCKET_BAD;
 	}
-	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	return sys_socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 static bool is_idempotent(struct str method)
@@ -158,6 +198,10 @@ static int on_send(void *user, char *remote, char *local, int remote_port, int l
 	if (++f->sends > 1 && !is_idempotent(f->held->method)) {
 		http_held_fail(f->held, HTTP_NO_ANSWER, ERR_RESET, "the kept connection was closed as the request was "
 			       "sent, and such a request is not sent again unasked");
+		return CURL_PREREQFUNC_ABORT;
+	}
+	if (EFFECT_REFUSED(http, send)) {
+		broke_off(f, ERR_RESET, "connection reset");
 		return CURL_PREREQFUNC_ABORT;
 	}
 	x->sent_us = now_us(f);
@@ -333,37 +377,6 @@ bool flight_overdue(struct flight *f, int64_t now, int64_t *next_us)
 }
 
 /* ── what its end means ── */
-
-/* 1234567 as "1,234,567" */
-static const char *grouped(uint64_t v, char out[32])
-{
-	char digits[24];
-	int n = snprintf(digits, sizeof digits, "%" PRIu64, v);
-	size_t at = 0;
-	for (int i = 0; i < n; i++) {
-		if (i > 0 && (n - i) % 3 == 0)
-			out[at++] = ',';
-		out[at++] = digits[i];
-	}
-	out[at] = 0;
-	return out;
-}
-
-static void broke_off(struct flight *f, enum err_code code, const char *what)
-{
-	struct http_held *h = f->held;
-	char came[32], whole[32];
-	grouped(h->body.n, came);
-	if (!f->head_done)
-		http_held_fail(h, HTTP_NO_ANSWER, code == ERR_SHORT_BODY ? ERR_RESET : code, "%s %s", what,
-			       h->head.n ? "in the middle of the answer's head" : "before an answer came");
-	else if (h->framing.has_length)
-		http_held_fail(h, HTTP_CUT, code, "%s after %s of %s body bytes", what, came,
-			       grouped(h->framing.length, whole));
-	else
-		http_held_fail(h, HTTP_CUT, code, "%s after %s body bytes%s", what, came,
-			       h->framing.chunked ? ", before the last chunk" : "");
-}
 
 /* curl's own words, without control characters: parts of them may come from the server. */
 static const char *words(struct flight *f, CURLcode code)

@@ -1,6 +1,7 @@
 #include "driver/store.h"
 
 #include "base/check.h"
+#include "base/effect.h"
 
 enum { KEY_MAX = 1024 };
 
@@ -34,34 +35,62 @@ bool store_key_ok(struct str key)
 	return true;
 }
 
+/* For tests: whether a call of the store is refused, or done with its answer lost. Always GO in a release. */
+#ifdef SLUICE_EFFECTS
+#define CALL_FATE(name) effect_count(EFFECT_SITE(store, name))
+#else
+enum call_fate { EFFECT_GO, EFFECT_REFUSE, EFFECT_LOSE };
+#define effect_errno() 0
+#define CALL_FATE(name) EFFECT_GO
+#endif
+#define SIMPLE_CALL(store, key, name, call) do { \
+		unsigned fate = CALL_FATE(name); \
+		if (fate == EFFECT_REFUSE) \
+			return refused((store), (key), e); \
+		bool ok = (call); \
+		return fate == EFFECT_LOSE && ok ? refused((store), (key), e) : ok; \
+	} while (0)
+
+static bool refused(const struct store *s, struct str key, struct err *e)
+{
+	return err_set_errno(e, ERR_STORAGE, effect_errno(), "%.*s/%.*s", STR_ARG(s->url), STR_ARG(key));
+}
+
 bool store_create(struct store *s, struct str key, struct str bytes, enum store_created *out, struct err *e)
 {
 	CHECK(store_key_ok(key));
-	return s->ops->create(s, key, bytes, out, e);
+	unsigned fate = CALL_FATE(store_create);
+	if (fate == EFFECT_REFUSE)
+		return refused(s, key, e);
+	if (!s->ops->create(s, key, bytes, out, e))
+		return false;
+	if (fate == EFFECT_LOSE)
+		*out = STORE_UNKNOWN;
+	return true;
 }
 
 bool store_get(struct store *s, struct str key, uint64_t max_bytes, struct arena *a, struct str *out, struct err *e)
 {
 	CHECK(store_key_ok(key));
-	return s->ops->get(s, key, 0, max_bytes, a, out, e);
+	SIMPLE_CALL(s, key, store_get, s->ops->get(s, key, 0, max_bytes, a, out, e));
 }
 
 bool store_read_at(struct store *s, struct str key, uint64_t offset, void *p, size_t n, struct err *e)
 {
 	CHECK(store_key_ok(key));
-	return s->ops->read_at(s, key, offset, p, n, e);
+	SIMPLE_CALL(s, key, store_read_at, s->ops->read_at(s, key, offset, p, n, e));
 }
 
 bool store_size(struct store *s, struct str key, uint64_t *out, struct err *e)
 {
 	CHECK(store_key_ok(key));
-	return s->ops->size(s, key, out, e);
+	SIMPLE_CALL(s, key, store_size, s->ops->size(s, key, out, e));
 }
 
 bool store_list(struct store *s, struct str folder, struct arena *a, struct store_listing *out, struct err *e)
 {
 	CHECK(folder.n == 0 || store_key_ok(folder));
-	return s->ops->list(s, folder, a, out, e);
+	SIMPLE_CALL(s, folder, store_list, s->ops->list(s, folder, a, out, e));
 }
 
 bool store_list_names(struct store *s, struct str folder, struct arena *a, struct store_listing *out, struct err *e)
@@ -69,35 +98,43 @@ bool store_list_names(struct store *s, struct str folder, struct arena *a, struc
 	CHECK(folder.n == 0 || store_key_ok(folder));
 	bool (*list)(struct store *, struct str, struct arena *, struct store_listing *, struct err *) =
 		s->ops->list_names ? s->ops->list_names : s->ops->list;
-	return list(s, folder, a, out, e);
+	SIMPLE_CALL(s, folder, store_list_names, list(s, folder, a, out, e));
 }
 
 bool store_remove(struct store *s, struct str key, struct err *e)
 {
 	CHECK(store_key_ok(key));
-	return s->ops->remove(s, key, e);
+	SIMPLE_CALL(s, key, store_remove, s->ops->remove(s, key, e));
 }
 
 bool store_settle(struct store *s, struct str key, struct err *e)
 {
 	CHECK(store_key_ok(key));
-	return s->ops->settle(s, key, e);
+	SIMPLE_CALL(s, key, store_settle, s->ops->settle(s, key, e));
 }
 
 bool store_writer_open(struct store *s, struct store_writer **out, struct err *e)
 {
-	return s->ops->writer_open(s, out, e);
+	return CALL_FATE(store_writer_open) == EFFECT_REFUSE ? refused(s, STR("a new object"), e)
+							     : s->ops->writer_open(s, out, e);
 }
 
 bool store_writer_add(struct store_writer *w, struct str bytes, struct err *e)
 {
-	return w->store->ops->writer_add(w, bytes, e);
+	SIMPLE_CALL(w->store, STR("a new object"), store_writer_add, w->store->ops->writer_add(w, bytes, e));
 }
 
 bool store_writer_finish(struct store_writer *w, struct str key, struct err *e)
 {
 	CHECK(store_key_ok(key));
-	return w->store->ops->writer_finish(w, key, e);
+	struct store *s = w->store;
+	unsigned fate = CALL_FATE(store_writer_finish);
+	if (fate == EFFECT_REFUSE) {
+		store_writer_abort(w);
+		return refused(s, key, e);
+	}
+	bool ok = s->ops->writer_finish(w, key, e);
+	return fate == EFFECT_LOSE && ok ? refused(s, key, e) : ok;
 }
 
 void store_writer_abort(struct store_writer *w)
@@ -109,13 +146,13 @@ bool store_path(struct store *s, struct str key, struct arena *a, char **out, st
 {
 	CHECK(store_key_ok(key));
 	CHECK((s->abilities & STORE_CAN_PATH) != 0);
-	return s->ops->path(s, key, a, out, e);
+	SIMPLE_CALL(s, key, store_path, s->ops->path(s, key, a, out, e));
 }
 
 bool store_make_folder(struct store *s, struct str key, struct err *e)
 {
 	CHECK(store_key_ok(key));
-	return s->ops->make_folder(s, key, e);
+	SIMPLE_CALL(s, key, store_make_folder, s->ops->make_folder(s, key, e));
 }
 
 void store_close(struct store *s)

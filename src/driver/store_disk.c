@@ -6,6 +6,7 @@
 #include "driver/store_disk.h"
 
 #include "base/check.h"
+#include "base/effect.h"
 #include "base/file.h"
 
 #include <errno.h>
@@ -89,7 +90,7 @@ static bool sync_file(int fd)
 {
 	int r;
 	do
-		r = fsync(fd);
+		r = sys_fsync(fd);
 	while (r == -1 && errno == EINTR);
 	return r == 0;
 }
@@ -122,9 +123,9 @@ static int walk_step(struct disk *d, int parent, const char *name, struct str fo
 {
 	bool known = how != WALK_FIND && known_has(d, folder);
 	for (int attempt = 0; attempt < 2; attempt++) {
-		if (how == WALK_MAKE && !known && mkdirat(parent, name, 0777) == -1 && errno != EEXIST)
+		if (how == WALK_MAKE && !known && sys_mkdirat(parent, name, 0777) == -1 && errno != EEXIST)
 			return -1;
-		int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		int fd = sys_openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd == -1 && errno == ENOENT && known) {
 			known = false; /* somebody removed it since */
 			continue;
@@ -150,7 +151,7 @@ static bool open_beneath(const struct disk *d, struct str folder, int *fd)
 	struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
 	memcpy(path, folder.p, folder.n);
 	path[folder.n] = 0;
-	*fd = (int)syscall(SYS_openat2, d->root_fd, path, &how, sizeof how);
+	*fd = (int)sys_syscall(SYS_openat2, d->root_fd, path, &how, sizeof how);
 	return *fd >= 0 || (errno != ENOSYS && errno != EPERM && errno != EINVAL && errno != EAGAIN);
 }
 
@@ -159,7 +160,7 @@ bool disk_walk_folder(struct disk *d, struct str folder, enum disk_walk how, int
 	if (how == WALK_FIND && folder.n > 0 && open_beneath(d, folder, out))
 		return *out >= 0;
 	/* Opened anew: a duplicate would share its place in the listing with every other one. */
-	int fd = openat(d->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = sys_openat(d->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct str rest = folder, part;
 	while (fd >= 0 && str_cut(&rest, '/', &part)) {
 		char name[256];
@@ -196,10 +197,10 @@ static bool walk_key(struct disk *d, struct str key, enum disk_walk how, struct 
 /* Non-blocking, since opening a pipe that somebody left there would wait for ever. */
 static int open_object(int folder_fd, const char *name, struct stat *st)
 {
-	int fd = openat(folder_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int fd = sys_openat(folder_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd == -1)
 		return -1;
-	if (fstat(fd, st) == 0 && S_ISREG(st->st_mode))
+	if (sys_fstat(fd, st) == 0 && S_ISREG(st->st_mode))
 		return fd;
 	close(fd);
 	errno = EISDIR;
@@ -223,13 +224,13 @@ static int tmp_folder(struct disk *d, bool again)
 	pthread_mutex_lock(&d->lock);
 	if (d->tmp_fd == -1 || again) {
 		int fd = -1;
-		if (mkdirat(d->root_fd, ".tmp", 0777) == 0 || errno == EEXIST)
-			fd = openat(d->root_fd, ".tmp", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (sys_mkdirat(d->root_fd, ".tmp", 0777) == 0 || errno == EEXIST)
+			fd = sys_openat(d->root_fd, ".tmp", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		/* The old one, if any, may be in use by another thread: dup3 replaces it in one step. */
 		if (d->tmp_fd == -1)
 			d->tmp_fd = fd;
 		else if (fd >= 0) {
-			dup3(fd, d->tmp_fd, O_CLOEXEC);
+			sys_dup3(fd, d->tmp_fd, O_CLOEXEC);
 			close(fd);
 		}
 	}
@@ -251,7 +252,7 @@ bool disk_tmp_open(struct disk *d, struct disk_tmp *t, struct err *e)
 		int folder = tmp_folder(d, attempt == 1);
 		if (folder == -1)
 			break;
-		t->fd = openat(folder, t->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+		t->fd = sys_openat(folder, t->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 		if (t->fd == -1 && errno != EEXIST && errno != EINTR && !(errno == ENOENT && attempt == 0))
 			break;
 	}
@@ -262,19 +263,19 @@ bool disk_tmp_open(struct disk *d, struct disk_tmp *t, struct err *e)
 void disk_tmp_drop(struct disk *d, struct disk_tmp *t)
 {
 	disk_close_fd(t->fd);
-	unlinkat(d->tmp_fd, t->name, 0);
+	sys_unlinkat(d->tmp_fd, t->name, 0);
 }
 
 /* 1 published, 0 the name is taken, -1 with errno. */
 static int tmp_link(struct disk *d, const struct disk_tmp *t, const struct place *to)
 {
-	if (linkat(d->tmp_fd, t->name, to->folder_fd, to->name, 0) == 0)
+	if (sys_linkat(d->tmp_fd, t->name, to->folder_fd, to->name, 0) == 0)
 		return 1;
 	if (errno == EEXIST)
 		return 0;
 	if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS && errno != EMLINK)
 		return -1;
-	if (renameat2(d->tmp_fd, t->name, to->folder_fd, to->name, RENAME_NOREPLACE) == 0)
+	if (sys_renameat2(d->tmp_fd, t->name, to->folder_fd, to->name, RENAME_NOREPLACE) == 0)
 		return 1;
 	return errno == EEXIST ? 0 : -1;
 }
@@ -382,7 +383,7 @@ static bool disk_remove(struct store *s, struct str key, struct err *e)
 			*e = why;
 		return why.code == ERR_MISSING;
 	}
-	int r = unlinkat(place.folder_fd, place.name, 0);
+	int r = sys_unlinkat(place.folder_fd, place.name, 0);
 	disk_close_fd(place.folder_fd);
 	return r == 0 || errno == ENOENT || disk_fail(d, key, errno, e);
 }
@@ -429,7 +430,7 @@ static bool disk_path(struct store *s, struct str key, struct arena *a, char **o
 	}
 	if (there) {
 		/* Whoever opens the path will follow links; so there must be none. */
-		bool is_link = fstatat(place.folder_fd, place.name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		bool is_link = sys_fstatat(place.folder_fd, place.name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 			       S_ISLNK(st.st_mode);
 		disk_close_fd(place.folder_fd);
 		if (is_link)
@@ -475,7 +476,7 @@ static bool sync_parent(const char *path, struct arena *a)
 	const char *slash = strrchr(path, '/');
 	const char *parent = !slash ? "." : slash == path ? "/" :
 		arena_zero_terminated(a, (struct str){ path, (size_t)(slash - path) });
-	int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = sys_open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	bool ok = fd >= 0 && sync_file(fd);
 	disk_close_fd(fd);
 	return ok;
@@ -492,10 +493,10 @@ static bool make_root(const char *root, struct arena *a, struct err *e)
 		if (kept != '/' && kept != 0)
 			continue;
 		*p = 0;
-		int r = mkdir(path, 0777), failed = errno;
+		int r = sys_mkdir(path, 0777), failed = errno;
 		/* Where nothing may be made, what is there already will do. */
 		bool there = r == -1 && (failed == EEXIST || failed == EISDIR ||
-					 ((failed == EROFS || failed == EACCES) && access(path, F_OK) == 0));
+					 ((failed == EROFS || failed == EACCES) && sys_access(path, F_OK) == 0));
 		if (r == -1 && !there)
 			return err_set_errno(e, ERR_STORAGE, failed, "%s: the folder cannot be made", path);
 		if (r == 0 && !sync_parent(path, a))
@@ -517,8 +518,8 @@ bool store_open_disk(const char *root, bool create_root, struct store **out, str
 		arena_free(&a);
 		return false;
 	}
-	int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	char *real = fd >= 0 ? realpath(root, NULL) : NULL;
+	int fd = sys_open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char *real = fd >= 0 ? sys_realpath(root, NULL) : NULL;
 	if (!real) {
 		int failed = errno;
 		disk_close_fd(fd);

@@ -1,11 +1,9 @@
 /* What a folder of the disk store holds. */
 #include "driver/store_disk.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
+#include "base/effect.h"
+
 #include <stdlib.h>
-#include <sys/stat.h>
 
 static int by_name(const void *a, const void *b)
 {
@@ -23,7 +21,7 @@ static bool list_entry(int fd, const struct dirent *found, bool at_root, bool na
 	/* Some file systems do not tell the kind with the name. */
 	if (!names_only || (found->d_type != DT_REG && found->d_type != DT_DIR)) {
 		struct stat st;
-		if (fstatat(fd, found->d_name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		if (sys_fstatat(fd, found->d_name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 			return errno == ENOENT; /* gone since */
 		if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
 			return true;
@@ -45,14 +43,14 @@ static bool list_folder(struct store *s, struct str folder, bool names_only, str
 	bool sync_bad = false;
 	if (!disk_walk_folder(d, folder, WALK_FIND, &fd, &sync_bad))
 		return errno == ENOENT || disk_fail(d, folder, errno, e);
-	DIR *dir = fdopendir(fd);
+	DIR *dir = sys_fdopendir(fd);
 	if (!dir) {
 		disk_close_fd(fd);
 		return disk_fail(d, folder, errno, e);
 	}
 	bool ok = true;
 	struct dirent *entry;
-	while (ok && (errno = 0, entry = readdir(dir)) != NULL)
+	while (ok && (errno = 0, entry = sys_readdir(dir)) != NULL)
 		ok = list_entry(fd, entry, folder.n == 0, names_only, a, out);
 	int failed = errno;
 	closedir(dir);

@@ -1,5 +1,6 @@
 /* Large objects of the disk store, written in pieces. Small pieces are gathered, so that a record costs a memcpy and
  * not a system call. */
+#include "base/effect.h"
 #include "base/file.h"
 #include "driver/store_disk.h"
 
@@ -99,7 +100,7 @@ bool disk_writer_finish(struct store_writer *writer, struct str key, struct err 
 		disk_writer_abort(writer);
 		return false;
 	}
-	if (!flush(w, e) || (kept = fcntl(w->tmp.fd, F_DUPFD_CLOEXEC, 0)) == -1) {
+	if (!flush(w, e) || (kept = sys_fcntl(w->tmp.fd, F_DUPFD_CLOEXEC, 0)) == -1) {
 		if (!w->failed)
 			disk_fail(disk_of(s), key, errno, e);
 		disk_writer_abort(writer);

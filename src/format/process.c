@@ -1,6 +1,7 @@
 #include "format/process.h"
 
 #include "base/check.h"
+#include "base/effect.h"
 #include "base/file.h"
 
 #include <stdio.h>
@@ -27,7 +28,7 @@ static struct str boot_id(struct arena *a)
 static struct str pid_namespace(struct arena *a)
 {
 	char link[128];
-	ssize_t n = readlink("/proc/self/ns/pid", link, sizeof link);
+	ssize_t n = sys_readlink("/proc/self/ns/pid", link, sizeof link);
 	return n > 0 ? arena_copy(a, (struct str){ link, (size_t)n }) : STR_NONE;
 }
 

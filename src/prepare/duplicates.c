@@ -1,6 +1,7 @@
 #include "prepare/duplicates.h"
 
 #include "base/check.h"
+#include "base/effect.h"
 #include "base/file.h"
 
 #include <errno.h>
@@ -87,12 +88,12 @@ int scratch_file(const char *scratch, struct err *e)
 {
 	struct arena a = ARENA_INIT;
 	char *name = arena_zero_terminated(&a, arena_format(&a, "%s/prepare-XXXXXX", scratch));
-	int fd = mkostemp(name, O_CLOEXEC);
+	int fd = sys_mkostemp(name, O_CLOEXEC);
 
 	if (fd < 0)
 		err_set_errno(e, ERR_STORAGE, errno, "%s: a scratch file", scratch);
 	else
-		unlink(name);
+		sys_unlink(name);
 	arena_free(&a);
 	return fd;
 }

@@ -1,6 +1,7 @@
 #include "prepare/prepare.h"
 
 #include "base/check.h"
+#include "base/effect.h"
 #include "prepare/prepare_parts.h"
 #include "prepare/record.h"
 
@@ -114,7 +115,7 @@ static bool run_queue(struct prepare *p, struct err *e)
 		n = p->n_queue;
 	atomic_store(&p->next, 0);
 	atomic_store(&p->stop, false);
-	while (started + 1 < n && pthread_create(&threads[started], NULL, worker, p) == 0)
+	while (started + 1 < n && sys_pthread_create(&threads[started], NULL, worker, p) == 0)
 		started++;
 	worker(p); /* this thread works too, so that one that cannot be had is only slower */
 	for (size_t i = 0; i < started; i++)

@@ -1,5 +1,6 @@
 /* One file of the table: a stream of batches into COPY, then the read-back. */
 #include "base/check.h"
+#include "base/effect.h"
 #include "prepare/prepare_reader.h"
 #include "prepare/read_back.h"
 
@@ -35,7 +36,7 @@ bool parquet_file_write(struct parquet_file *f, struct engine_connection *c, str
 	*out = (struct table_file){ .path = arena_format(a, "data/%.*s/%s", STR_ARG(last), name) };
 	if (!engine_write_parquet(c, select, f->path, f->encoding, &out->rows, &out->size_bytes, e))
 		return false;
-	if (stat(f->path, &st) != 0)
+	if (sys_stat(f->path, &st) != 0)
 		return err_set_errno(e, ERR_STORAGE, errno, "%s", f->path);
 	out->modified_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
 	return true;
@@ -148,13 +149,13 @@ static bool attempt(struct prepare *p, struct file_task *t, struct engine_connec
 		t->by_engine = *again = ok = true;
 	} else if (ok && f->doomed) {
 		t->exact = *again = true;
-		unlink(file.path);
+		sys_unlink(file.path);
 	} else if (ok && t->has_failed_row && !t->split) {
 		*e = t->failed_row;
 		ok = false;
 	} else if (ok && f->negative_zero && !t->plain) {
 		*again = true;
-		unlink(file.path);
+		sys_unlink(file.path);
 	} else if (ok) {
 		ok = check_rows(f, file.path, e) && back(f, c, file.path, e);
 		if (ok)
@@ -179,7 +180,7 @@ bool file_task_run(struct prepare *p, struct file_task *t, struct engine_connect
 		struct str name = t->file.path, part;
 		while (str_cut(&name, '/', &part))
 			;
-		unlink(arena_format(&a, "%.*s/%.*s", STR_ARG(p->job->output), STR_ARG(part)).p);
+		sys_unlink(arena_format(&a, "%.*s/%.*s", STR_ARG(p->job->output), STR_ARG(part)).p);
 		arena_free(&a);
 	}
 	/* At most three times more: with the losers known, sorted by the engine, and without dictionaries. */

@@ -1,5 +1,6 @@
 #include "refine/model.h"
 
+#include "base/effect.h"
 #include "base/file.h"
 #include "config/pipeline.h"
 #include "refine/model_token.h"
@@ -85,7 +86,7 @@ struct names {
 /* Files *.sql of the folder, by name; none where there is no folder. */
 static void names_list(const char *path, struct arena *a, struct names *out, struct problems *p)
 {
-	DIR *dir = opendir(path);
+	DIR *dir = sys_opendir(path);
 	struct dirent *entry;
 
 	if (!dir) {
@@ -94,7 +95,7 @@ static void names_list(const char *path, struct arena *a, struct names *out, str
 				     strerror(errno));
 		return;
 	}
-	while ((entry = readdir(dir)) != NULL) {
+	while ((entry = sys_readdir(dir)) != NULL) {
 		struct str name = str_from(entry->d_name);
 		if (str_ends(name, STR(".sql")) && name.p[0] != '.')
 			*arena_push(a, *out) = arena_copy(a, str_sub(name, 0, name.n - 4));

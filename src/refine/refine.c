@@ -1,5 +1,6 @@
 /* One model: views over its inputs, its SELECT into a table, the contract's columns in their order and types into
  * another, that in pieces into files. The SELECT runs once; the casts are proven to lose nothing before they are made. */
+#include "base/effect.h"
 #include "refine/model.h"
 
 #include "base/check.h"
@@ -400,7 +401,7 @@ static bool file_write_rows(struct refine *r, struct check *k, const char *path,
 		return false;
 	if (f->rows != rows || written->rows != rows)
 		return err_set(e, ERR_ENGINE, "%s: %" PRIu64 " rows were written where there are %" PRIu64, path, f->rows, rows);
-	if (stat(path, &st) != 0)
+	if (sys_stat(path, &st) != 0)
 		return err_set_errno(e, ERR_STORAGE, errno, "%s", path);
 	f->modified_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
 	return true;

@@ -1,4 +1,5 @@
 /* The child's side of an engine job. */
+#include "base/effect.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "driver/engine.h"
@@ -45,7 +46,7 @@ int engine_child_main(const char *job_path)
 	struct engine_job job;
 	struct engine_result result;
 	/* A crash must not leave the data of an API in a core file. */
-	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+	sys_setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
 	if (!file_read(job_path, JOB_MAX, &a, &text, &e) || !engine_job_decode(text, &a, &job, &e)) {
 		fprintf(stderr, "sluice: %s\n", e.message);
 		return err_exit_status(e.code);

@@ -1,6 +1,7 @@
 #include "run/lake_query.h"
 
 #include "base/clock.h"
+#include "base/effect.h"
 #include "base/file.h"
 #include "refine/view.h"
 
@@ -265,7 +266,7 @@ bool lake_query_watch(struct lake_query *q, const volatile int *stop, struct err
 	/* Signals belong to the main thread. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &before);
-	int failed = pthread_create(&w->thread, NULL, watch_main, w);
+	int failed = sys_pthread_create(&w->thread, NULL, watch_main, w);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (failed) {
 		mem_free(w);

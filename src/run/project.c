@@ -1,6 +1,7 @@
 #include "run/project.h"
 
 #include "base/check.h"
+#include "base/effect.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "driver/child.h"
@@ -65,7 +66,7 @@ bool project_open_lake(struct project *j, const struct project_options *o, struc
 			err_hint(e, "`sluice run` makes the lake; --lake names another one");
 		return err_wrap(e, "lake %s", path);
 	}
-	char *absolute = realpath(path, NULL);
+	char *absolute = sys_realpath(path, NULL);
 	if (absolute == NULL)
 		return err_set(e, ERR_STORAGE, "lake %s: its path cannot be resolved", path);
 	j->lake_path = arena_zero_terminated(j->arena, str_from(absolute));

@@ -1,4 +1,5 @@
 /* check: everything that is wrong, at once. */
+#include "base/effect.h"
 #include "base/json.h"
 #include "run/grid_check.h"
 #include "run/model_check.h"
@@ -131,8 +132,8 @@ static void check_folder(struct ui *u, bool pipeline_ok, struct problems *p)
 			folder = str_sub(file, 0, i > 1 ? i - 1 : 1);
 			break;
 		}
-	DIR *d = opendir(arena_format(a, "%.*s/contracts", STR_ARG(folder)).p);
-	for (struct dirent *x; d && (x = readdir(d)) != NULL;) {
+	DIR *d = sys_opendir(arena_format(a, "%.*s/contracts", STR_ARG(folder)).p);
+	for (struct dirent *x; d && (x = sys_readdir(d)) != NULL;) {
 		struct str name = str_from(x->d_name);
 		struct problems found = PROBLEMS_INIT(a);
 		struct contract *c;

@@ -1,5 +1,6 @@
 /* init: one page of an API, and a pipeline file to start from. */
 #include "base/check.h"
+#include "base/effect.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "driver/http.h"
@@ -362,7 +363,7 @@ static void put_file(struct init *i, struct buf *b)
 
 static bool write_new(const char *file, struct str text, struct err *e)
 {
-	int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	int fd = sys_open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0 && errno == EEXIST) {
 		err_set(e, ERR_USAGE, "%s is there already, and is not replaced", file);
 		return err_hint(e, "-f other.yaml writes another file");
@@ -370,7 +371,7 @@ static bool write_new(const char *file, struct str text, struct err *e)
 	if (fd < 0)
 		return err_set_errno(e, ERR_STORAGE, errno, "%s cannot be written", file);
 	bool ok = file_write_all(fd, text.p, text.n, e);
-	if (close(fd) != 0 && ok)
+	if (sys_close(fd) != 0 && ok)
 		ok = err_set_errno(e, ERR_STORAGE, errno, "%s", file);
 	return ok;
 }

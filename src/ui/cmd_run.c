@@ -1,4 +1,5 @@
 /* run, ingest, prepare, refine, plan. */
+#include "base/effect.h"
 #include "run/runner.h"
 #include "ui/amount.h"
 #include "ui/command.h"
@@ -146,7 +147,7 @@ static int say_result(struct ui *u, const struct run_result *r)
 	if (r->n_failures > n_shown)
 		buf_addf(&b, "... and %s more failed; `sluice runs` has the record\n",
 			 amount_things(r->n_failures - n_shown, "window").text);
-	ssize_t n = write(STDERR_FILENO, b.p, b.n);
+	ssize_t n = sys_say(STDERR_FILENO, b.p, b.n);
 	(void)n;
 	buf_free(&b);
 	return r->err.code != ERR_NONE ? say_end(u, r, n_shown) : 0;

@@ -1,4 +1,5 @@
 /* sluice: the program. Finds the command and runs it. */
+#include "base/effect.h"
 #include "ui/command.h"
 
 #include <errno.h>
@@ -40,9 +41,9 @@ static void watch_signals(void)
  * written into it. */
 static void fill_standard_descriptors(void)
 {
-	int fd = open("/dev/null", O_RDWR);
+	int fd = sys_open("/dev/null", O_RDWR);
 	while (fd >= 0 && fd <= STDERR_FILENO)
-		fd = open("/dev/null", O_RDWR);
+		fd = sys_open("/dev/null", O_RDWR);
 	if (fd > STDERR_FILENO)
 		close(fd);
 }

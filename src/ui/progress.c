@@ -1,5 +1,6 @@
 #include "ui/progress.h"
 
+#include "base/effect.h"
 #include "base/log.h"
 #include "ui/amount.h"
 #include "ui/command.h"
@@ -19,7 +20,7 @@ static struct progress *shown; /* whose lines a log line has to step over */
 
 static void send(struct progress *p)
 {
-	ssize_t n = write(STDERR_FILENO, p->text.p, p->text.n);
+	ssize_t n = sys_say(STDERR_FILENO, p->text.p, p->text.n);
 	(void)n;
 	buf_clear(&p->text);
 }

@@ -1,4 +1,5 @@
 /* What all commands share: output, errors, opening the project. */
+#include "base/effect.h"
 #include "ui/command.h"
 
 #include "base/check.h"
@@ -72,7 +73,7 @@ void ui_say(struct ui *u, struct str text)
 
 static void write_error(struct str text)
 {
-	ssize_t n = write(STDERR_FILENO, text.p, text.n); /* in one piece; where should its failure be told? */
+	ssize_t n = sys_say(STDERR_FILENO, text.p, text.n); /* in one piece; where should its failure be told? */
 	(void)n;
 }
 
@@ -152,7 +153,7 @@ bool ui_flush(struct ui *u, struct err *e)
 	CHECK(!u->out.overflow);
 	size_t at = 0;
 	while (at < u->out.n) {
-		ssize_t n = write(STDOUT_FILENO, u->out.p + at, u->out.n - at);
+		ssize_t n = sys_write(STDOUT_FILENO, u->out.p + at, u->out.n - at);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EPIPE) { /* `| head` has seen enough */
@@ -208,7 +209,7 @@ const char *ui_pipeline_file(struct ui *u)
 	if (!u->args.given[OPT_FILE])
 		return "pipeline.yaml";
 	const char *file = u->args.value[OPT_FILE].p;
-	if (stat(file, &st) == 0 && S_ISDIR(st.st_mode))
+	if (sys_stat(file, &st) == 0 && S_ISDIR(st.st_mode))
 		return arena_format(&u->arena, "%s/pipeline.yaml", file).p;
 	return file;
 }
@@ -217,7 +218,7 @@ bool ui_pipeline_there(struct ui *u, struct problems *p)
 {
 	struct stat st;
 	const char *file = ui_pipeline_file(u);
-	if (stat(file, &st) == 0 || errno != ENOENT)
+	if (sys_stat(file, &st) == 0 || errno != ENOENT)
 		return true;
 	problem_file(p, file, 0, 0, u->args.given[OPT_FILE] ? "`sluice init URL` writes a first one"
 							    : "`sluice init URL` writes a first one; -f names another file",

@@ -60,3 +60,15 @@ def test_a_reader_that_has_seen_enough(tmp_path, project, command):
                           cwd=p.folder, env=p.environment())
     os.close(write)
     assert done.returncode in (0, -signal.SIGPIPE) and done.stderr == b"", done
+
+
+def test_a_release_counts_no_effects(tmp_path, project):
+    """What test builds can be told to fail at cannot be told to a release, not even by its environment."""
+    p = project(tmp_path)
+    env = {**p.environment(), "SLUICE_FAIL": "1+", "SLUICE_EFFECTS": str(tmp_path / "count"),
+           "SLUICE_EFFECTS_TRACE": str(tmp_path / "trace")}
+    done = subprocess.run(p.command("run"), capture_output=True, text=True, timeout=L.TIMEOUT_S, cwd=p.folder, env=env)
+    assert done.returncode == 0, done
+    assert not (tmp_path / "count").exists() and not (tmp_path / "trace").exists()
+    with open(L.SLUICE, "rb") as f:
+        assert b"SLUICE_FAIL" not in f.read()
