@@ -97,9 +97,9 @@ class Figures:
             self.land_once(gzip_on)
 
     def land_once(self, gzip_on):
-        """Pages into durable Raw."""
-        ours, limit = [], []
-        with Mock(self.place("land"), {"gzip": "true" if gzip_on else "false"}) as mock:
+        """Pages into durable Raw; the year three times over, so that starting up is not what is measured."""
+        ours, limit, times = [], [], 3
+        with Mock(self.place("land"), {"gzip": "true" if gzip_on else "false"}, {"repeat": times}) as mock:
             p = Project(self.place("land/project"), mock)
             scratch = os.path.join(self.folder, "land/limit")
             for turn in range(self.runs + 1):
@@ -113,14 +113,14 @@ class Figures:
                 if [[h.removeprefix("sha256:"), n] for h, n in pages] != theirs:
                     raise Wrong("land: the pages in the ledger are not those that the limit program received")
                 said = json.loads(limit[-1].out)
-                if said["records"] != ROWS:
-                    raise Wrong(f"land: {said['records']} records, not {ROWS}")
+                if said["records"] != ROWS * times:
+                    raise Wrong(f"land: {said['records']} records, not {ROWS * times}")
         size = said["bytes"] / 1e6
         wall, wall_limit = best(ours[1:])[0], best(limit[1:])[0]
         name = "land, bodies come gzipped" if gzip_on else "land, bodies come plain"
         self.add(name, f"{size / wall:.0f} MB/s", f"{size / wall_limit:.0f} MB/s limit", 0.7, wall_limit / wall,
-                 note="every byte is parsed and the page hashed before the next one is asked for, and a page goes through "
-                      "three threads; the limit program looks for two texts and asks on")
+                 note="counted on our side only: every byte is parsed, three more digests and a record's head a page, a ledger "
+                      "entry and two folders made durable a segment; on two cores the mock has its share, too")
 
     def prepare(self):
         """JSON per core into ordered zstd Parquet, from the same gzipped pages of 150 KB; the year three times over, so

@@ -33,6 +33,7 @@ static void slot_clear_page(struct slot *s)
 	}
 	s->exchange = NULL;
 	s->arena = NULL;
+	s->guessed = s->body_known = false;
 }
 
 static bool slot_is_away(const struct slot *s)
@@ -57,8 +58,10 @@ bool slot_prepare(struct slot *s, struct err *e)
 
 static void slot_begin(struct lane *n, struct slot *s, const struct page_next *asked)
 {
-	struct buf decoded = s->decoded;
-	*s = (struct slot){ .lane = n, .state = SLOT_READY, .asked = *asked, .decoded = decoded };
+	struct slot kept = *s;
+	*s = (struct slot){ .lane = n, .state = SLOT_READY, .decoded = kept.decoded, .asked_texts = kept.asked_texts };
+	arena_reset(&s->asked_texts);
+	s->asked = next_copy(asked, &s->asked_texts);
 	s->retry.random = n->loop->o->seed ^ (n->id * UINT64_C(0x9e3779b97f4a7c15)) ^ n->accepted.pages;
 	s->records_before = n->accepted.records;
 }
@@ -113,32 +116,67 @@ static uint64_t pages_known_ahead(const struct lane *n)
 	return (s->total - s->records + n->page_records - 1) / n->page_records;
 }
 
-static void slots_fill(struct lane *n)
+/* The slot that asks so, there already or new; NULL: not now. */
+static struct slot *slot_for(struct lane *n, const struct page_next *next, bool guess)
 {
-	const struct paginate *p = &n->task->resource->paginate;
+	struct slot *s = slot_with(n, next);
+	if (s)
+		return s;
+	s = slot_free_one(n);
+	if (s == NULL)
+		return NULL;
+	slot_begin(n, s, next);
+	struct err why = ERR_INIT;
+	if (slot_prepare(s, &why))
+		return s;
+	slot_drop(s);
+	if (!guess)
+		lane_close(n, CLOSE_FAIL, &why);
+	return NULL;
+}
+
+/* Pages whose numbers are known. */
+static void slots_fill_numbers(struct lane *n)
+{
 	uint64_t ahead = n->verifying ? 1 : pages_known_ahead(n);
 	uint32_t most = n->loop->source->in_flight < SLOTS_MAX ? n->loop->source->in_flight : SLOTS_MAX;
+	int64_t step = n->task->resource->paginate.style == PAGE_NUMBER ? 1 : (int64_t)n->page_records;
+	struct page_next next = lane_wanted(n);
 	if (ahead > most)
 		ahead = most;
-	int64_t step = p->style == PAGE_NUMBER ? 1 : (int64_t)n->page_records;
-	struct page_next next = lane_wanted(n);
 	for (uint64_t i = 0; i < ahead; i++) {
-		struct slot *s = slot_with(n, &next);
-		if (s == NULL) {
-			s = slot_free_one(n);
-			if (s == NULL)
-				return;
-			slot_begin(n, s, &next);
-			struct err why = ERR_INIT;
-			if (!slot_prepare(s, &why)) {
-				lane_close(n, CLOSE_FAIL, &why);
-				return;
-			}
-		}
-		if (next.kind != NEXT_NUMBER || s->state == SLOT_FAILED || next.number > INT64_MAX - step)
+		struct slot *s = slot_for(n, &next, false);
+		if (s == NULL || next.kind != NEXT_NUMBER || s->state == SLOT_FAILED || next.number > INT64_MAX - step)
 			return; /* behind a page that cannot be had, nothing more is asked */
 		next.number += step;
 	}
+}
+
+/* The next page, and what the pages that are being judged probably lead to. */
+static void slots_fill_texts(struct lane *n)
+{
+	struct page_next next = lane_wanted(n);
+	for (unsigned i = 0; i <= GUESSES_MAX; i++) {
+		struct slot *s = slot_for(n, &next, i > 0);
+		if (s == NULL || !s->guessed || n->guessed_wrong || n->verifying)
+			return;
+		next = s->guess;
+	}
+}
+
+static void slots_fill(struct lane *n)
+{
+	enum page_style style = n->task->resource->paginate.style;
+	if (style == PAGE_NUMBER || style == PAGE_OFFSET)
+		slots_fill_numbers(n);
+	else
+		slots_fill_texts(n);
+}
+
+void lane_ask(struct lane *n)
+{
+	if (n->state == LANE_S_RUNNING && n->closing == CLOSE_NONE)
+		slots_fill(n);
 }
 
 /* ── the life of a lane ── */
@@ -210,7 +248,7 @@ void lane_step(struct lane *n)
 	}
 	if (n->state == LANE_S_RUNNING && n->closing == CLOSE_NONE) {
 		slots_wake(n, now);
-		slots_fill(n);
+		lane_ask(n);
 		if (tick_is_due(n, now))
 			lane_submit_tick(n);
 	}
@@ -309,6 +347,7 @@ void lane_free(struct lane *n)
 	for (size_t i = 0; i < SLOTS_MAX; i++) {
 		slot_clear_page(&n->slots[i]);
 		buf_free(&n->slots[i].decoded);
+		arena_free(&n->slots[i].asked_texts);
 	}
 	if (n->warc)
 		warc_abort(n->warc);
@@ -318,9 +357,15 @@ void lane_free(struct lane *n)
 	mem_free(n);
 }
 
+/* A disk that is slow at times (it syncs once a segment) must not hold up the source, nor may pages pile up in memory. */
+static bool stores_lag(const struct lane *n)
+{
+	return n->jobs > STORES_AHEAD_MAX && (n->jobs > SMALL_STORES_AHEAD_MAX || n->jobs_bytes > SMALL_STORES_BYTES);
+}
+
 bool lane_wants_request(struct lane *n, struct slot **slot)
 {
-	if (n->state != LANE_S_RUNNING || n->closing != CLOSE_NONE || n->jobs > STORES_AHEAD_MAX)
+	if (n->state != LANE_S_RUNNING || n->closing != CLOSE_NONE || stores_lag(n))
 		return false;
 	for (size_t i = 0; i < n->n_slots; i++)
 		if (n->slots[i].state == SLOT_READY) {

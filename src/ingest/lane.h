@@ -5,7 +5,8 @@
  *               jobs store    commit)
  *
  * A slot is one request in flight. Pages are accepted in their order; while the API declares how many there are, several
- * slots ask ahead. Jobs of a lane run one after the other on the pool (lane_store.c): they own the segment, the pending
+ * slots ask ahead. By cursor or URL the next page is asked for as soon as the body is decoded and its end looks like that of
+ * the page before: parsing and hashing go on meanwhile, and only a page that has passed both is accepted. Jobs of a lane run one after the other on the pool (lane_store.c): they own the segment, the pending
  * pages and the ledger, the loop's thread owns everything else. */
 #ifndef SLUICE_INGEST_LANE_H
 #define SLUICE_INGEST_LANE_H
@@ -18,7 +19,7 @@
 #include "ingest/task.h"
 
 #define RENEW_EVERY_US ((int64_t)LEASE_S * US_PER_SECOND / 2)
-enum { SLOTS_MAX = 16, STORES_AHEAD_MAX = 3, LANE_FAILURES_MAX = 5, ATTEMPTS_PER_SEGMENT_MAX = 64, KEPT_BODY_OF_ATTEMPT = 64 << 10 };
+enum { SLOTS_MAX = 16, STORES_AHEAD_MAX = 3, SMALL_STORES_AHEAD_MAX = 16, SMALL_STORES_BYTES = 4 << 20, GUESSES_MAX = 2, LANE_FAILURES_MAX = 5, ATTEMPTS_PER_SEGMENT_MAX = 64, KEPT_BODY_OF_ATTEMPT = 64 << 10 };
 
 /* FAILED: asked ahead and given up; it counts once the pages before it are there, for it was only a guess. */
 enum slot_state { SLOT_IDLE, SLOT_READY, SLOT_PAUSED, SLOT_FLYING, SLOT_JUDGING, SLOT_JUDGED, SLOT_FAILED };
@@ -27,6 +28,7 @@ struct slot {
 	struct lane *lane;
 	enum slot_state state;
 	struct page_next asked;
+	struct arena asked_texts;
 	struct page_request request;
 	struct str asked_target; /* request.target before any redirect */
 	struct retry retry;
@@ -40,6 +42,11 @@ struct slot {
 	bool judged_ok;
 	struct err err;
 	struct pool_job judge;
+	struct next_place place; /* as the lane knew it when the answer came */
+	struct str body;         /* decoded, where body_known */
+	bool body_known, half_judged;
+	bool guessed;            /* `guess`: where it probably leads on; in the arena */
+	struct page_next guess;
 	uint64_t records_before; /* of the accepted pages when it was asked; exact for the first slot */
 	bool dropped; /* its answer is no longer wanted: thrown away when it comes */
 };
@@ -68,6 +75,8 @@ struct lane {
 	struct ledger_state accepted; /* after the newest accepted page, committed or not */
 	unsigned page_records;        /* records of a full page, once one was seen */
 	bool pages_uneven;            /* a page in the middle had fewer: offsets cannot be foretold */
+	struct next_place place;      /* where the newest accepted page said how to go on */
+	bool guessed_wrong;           /* once is enough */
 	bool source_moved;            /* a redirect led away from it */
 	bool verifying;               /* all pages are here: the first one is asked for once more */
 	bool verified_same;           /* ... and was what it had been */
@@ -75,6 +84,7 @@ struct lane {
 	struct err close_err;
 	struct ledger_seal seal;
 	unsigned jobs;                /* submitted and not done */
+	uint64_t jobs_bytes;          /* bodies that they hold */
 	int64_t lease_wait_until_us, last_entry_us;
 	bool waited_for_lease;
 	struct arena texts;           /* of `accepted`, those of the newest page alone */
@@ -130,6 +140,7 @@ struct lane *lane_new(struct loop *l, struct lane_task *task, uint64_t id);
 bool slot_prepare(struct slot *s, struct err *e);
 void slot_drop(struct slot *s); /* at once, or when its answer is here */
 void lane_step(struct lane *n);                 /* does whatever can be done now: opens, prepares slots, closes */
+void lane_ask(struct lane *n);                  /* prepares slots for what is known to be wanted by now */
 bool lane_wants_request(struct lane *n, struct slot **slot); /* a slot that may be sent when the rate allows */
 int64_t lane_next_time_us(const struct lane *n); /* when a pause ends; INT64_MAX none */
 void lane_close(struct lane *n, enum close_kind kind, const struct err *why);

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+enum { LOOKED_AT_ONCE_MAX = 256 << 10 };
+
 static void slot_idle(struct slot *s)
 {
 	s->state = SLOT_IDLE;
@@ -294,19 +296,46 @@ static void verify_one(struct lane *n, struct slot *s)
 }
 
 /* Guesses that do not lie on the way that the accepted pages take. */
-static void drop_wrong_guesses(struct lane *n)
+static void drop_wrong_numbers(struct lane *n)
 {
+	const struct page_next *next = &n->accepted.next;
+	int64_t step = n->task->resource->paginate.style == PAGE_OFFSET ? (int64_t)n->page_records : 1;
 	for (size_t i = 0; i < n->n_slots; i++) {
 		struct slot *s = &n->slots[i];
 		if (s->state == SLOT_IDLE || s->asked.kind != NEXT_NUMBER)
 			continue;
-		const struct page_next *next = &n->accepted.next;
-		int64_t step = n->task->resource->paginate.style == PAGE_OFFSET ? (int64_t)n->page_records : 1;
 		bool on_the_way = next->kind == NEXT_NUMBER && s->asked.number >= next->number && step > 0 &&
 				  (s->asked.number - next->number) % step == 0;
 		if (!on_the_way)
 			slot_drop(s);
 	}
+}
+
+/* All guesses hang on each other: where the first one was wrong, the others are. */
+static void drop_wrong_texts(struct lane *n)
+{
+	bool right = false, any = false;
+	for (size_t i = 0; i < n->n_slots; i++) {
+		const struct slot *s = &n->slots[i];
+		bool asks = s->state != SLOT_IDLE && !s->dropped;
+		any = any || asks;
+		right = right || (asks && next_same(&s->asked, &n->accepted.next));
+	}
+	if (!any || right)
+		return;
+	n->guessed_wrong = true;
+	for (size_t i = 0; i < n->n_slots; i++)
+		if (n->slots[i].state != SLOT_IDLE)
+			slot_drop(&n->slots[i]);
+}
+
+static void drop_wrong_guesses(struct lane *n)
+{
+	enum page_style style = n->task->resource->paginate.style;
+	if (style == PAGE_NUMBER || style == PAGE_OFFSET)
+		drop_wrong_numbers(n);
+	else
+		drop_wrong_texts(n);
 }
 
 static bool accept_one(struct lane *n, struct slot *s)
@@ -325,6 +354,7 @@ static bool accept_one(struct lane *n, struct slot *s)
 	arena_reset(&n->texts);
 	n->accepted = state_copy(&after, &n->texts);
 	n->loop->breaker.in_a_row = 0;
+	n->place = s->result.place;
 	lane_submit_page(s, &after, s->retry.attempts + 1);
 	slot_idle(s);
 	if (after.next.kind == NEXT_END) {
@@ -384,16 +414,61 @@ static void slot_judged(struct slot *s)
 		slot_failed(s, &why);
 }
 
+/* Decodes, and guesses where the page leads on; false: it is no page. */
+static bool slot_look(struct slot *s)
+{
+	const struct resource *r = s->lane->task->resource;
+	s->judged_ok = page_decode(r, s->exchange, &s->request, &s->decoded, &s->body, &s->err);
+	s->body_known = s->judged_ok;
+	s->guessed = s->judged_ok && page_guess(r, s->exchange, &s->request, &s->asked, &s->place, s->body, s->arena, &s->guess);
+	return s->judged_ok;
+}
+
+/* In two steps where the way on can be guessed: then the loop hears of it before the page is parsed and hashed. */
 static void judge_work(struct pool_job *p)
 {
 	struct slot *s = (struct slot *)((char *)p - offsetof(struct slot, judge));
-	s->judged_ok = page_judge(s->lane->task->resource, s->exchange, &s->request, &s->asked, s->records_before,
-				  &s->decoded, s->arena, &s->result, &s->err);
+	if (!s->body_known) {
+		bool ok = slot_look(s);
+		s->half_judged = ok && s->guessed;
+		if (!ok || s->half_judged)
+			return;
+	}
+	s->half_judged = false;
+	s->judged_ok = page_judge_body(s->lane->task->resource, s->exchange, &s->request, &s->asked, s->records_before, s->body,
+				       s->arena, &s->result, &s->err);
 }
 
 static void judge_done(struct pool_job *p)
 {
-	slot_judged((struct slot *)((char *)p - offsetof(struct slot, judge)));
+	struct slot *s = (struct slot *)((char *)p - offsetof(struct slot, judge));
+	if (!s->half_judged || s->dropped || s->lane->closing != CLOSE_NONE) {
+		slot_judged(s);
+		return;
+	}
+	lane_ask(s->lane);
+	pool_submit(s->lane->loop->pool, &s->judge);
+}
+
+/* The loop itself looks at a small body where it would only wait otherwise: the next request goes out at once. */
+static void slot_judge(struct slot *s)
+{
+	struct lane *n = s->lane;
+	s->state = SLOT_JUDGING;
+	s->err = ERR_INIT;
+	s->half_judged = s->body_known = s->guessed = false;
+	s->place = n->place;
+	if (n->guessed_wrong || n->verifying)
+		s->place.kind = PLACE_UNKNOWN;
+	s->judge = (struct pool_job){ .work = judge_work, .done = judge_done };
+	bool at_once = n->loop->flying == 0 && s->place.kind != PLACE_UNKNOWN && s->exchange->body.n <= LOOKED_AT_ONCE_MAX;
+	if (at_once && !slot_look(s)) {
+		slot_judged(s);
+		return;
+	}
+	if (s->guessed)
+		lane_ask(n);
+	pool_submit(n->loop->pool, &s->judge);
 }
 
 static void slot_redirected(struct slot *s)
@@ -454,9 +529,6 @@ void lane_answer(struct slot *s, struct http_exchange *x)
 		slot_failed(s, &why);
 	} else {
 		note_first_sent(n, x);
-		s->state = SLOT_JUDGING;
-		s->err = ERR_INIT;
-		s->judge = (struct pool_job){ .work = judge_work, .done = judge_done };
-		pool_submit(n->loop->pool, &s->judge);
+		slot_judge(s);
 	}
 }

@@ -387,8 +387,10 @@ static void job_done(struct pool_job *p)
 	struct lane *n = j->lane;
 	CHECK(n->jobs > 0);
 	n->jobs--;
-	if (j->exchange)
+	if (j->exchange) {
+		n->jobs_bytes -= j->exchange->body.n;
 		http_exchange_free(j->exchange);
+	}
 	if (j->arena) {
 		arena_free(j->arena);
 		mem_free(j->arena);
@@ -411,6 +413,7 @@ static struct lane_job *job_for_slot(struct slot *s, enum job_kind kind)
 {
 	struct lane_job *j = job_new(s->lane, kind);
 	j->exchange = s->exchange;
+	s->lane->jobs_bytes += s->exchange->body.n;
 	j->arena = s->arena;
 	j->request = s->request;
 	j->asked_target = s->asked_target;

@@ -224,6 +224,88 @@ void page_settle(uint64_t records_before, struct page_result *result)
 		result->next = (struct page_next){ .kind = NEXT_END };
 }
 
+/* ── what probably leads on ── */
+
+/* From the opening quote of a key to the value behind it. */
+static struct str key_before(struct str body, size_t value_at)
+{
+	size_t quotes = 0, at = value_at;
+	while (at > 0 && quotes < 2 && value_at - at < NEXT_AROUND_MAX)
+		quotes += body.p[--at] == '"';
+	return quotes == 2 ? str_sub(body, at, value_at - at) : STR_NONE;
+}
+
+static bool place_set(struct next_place *place, enum next_place_kind kind, struct str before, struct str after)
+{
+	if (before.n == 0 || before.n > NEXT_AROUND_MAX || after.n > NEXT_AROUND_MAX)
+		return false;
+	place->kind = kind;
+	place->n_before = (uint16_t)before.n;
+	place->n_after = (uint16_t)after.n;
+	memcpy(place->before, before.p, before.n);
+	if (after.n > 0)
+		memcpy(place->after, after.p, after.n);
+	return true;
+}
+
+static void place_learn(const struct judge *j, struct str body, struct next_place *place)
+{
+	const struct json_pick *from = j->want[WANT_FROM];
+	if (j->want[WANT_MORE])
+		return; /* two places must agree then */
+	if (j->r->paginate.style == PAGE_LINK || j->r->paginate.from == CURSOR_HEADER)
+		place->kind = PLACE_HEADER;
+	if (!is_given(from) || from->type != JSON_STRING)
+		return;
+	size_t at = (size_t)(from->raw.p - body.p);
+	struct str after = str_sub(body, at + from->raw.n, body.n);
+	if (!place_set(place, PLACE_BACK, key_before(body, at), after))
+		place_set(place, PLACE_FRONT, str_sub(body, 0, at), STR_NONE);
+}
+
+/* A text in quotes without escapes that ends (BACK) or begins (FRONT) at `at`. */
+static bool text_at(struct str body, size_t at, bool back, struct str *raw)
+{
+	size_t from = at, to = at;
+	while (back && from > 1 && at - from <= NEXT_MAX_BYTES && (at - from < 2 || body.p[from] != '"'))
+		from--;
+	while (!back && to < body.n && to - at <= NEXT_MAX_BYTES && (to < at + 2 || body.p[to - 1] != '"'))
+		to++;
+	*raw = str_sub(body, from, to - from);
+	return raw->n >= 2 && raw->p[0] == '"' && raw->p[raw->n - 1] == '"' && str_find_char(*raw, '\\') == raw->n;
+}
+
+static bool find_place(const struct next_place *place, struct str body, struct str *raw)
+{
+	struct str before = { place->before, place->n_before }, after = { place->after, place->n_after };
+	if (place->kind == PLACE_FRONT)
+		return str_starts(body, before) && text_at(body, before.n, false, raw);
+	return body.n > before.n + after.n && str_ends(body, after) && text_at(body, body.n - after.n, true, raw) &&
+	       str_ends(str_sub(body, 0, (size_t)(raw->p - body.p)), before);
+}
+
+bool page_guess(const struct resource *r, const struct http_exchange *x, const struct page_request *request,
+		const struct page_next *asked, const struct next_place *place, struct str body, struct arena *a,
+		struct page_next *next)
+{
+	struct judge j = { .r = r, .x = x, .request = request, .asked = asked, .a = a };
+	struct page_result guessed = { 0 };
+	struct err ignored = ERR_INIT;
+	if (place->kind == PLACE_UNKNOWN)
+		return false;
+	if (place->kind != PLACE_HEADER) {
+		struct json_pick *from = &j.picks[j.n_picks++];
+		*from = (struct json_pick){ .path = r->paginate.from_path, .found = true, .type = JSON_STRING };
+		j.want[WANT_FROM] = from;
+		if (!find_place(place, body, &from->raw))
+			return false;
+	}
+	if (!next_find(&j, &guessed, &ignored) || guessed.next.kind != NEXT_TEXT)
+		return false;
+	*next = guessed.next;
+	return true;
+}
+
 /* ── the body ── */
 
 static void want(struct judge *j, enum wanted what, struct str path)
@@ -293,44 +375,71 @@ static bool picks_plain(const struct judge *j, struct err *e)
 	return true;
 }
 
-static bool judge(struct judge *j, struct buf *decoded, struct page_result *out, struct err *e)
+static bool judge(struct judge *j, struct str body, struct page_result *out, struct err *e)
 {
 	const struct http_limits *limits = &j->r->source->limits;
 	const char *fault = NULL;
 	size_t fault_at = 0;
-	if (j->x->outcome != HTTP_COMPLETE)
-		return err_set(e, j->x->err.code, "%s", j->x->err.message);
-	if (!body_decode(j->x->head, j->x->body, limits->decoded_bytes, limits->decoded_ratio, decoded, &out->body, e))
-		return false;
-	out->body_hash = sha256_of(out->body);
-	if (out->body.n == 0)
+	out->body = body;
+	out->body_hash = sha256_of(body);
+	if (body.n == 0)
 		return empty_judge(j, out, e);
 	wants_collect(j);
-	if (!json_pick(out->body, limits->json_depth, j->picks, j->n_picks, &fault, &fault_at))
-		return say_not_json(j->r, out->body, fault, fault_at, j->a, e);
-	if (!secrets_absent(j, out->body, e) || !picks_plain(j, e) || !is_good(j, e))
+	if (!json_pick(body, limits->json_depth, j->picks, j->n_picks, &fault, &fault_at))
+		return say_not_json(j->r, body, fault, fault_at, j->a, e);
+	if (!secrets_absent(j, body, e) || !picks_plain(j, e) || !is_good(j, e))
 		return false;
 	const struct json_pick *records = j->want[WANT_RECORDS];
 	if (!records->found || records->type != JSON_ARRAY)
-		return say_no_records(j->r, out->body, records, j->a, e);
+		return say_no_records(j->r, body, records, j->a, e);
 	out->records = records->items;
 	if (j->r->paginate.style == PAGE_NUMBER || j->r->paginate.style == PAGE_OFFSET)
 		out->records_hash = sha256_of(records->raw);
 	if (j->r->keyset.n > 0)
 		keyset_read(j->r, records->raw, j->a, &out->keys);
-	return count_read(j, j->want[WANT_TOTAL], "all records", &out->has_total, &out->total, e) && next_find(j, out, e);
+	if (!count_read(j, j->want[WANT_TOTAL], "all records", &out->has_total, &out->total, e) || !next_find(j, out, e))
+		return false;
+	if (out->next.kind == NEXT_TEXT)
+		place_learn(j, body, &out->place);
+	return true;
+}
+
+static bool fail_in(const struct page_request *request, struct err *e)
+{
+	return err_wrap(e, "%.*s %.*s", STR_ARG(request->http.method), STR_ARG(str_sub(request->target, 0, TARGET_SHOWN)));
+}
+
+bool page_decode(const struct resource *r, const struct http_exchange *x, const struct page_request *request,
+		 struct buf *decoded, struct str *body, struct err *e)
+{
+	const struct http_limits *limits = &r->source->limits;
+	if (x->outcome != HTTP_COMPLETE) {
+		err_set(e, x->err.code, "%s", x->err.message);
+		return fail_in(request, e);
+	}
+	return body_decode(x->head, x->body, limits->decoded_bytes, limits->decoded_ratio, decoded, body, e) ||
+	       fail_in(request, e);
+}
+
+bool page_judge_body(const struct resource *r, const struct http_exchange *x, const struct page_request *request,
+		     const struct page_next *asked, uint64_t records_before, struct str body, struct arena *a,
+		     struct page_result *out, struct err *e)
+{
+	struct judge j = { .r = r, .x = x, .request = request, .asked = asked, .a = a };
+	CHECK(asked->kind != NEXT_END);
+	*out = (struct page_result){ 0 };
+	if (!judge(&j, body, out, e))
+		return fail_in(request, e);
+	page_settle(records_before, out);
+	return true;
 }
 
 bool page_judge(const struct resource *r, const struct http_exchange *x, const struct page_request *request,
 		const struct page_next *asked, uint64_t records_before, struct buf *decoded, struct arena *a,
 		struct page_result *out, struct err *e)
 {
-	struct judge j = { .r = r, .x = x, .request = request, .asked = asked, .a = a };
-	CHECK(asked->kind != NEXT_END);
+	struct str body = STR_NONE;
 	*out = (struct page_result){ 0 };
-	if (!judge(&j, decoded, out, e))
-		return err_wrap(e, "%.*s %.*s", STR_ARG(request->http.method),
-				STR_ARG(str_sub(request->target, 0, TARGET_SHOWN)));
-	page_settle(records_before, out);
-	return true;
+	return page_decode(r, x, request, decoded, &body, e) &&
+	       page_judge_body(r, x, request, asked, records_before, body, a, out, e);
 }

@@ -6,6 +6,16 @@
 #include "ingest/keyset.h"
 #include "ingest/request.h"
 
+/* How a page says where the next one is: the bytes around it. Learned from a page that was judged, so that the next one
+ * can be asked for while this one is still being looked at. Where the bytes differ, nothing is guessed. */
+enum { NEXT_AROUND_MAX = 256 };
+enum next_place_kind { PLACE_UNKNOWN, PLACE_HEADER, PLACE_FRONT, PLACE_BACK };
+struct next_place {
+	enum next_place_kind kind;
+	uint16_t n_before, n_after;   /* FRONT: all that stands before it. BACK: its key, and all that stands behind it */
+	char before[NEXT_AROUND_MAX], after[NEXT_AROUND_MAX];
+};
+
 struct page_result {
 	struct str body;        /* decoded; a view into the exchange or `decoded` */
 	struct sha256 body_hash;
@@ -15,7 +25,21 @@ struct page_result {
 	uint64_t total;
 	struct page_next next;  /* NEXT_END: this was the last page. Markers are in place; texts live in the arena */
 	struct page_keys keys;  /* where the resource names its key; never an error */
+	struct next_place place; /* of `next`, where it is a text */
 };
+
+/* The first half of page_judge: is there a body, and what is it once its encodings are undone? */
+bool page_decode(const struct resource *r, const struct http_exchange *x, const struct page_request *request,
+		 struct buf *decoded, struct str *body, struct err *e);
+/* The second half. */
+bool page_judge_body(const struct resource *r, const struct http_exchange *x, const struct page_request *request,
+		     const struct page_next *asked, uint64_t records_before, struct str body, struct arena *a,
+		     struct page_result *out, struct err *e);
+/* Between the two, in no time: where the page probably leads on, in the arena. True only for a cursor or URL of the form
+ * that page_judge_body gives. Whether it is right is known once the page is judged. */
+bool page_guess(const struct resource *r, const struct http_exchange *x, const struct page_request *request,
+		const struct page_next *asked, const struct next_place *place, struct str body, struct arena *a,
+		struct page_next *next);
 
 /* False, with a code that says whether asking again may help (err_retry): DECODE, JSON (with the byte), RECORDS (path
  * missing, null, or no list; an error object by `ok`; a cursor or total that is none), TOO_LARGE, HTTP_MALFORMED (Link),

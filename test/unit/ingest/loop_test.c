@@ -26,6 +26,12 @@ static void ahead(void **state)
 	assert_true(script_play_all(CASES "ahead.txt") >= 8);
 }
 
+static void guessed(void **state)
+{
+	(void)state;
+	assert_true(script_play_all(CASES "guessed.txt") >= 5);
+}
+
 static void classes(void **state)
 {
 	(void)state;
@@ -560,7 +566,7 @@ int main(void)
 		cmocka_unit_test(styles),
 		cmocka_unit_test(failures),
 		cmocka_unit_test(generations),
-		cmocka_unit_test(ahead),
+		cmocka_unit_test(ahead), cmocka_unit_test(guessed),
 		cmocka_unit_test(classes),
 		cmocka_unit_test(breaker),
 		cmocka_unit_test(long_cursors_end_a_segment),
