@@ -31,6 +31,7 @@ struct http_request {
 	uint32_t low_speed_bytes_s; /* 0: no limit; on average over low_speed_us once the answer has begun */
 	int64_t low_speed_us;       /* 0: 10 s */
 	bool allow_private;
+	bool fresh_connection; /* never one that was kept */
 	void *user; /* given back with the exchange */
 };
 
@@ -51,6 +52,8 @@ struct http_exchange {
 	size_t n_headers;
 	struct str body;    /* as received; views are valid until http_exchange_free */
 	struct str request_head; /* request line and headers as sent, CRLF each, without the empty line */
+	bool kept_was_closed; /* NO_ANSWER (RESET): a kept connection was closed before a byte of the answer came. The server
+	                     * has most likely not seen the request */
 	bool close_framed;  /* neither length nor chunked: its end cannot be checked by framing */
 	char remote_address[64]; /* "127.0.0.1:8080", "" if never connected */
 	int64_t sent_wall_us, sent_us, first_byte_us, done_us; /* *_us: monotonic; 0 if it did not happen */
@@ -74,9 +77,8 @@ struct http_ops {
 };
 
 /* From the environment, read here: SSL_CERT_FILE, and SLUICE_PROXY (a URL; other proxy variables have no effect). Behind
- * a proxy it is the proxy that connects, so it also has to judge addresses. Never sends a request twice, but for GET,
- * HEAD, PUT, DELETE and OPTIONS when a kept connection turns out to be closed before a byte of the answer. Kept: 64
- * connections. Interim answers (1xx): 32 at most, their bytes count as head. */
+ * a proxy it is the proxy that connects, so it also has to judge addresses. Never sends a request twice:
+ * where a kept connection turns out to be closed, that is for the caller to do. Kept: 64 connections. Interim answers (1xx): 32 at most, their bytes count as head. */
 bool http_open_curl(struct clock *clock, struct http **out, struct err *e);
 
 /* The fake: answers from a table. Each row is matched in order against method and URL (a glob with '*'), used `times`
@@ -88,6 +90,7 @@ struct http_fake_row {
 	int64_t delay_us;
 	struct str raw;        /* empty: `fail` is the outcome */
 	enum err_code fail;    /* ERR_RESET, ERR_TIMEOUT ...; with raw: the body broke off after it */
+	bool kept_was_closed;  /* with RESET */
 };
 bool http_open_fake(struct clock_fake *clock, const struct http_fake_row *rows, size_t n_rows, struct http **out,
 		    struct err *e);

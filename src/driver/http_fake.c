@@ -165,6 +165,7 @@ static void answer(struct http_held *h, const struct http_fake_row *row)
 {
 	CHECK(row->raw.n || row->fail != ERR_NONE);
 	if (row->raw.n == 0) {
+		h->x.kept_was_closed = row->kept_was_closed;
 		http_held_fail(h, HTTP_NO_ANSWER, row->fail, "%s", err_name(row->fail));
 		return;
 	}

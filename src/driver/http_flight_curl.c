@@ -129,7 +129,7 @@ static size_t on_body(char *p, size_t size, size_t n, void *user)
 	return n + 1;
 }
 
-/* The request's head as it is sent; after a lost connection curl sends it again, and then the last one counts. */
+/* The request's head as it is sent. Through a proxy there is that of CONNECT before it: the last one counts. */
 static int on_debug(CURL *easy, curl_infotype type, char *p, size_t n, void *user)
 {
 	struct flight *f = user;
@@ -173,13 +173,8 @@ static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct cur
 	return sys_socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-static bool is_idempotent(struct str method)
-{
-	return str_eq_z(method, "GET") || str_eq_z(method, "HEAD") || str_eq_z(method, "PUT") ||
-	       str_eq_z(method, "DELETE") || str_eq_z(method, "OPTIONS");
-}
-
-/* A connection stands and the request goes out on it, now or (after a kept connection turned out dead) once more. */
+/* A connection stands and the request is about to go out on it. After a kept connection turned out dead, curl would send it
+ * once more without a word: past the rate, and past all counts. */
 static int on_send(void *user, char *remote, char *local, int remote_port, int local_port)
 {
 	struct flight *f = user;
@@ -195,9 +190,9 @@ static int on_send(void *user, char *remote, char *local, int remote_port, int l
 		refuse_address(f, remote);
 		return CURL_PREREQFUNC_ABORT;
 	}
-	if (++f->sends > 1 && !is_idempotent(f->held->method)) {
-		http_held_fail(f->held, HTTP_NO_ANSWER, ERR_RESET, "the kept connection was closed as the request was "
-			       "sent, and such a request is not sent again unasked");
+	if (++f->sends > 1) {
+		x->kept_was_closed = true;
+		http_held_fail(f->held, HTTP_NO_ANSWER, ERR_RESET, "the kept connection was closed before an answer came");
 		return CURL_PREREQFUNC_ABORT;
 	}
 	if (EFFECT_REFUSED(http, send)) {
@@ -311,6 +306,7 @@ bool flight_prepare(struct flight *f, const struct http_request *r, struct err *
 		SET(CURLOPT_CAINFO, f->owner->ca_file);
 	SET(CURLOPT_BUFFERSIZE, (long)RECEIVE_BYTES);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
+	SET(CURLOPT_FRESH_CONNECT, r->fresh_connection ? 1L : 0L);
 	if (r->connect_us > 0)
 		SET(CURLOPT_CONNECTTIMEOUT_MS, ms_up(r->connect_us));
 	SET(CURLOPT_HEADERFUNCTION, on_header);

@@ -137,6 +137,29 @@ static void slot_retry(struct slot *s, enum answer_class class, const struct err
 	s->pause_until_us = now + pause_us;
 }
 
+/* A kept connection that the server closed as the request went out says nothing about the API: once, and for methods that
+ * may be repeated, it is asked again without a pause. It is a request like any other: counted, rated and kept. */
+static bool slot_again(struct slot *s, const struct err *why)
+{
+	struct lane *n = s->lane;
+	struct err bad = ERR_INIT;
+	if (!s->exchange->kept_was_closed || s->kept_was_closed || !str_eq_z(s->request.http.method, "GET"))
+		return false;
+	s->kept_was_closed = true;
+	if (s->retry.attempts++ == 0)
+		s->retry.first = *why;
+	n->task->retries++;
+	n->task->failed_attempts++;
+	lane_submit_attempt(s, why->code);
+	if (!slot_prepare(s, &bad)) {
+		slot_failed(s, &bad);
+		return true;
+	}
+	s->request.http.fresh_connection = true;
+	s->state = SLOT_READY;
+	return true;
+}
+
 /* ── accepting in order ── */
 
 static struct sha256 digest_add(struct sha256 before, const struct page_request *q, struct sha256 body)
@@ -518,6 +541,8 @@ void lane_answer(struct slot *s, struct http_exchange *x)
 		rate_hold(&n->loop->rate, now + wait);
 	wait = -1;
 	enum answer_class class = answer_classify(x, s->request.http.method, s->request.target, &why);
+	if (class == ANSWER_RETRY && slot_again(s, &why))
+		return;
 	if (class == ANSWER_RETRY || class == ANSWER_BUSY) {
 		if (!retry_after_us(x, wall, &wait) && !(class == ANSWER_BUSY && rate_headers_wait_us(x, wall, &wait)))
 			wait = -1;

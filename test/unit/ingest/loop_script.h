@@ -2,7 +2,8 @@
  * behind them starts the run; whatever stands behind that begins the next run on the same Raw, after `later` seconds.
  *
  *     delay: 50          of the next ">" in milliseconds       times: 3     the next ">" comes so often (0: any number)
- *     fail: RESET        how the next answer breaks off        order: any   requests may come in any order
+ *     fail: RESET        how the next answer breaks off (KEPT_WAS_CLOSED: a kept connection did, before a byte of it)
+ *     order: any   requests may come in any order
  *     stop after: 2      a signal at that answer               rival after: 2   another run claims at that answer */
 #ifndef SLUICE_TEST_INGEST_LOOP_SCRIPT_H
 #define SLUICE_TEST_INGEST_LOOP_SCRIPT_H
@@ -28,6 +29,8 @@ static inline bool row_setting(struct script *s, const struct case_line *l)
 		row->delay_us = (int64_t)number_of(&s->w.v, l) * 1000;
 	else if (str_eq_z(l->key, "times"))
 		row->times = (unsigned)number_of(&s->w.v, l);
+	else if (str_eq_z(l->key, "fail") && str_eq_z(l->value, "KEPT_WAS_CLOSED"))
+		row->fail = ERR_RESET, row->kept_was_closed = true;
 	else if (str_eq_z(l->key, "fail")) {
 		for (int i = 1; i < ERR_COUNT; i++)
 			if (str_eq_z(l->value, err_name((enum err_code)i)))
