@@ -33,6 +33,8 @@ struct slot {
 	struct str asked_target; /* request.target before any redirect */
 	struct retry retry;
 	unsigned hops;
+	bool has_refused;        /* `refused`: an answer in form that was no page all the same */
+	struct sha256 refused;
 	bool kept_was_closed; /* it has met this once: asked again at once, on a new connection */
 	uint64_t nth; /* of the source's requests: the one on its way */
 	int64_t pause_until_us;

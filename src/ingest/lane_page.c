@@ -416,6 +416,16 @@ static void lane_accept(struct lane *n)
 
 /* ── answers ── */
 
+/* An error page may be the same for minutes and then be gone. What has the form of a page, byte for byte as before, will not
+ * change with the third attempt. */
+static bool refused_twice(struct slot *s)
+{
+	bool twice = s->result.in_form && s->has_refused && sha256_eq(s->refused, s->result.body_hash);
+	s->has_refused = s->result.in_form;
+	s->refused = s->result.body_hash;
+	return twice;
+}
+
 static void slot_judged(struct slot *s)
 {
 	struct lane *n = s->lane;
@@ -431,7 +441,11 @@ static void slot_judged(struct slot *s)
 	}
 	struct err why = s->err;
 	s->state = SLOT_READY;
-	if (err_retry(why.code) == ERR_RETRY_SAFE)
+	if (refused_twice(s)) {
+		s->retry.attempts++;
+		err_wrap(&why, "the same answer twice");
+		slot_failed(s, &why);
+	} else if (err_retry(why.code) == ERR_RETRY_SAFE)
 		slot_retry(s, ANSWER_RETRY, &why, -1);
 	else
 		slot_failed(s, &why);
@@ -441,6 +455,7 @@ static void slot_judged(struct slot *s)
 static bool slot_look(struct slot *s)
 {
 	const struct resource *r = s->lane->task->resource;
+	s->result = (struct page_result){ 0 };
 	s->judged_ok = page_decode(r, s->exchange, &s->request, &s->decoded, &s->body, &s->err);
 	s->body_known = s->judged_ok;
 	s->guessed = s->judged_ok && page_guess(r, s->exchange, &s->request, &s->asked, &s->place, s->body, s->arena, &s->guess);

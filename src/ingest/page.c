@@ -387,9 +387,11 @@ static bool judge(struct judge *j, struct str body, struct page_result *out, str
 	wants_collect(j);
 	if (!json_pick(body, limits->json_depth, j->picks, j->n_picks, &fault, &fault_at))
 		return say_not_json(j->r, body, fault, fault_at, j->a, e);
+	const struct json_pick *records = j->want[WANT_RECORDS];
+	struct err ignored = ERR_INIT;
+	out->in_form = records->found && records->type == JSON_ARRAY && is_good(j, &ignored);
 	if (!secrets_absent(j, body, e) || !picks_plain(j, e) || !is_good(j, e))
 		return false;
-	const struct json_pick *records = j->want[WANT_RECORDS];
 	if (!records->found || records->type != JSON_ARRAY)
 		return say_no_records(j->r, body, records, j->a, e);
 	out->records = records->items;

@@ -23,6 +23,8 @@ struct page_result {
 	uint64_t records;
 	bool has_total;
 	uint64_t total;
+	bool in_form;           /* well-formed JSON, no error by `ok`, and a list where the records should be: what is wrong with
+	                         * it all the same is what the API wrote, and no passing trouble of something in between */
 	struct page_next next;  /* NEXT_END: this was the last page. Markers are in place; texts live in the arena */
 	struct page_keys keys;  /* where the resource names its key; never an error */
 	struct next_place place; /* of `next`, where it is a text */
