@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/scratch.h"
 #include "driver/child.h"
 
 enum { RESULT_MAX = 256 << 20 };
@@ -47,11 +48,10 @@ static bool run_child(struct engine_call *c, const char *scratch, struct arena *
 
 bool engine_call(struct engine_call *c, struct arena *a, struct engine_result *out, struct err *e)
 {
-	char *scratch = NULL;
-	if (!file_make_scratch(NULL, a, &scratch, e))
+	struct scratch scratch;
+	if (!scratch_open(a, &scratch, e))
 		return false;
-	bool ok = run_child(c, scratch, a, &c->result_text, e) && engine_result_decode(c->result_text, a, out, e);
-	struct err ignored = ERR_INIT; /* a scratch folder left behind is no reason to lose the result */
-	file_remove_tree(scratch, &ignored);
+	bool ok = run_child(c, scratch.path, a, &c->result_text, e) && engine_result_decode(c->result_text, a, out, e);
+	scratch_close(&scratch);
 	return ok;
 }

@@ -1,8 +1,6 @@
 #include "run/lake_query.h"
 
 #include "base/clock.h"
-#include "base/effect.h"
-#include "base/file.h"
 #include "refine/view.h"
 
 #include <pthread.h>
@@ -128,11 +126,11 @@ static void fill_input(struct project *j, const struct lake_table *t, struct job
 bool lake_query_open_files(struct project *j, const char *const *files, size_t n_files, struct arena *a,
 			   struct lake_query *q, struct err *e)
 {
-	if (!file_make_scratch(NULL, a, &q->scratch, e))
+	if (!scratch_open(a, &q->scratch, e))
 		return false;
 	struct engine_options o = {
 		.memory_bytes = j->pipeline->memory_bytes > QUERY_MEMORY_MIN ? j->pipeline->memory_bytes : QUERY_MEMORY_MIN,
-		.scratch = q->scratch,
+		.scratch = q->scratch.path,
 		.files = files,
 		.n_files = n_files,
 	};
@@ -287,14 +285,12 @@ static void watch_end(struct lake_query *q)
 
 void lake_query_close(struct lake_query *q)
 {
-	struct err ignored = ERR_INIT;
 	watch_end(q);
 	if (q->connection)
 		engine_disconnect(q->connection);
 	if (q->engine)
 		engine_close(q->engine);
-	if (q->scratch)
-		file_remove_tree(q->scratch, &ignored);
+	scratch_close(&q->scratch);
 	memset(q, 0, sizeof *q);
 }
 

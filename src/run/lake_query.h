@@ -4,6 +4,7 @@
 #ifndef SLUICE_RUN_LAKE_QUERY_H
 #define SLUICE_RUN_LAKE_QUERY_H
 
+#include "base/scratch.h"
 #include "driver/engine.h"
 #include "format/delta.h"
 #include "run/project.h"
@@ -21,7 +22,7 @@ struct lake_query {
 	struct lake_table *tables; /* those that exist */
 	size_t n_tables;
 	struct str lake, pipeline; /* where the files are */
-	char *scratch;
+	struct scratch scratch;
 	struct engine *engine;
 	struct engine_connection *connection;
 	struct query_watch *watch;

@@ -17,6 +17,7 @@ struct back {
 	size_t window;             /* the column `_window`; SIZE_MAX: a model's table, which has one window */
 	struct row_hash *found;    /* [window of the file] */
 	size_t at;
+	struct str earlier;        /* what the rows call the file's only window, where that is not its name */
 };
 
 /* Contract columns cannot begin with '_'. A row that was set aside is hashed with all but the number of the fetch, which
@@ -82,6 +83,18 @@ static bool begin(struct back *k, struct err *e)
 	return true;
 }
 
+/* A snapshot that came again with the same content: the tag names the newest one, the rows the one that they came with
+ * (rule 31). */
+static bool is_earlier_snapshot(struct back *k, struct str name)
+{
+	if (k->file->n_windows != 1 || str_cmp(name, k->file->windows[0].name) > 0)
+		return false;
+	if (k->earlier.n == 0)
+		k->earlier = arena_copy(k->arena, name);
+	k->at = 0;
+	return str_eq(name, k->earlier);
+}
+
 /* Rows come in runs of windows. */
 static bool find_window(struct back *k, struct str name)
 {
@@ -92,7 +105,7 @@ static bool find_window(struct back *k, struct str name)
 			return true;
 		}
 	}
-	return false;
+	return is_earlier_snapshot(k, name);
 }
 
 static bool take(void *user, const struct batch *b, struct err *e)
