@@ -335,8 +335,10 @@ bool window_generations_read(struct store *s, struct clock *c, struct str window
 			out->promoted = g;
 		else if (l.status == GENERATION_CANDIDATE && out->candidate == 0)
 			out->candidate = g;
-		else if ((l.status == GENERATION_OPEN || l.status == GENERATION_NONE) && out->open == 0)
+		else if (l.status == GENERATION_OPEN && out->open == 0)
 			out->open = g;
+		else if (l.status == GENERATION_NONE && g == out->n)
+			out->n--; /* a folder, and nothing claimed: nobody knows what for it was to be opened */
 	}
 	return true;
 }

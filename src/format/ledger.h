@@ -205,7 +205,7 @@ void ledger_walk_end(struct ledger_walk *w);
 
 /* All generations of a window in one listing; newest promoted one first asked for. */
 struct window_generations {
-	unsigned n;        /* highest generation, 0 none */
+	unsigned n;        /* highest generation that was claimed, 0 none */
 	unsigned promoted; /* newest promoted, 0 none */
 	unsigned open;     /* an unsealed one, 0 none */
 	unsigned candidate; /* newest sealed one that is not promoted and newer than `promoted`, 0 none */

@@ -180,11 +180,19 @@ static bool asked_again(struct project *j, const struct plan_request *q, const s
 	return true;
 }
 
+/* A window that was never fetched is fetched under the name of a re-fetch, too: the same command once more, after a crash,
+ * must not ask for it again. */
+static struct str who_asks(const struct plan_request *q, struct str interval)
+{
+	return q->refetch ? q->refetch_name : interval;
+}
+
 static bool look_at_raw(struct project *j, const struct plan_request *q, const struct plan_resource *p, bool lookback,
 			struct str interval, struct plan_window *w, struct arena *a, struct err *e)
 {
 	const struct table_window *tag = table_find_window(&p->table, w->name);
 	struct str key = key_window(key_resource(j->pipeline->name, p->resource->name, a), w->name, a);
+	struct str ask = who_asks(q, interval);
 	unsigned newest = 0;
 	if (!newest_generation(j, key, a, &newest, e))
 		return false;
@@ -199,12 +207,13 @@ static bool look_at_raw(struct project *j, const struct plan_request *q, const s
 		if (g.promoted > 0 && !take_ledger(j, key, g.promoted, w, a, e))
 			return false;
 		w->generation = g.promoted;
+		newest = g.n; /* not a folder that a run made before it died */
 		if (g.open > g.promoted)
-			want(w, WINDOW_RESUME, g.open, "resume", interval);
+			want(w, WINDOW_RESUME, g.open, "resume", ask);
 		else if (g.candidate > 0)
 			want(w, WINDOW_CANDIDATE, g.candidate, "candidate", interval);
 		else if (g.promoted == 0)
-			want(w, WINDOW_FETCH, g.n + 1, g.n ? "abandoned" : "first", interval);
+			want(w, WINDOW_FETCH, g.n + 1, g.n ? "abandoned" : "first", ask);
 	}
 	bool again = q->refetch || lookback || (w->action == WINDOW_SEALED && tag == NULL);
 	if (w->action == WINDOW_CANDIDATE && q->refetch)
@@ -227,7 +236,7 @@ static bool look_at_window(struct project *j, const struct plan_request *q, stru
 		w->action = WINDOW_NOT_FINAL;
 		w->reason = STR("not over yet");
 	} else {
-		want(w, WINDOW_FETCH, 1, "first", interval);
+		want(w, WINDOW_FETCH, 1, "first", who_asks(q, interval));
 	}
 	if (w->known && p->contract) {
 		w->key = window_key(r, w->name, w->content, p->contract);

@@ -48,7 +48,7 @@ static bool ls_window(struct ls *l, struct str resource_key, struct str name, st
 	bool ok = window_generations_read(j->store, j->clock, key, &a, &g, e);
 	unsigned shown = g.promoted ? g.promoted : g.n;
 	ok = ok && (shown == 0 || ledger_open(j->store, j->clock, key_generation(key, shown, &a), STR_NONE, &a, &led, e));
-	const char *state = g.open ? "open" : g.candidate ? "candidate" : g.promoted ? "sealed" : "abandoned";
+	const char *state = g.open ? "open" : g.candidate ? "candidate" : g.promoted ? "sealed" : g.n ? "abandoned" : "none";
 	if (ok && l->as_json) {
 		json_begin_object(&l->json, NULL);
 		json_put_str(&l->json, "window", name);

@@ -33,7 +33,7 @@ static bool count_windows(struct project *j, const struct resource *r, struct ar
 		out->sealed += g.promoted > 0;
 		out->open += g.open > 0;
 		out->candidates += g.candidate > 0;
-		out->abandoned += g.promoted + g.open + g.candidate == 0;
+		out->abandoned += g.n > 0 && g.promoted + g.open + g.candidate == 0;
 		if (g.promoted > 0)
 			out->newest = w.v[i].name;
 		if (g.candidate > 0 && out->first_candidate.n == 0)

@@ -281,12 +281,12 @@ static void accepted(void **unused)
 	world_free(w);
 }
 
-/* g1 sealed, g2 abandoned, g3 a candidate, g4 open, g5 a folder without a ledger; what each prefix of them means. */
+/* g1 sealed, g2 abandoned, g3 a candidate, g4 open, g5 a folder without a ledger, which is none; what each prefix of them means. */
 static void generations_of_a_window(void **unused)
 {
 	(void)unused;
 	static const struct window_generations want[] = {
-		{ 0, 0, 0, 0 }, { 1, 1, 0, 0 }, { 2, 1, 0, 0 }, { 3, 1, 0, 3 }, { 4, 1, 4, 3 }, { 5, 1, 5, 3 }, { 6, 6, 0, 0 },
+		{ 0, 0, 0, 0 }, { 1, 1, 0, 0 }, { 2, 1, 0, 0 }, { 3, 1, 0, 3 }, { 4, 1, 4, 3 }, { 4, 1, 4, 3 }, { 6, 6, 0, 0 },
 	};
 	struct world *w = world_new();
 	struct str window = STR("raw/p/r/20130101T050000Z_20130102T050000Z");

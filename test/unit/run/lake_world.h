@@ -51,6 +51,12 @@ static inline void world_file(struct world *w, const char *name, const char *tex
 	OK(file_write(path, str_from(text), e));
 }
 
+/* In the lake. */
+static inline void world_folder(struct world *w, const char *name)
+{
+	OK(file_make_dirs(arena_zero_terminated(&w->a, arena_format(&w->a, "%.*s/%s", STR_ARG(w->lake), name)), e));
+}
+
 static inline void world_close_project(struct world *w)
 {
 	if (w->open)

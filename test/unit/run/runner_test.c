@@ -143,6 +143,31 @@ static void test_a_day_again_rewrites_only_its_file(void **state)
 	world_end(&w);
 }
 
+/* Killed after the folder of a new generation was made and before its claim: it is not there yet, so the next run opens it as
+ * if it were the first to think of it, and one name still asks only once. */
+static void test_a_folder_is_no_generation(void **state)
+{
+	struct world w;
+	(void)state;
+	trips_begin(&w);
+	run_days(&w, "2024-01-01", "2024-01-03");
+	world_folder(&w, "raw/test/trips/20240101T000000Z_20240102T000000Z/g2/ledger");
+	world_folder(&w, "raw/test/trips/20240103T000000Z_20240104T000000Z/g1/ledger");
+	run_days(&w, "2024-01-01", "2024-01-03");
+	assert_int_equal(world_requests(&w), 0); /* nobody asks for g2 */
+	for (int turn = 0; turn < 2; turn++) {
+		w.options.request.refetch = true;
+		w.options.request.refetch_name = STR("again");
+		run_days(&w, "2024-01-01", "2024-01-04");
+		/* three days, of which one is new, and a new snapshot; then nothing: these were fetched under that name */
+		assert_int_equal(world_requests(&w), turn == 0 ? 4 : 0);
+	}
+	struct table_snapshot t = world_snapshot(&w, ZONE_PREPARE, "trips");
+	assert_int_equal(table_find_window(&t, STR("20240101T000000Z_20240102T000000Z"))->generation, 2);
+	assert_int_equal(table_find_window(&t, STR("20240103T000000Z_20240104T000000Z"))->generation, 1);
+	world_end(&w);
+}
+
 /* How many records a data change in the newest version names. */
 static bool data_changes(struct world *w, const char *table)
 {
@@ -369,6 +394,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_the_whole_way_and_again),
 		cmocka_unit_test(test_what_a_plan_costs),
 		cmocka_unit_test(test_a_day_again_rewrites_only_its_file),
+		cmocka_unit_test(test_a_folder_is_no_generation),
 		cmocka_unit_test(test_same_content_changes_tags_only),
 		cmocka_unit_test(test_quarantine_comes_and_goes),
 		cmocka_unit_test(test_windows_without_rows),
