@@ -8,8 +8,10 @@
 #include "format/engine_job.h"
 #include "run/engine_call.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static bool load_contracts(struct project *j, struct problems *p)
 {
@@ -71,6 +73,23 @@ bool project_open_lake(struct project *j, const struct project_options *o, struc
 		return err_set(e, ERR_STORAGE, "lake %s: its path cannot be resolved", path);
 	j->lake_path = arena_zero_terminated(j->arena, str_from(absolute));
 	free(absolute);
+	struct stat st;
+	if (stat(j->lake_path, &st) == 0) {
+		j->lake_device = (uint64_t)st.st_dev;
+		j->lake_inode = (uint64_t)st.st_ino;
+	}
+	return true;
+}
+
+bool project_lake_there(const struct project *j, struct err *e)
+{
+	struct stat st;
+	if (j->lake_inode == 0)
+		return true;
+	if (stat(j->lake_path, &st) == -1)
+		return err_set_errno(e, ERR_STORAGE, errno, "lake %s: its folder is gone", j->lake_path);
+	if ((uint64_t)st.st_dev != j->lake_device || (uint64_t)st.st_ino != j->lake_inode)
+		return err_set(e, ERR_STORAGE, "lake %s: another folder stands in its place now", j->lake_path);
 	return true;
 }
 

@@ -28,6 +28,7 @@ struct project {
 	struct clock *clock;
 	struct str lake;             /* path or URL in use */
 	char *lake_path;             /* absolute, of a local lake */
+	uint64_t lake_device, lake_inode; /* which folder that was when it was opened; 0: not known */
 	struct arena *arena;
 };
 
@@ -37,6 +38,8 @@ bool project_load(const struct project_options *o, struct arena *a, struct proje
 /* Opens the lake. ERR_MISSING if it is not there and create_lake is false. */
 bool project_open_lake(struct project *j, const struct project_options *o, struct err *e);
 void project_close(struct project *j);
+/* False (ERR_STORAGE): the lake's folder was removed, or another one stands in its place. */
+bool project_lake_there(const struct project *j, struct err *e);
 /* Finds out which tables each model reads: from the lake where the same texts were looked at before, else by the
  * engine. Sorts the models. */
 bool project_link(struct project *j, struct problems *p, struct err *e);

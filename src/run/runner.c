@@ -234,6 +234,10 @@ static void finish(struct run_state *s)
 	}
 	out->took_us = c->monotonic_us(c) - s->began_us;
 	struct err why = ERR_INIT;
+	/* Objects that vanish look like damage or like another run's work; this is the cause. */
+	if (out->err.code != ERR_NONE && !project_lake_there(s->project, &why))
+		out->err = why;
+	why = ERR_INIT;
 	if (!put_object(s, "record.json", run_record_json(out, s->arena), &why)) {
 		err_wrap(&why, "the record of the run could not be kept");
 		run_note_err(out, &why);

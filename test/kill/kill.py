@@ -274,12 +274,12 @@ ALLOWED = {"all": (-9, 9), "run alone": (-9,), "engine": (9, -9), "SIGTERM": (14
            "engine at an effect": (9,), "SIGTERM at an effect": (143, -15)}
 
 
-def run(folder, seed, rounds, seconds=None, dev_share=0.0, say=print):
+def run(folder, seed, rounds, seconds=None, dev_share=0.0, say=print, data=None):
     """Kills until there are `rounds` of them (or the time is over). Raises Broken."""
     W.build_moment()
     dice, tally = random.Random(seed), Tally()
     started = time.monotonic()
-    data = W.make_data(folder)
+    data = data or W.make_data(folder)
     number = seed
     while sum(tally.kills.values()) < rounds and (seconds is None or time.monotonic() - started < seconds):
         shape = W.Shape(number)

@@ -8,7 +8,7 @@ import random
 import signal
 
 import world as W
-from world import FROM, MIDDLE, TO, Broken, require
+from world import FROM, MIDDLE, TO, require
 
 DAYS, MORE = ("--from", FROM, "--to", MIDDLE), ("--from", FROM, "--to", TO)
 INGEST, PREPARE, REFINE = ("ingest", *DAYS), ("prepare", *DAYS), ("refine",)
@@ -183,12 +183,25 @@ def run_race(world, dice, peace):
     return codes
 
 
+def run_races(world, seed, n):
+    """How often which end came."""
+    dice, codes = random.Random(seed), {}
+    p = world.project("undisturbed")
+    list(play(p, [INGEST, PREPARE, REFINE]))
+    peace = p.digest()
+    for _ in range(n):
+        for line in run_race(world, dice, peace):
+            codes[line] = codes.get(line, 0) + 1
+    return codes
+
+
 def run(folder, seed, races, only=None, say=print):
+    """All cases, then races. Raises Broken."""
     W.build_moment()
-    dice = random.Random(seed)
-    world = W.World(os.path.join(folder, "rivals"), W.Shape(seed * 5), W.make_data(folder), percent=2)  # cursors: days have many pages
-    world.shape.segment_pages, world.shape.every = 2, "1d"
-    result = {"cases": {}, "races": 0, "codes": {}}
+    shape = W.Shape(0)  # by cursor: a day is a chain of pages
+    shape.segment_pages, shape.every, shape.file_rows = 2, "1d", 200000
+    world = W.World(os.path.join(folder, "world"), shape, W.make_data(folder), percent=2)
+    result = {"cases": {}, "races": races, "codes": {}}
     try:
         for case in CASES:
             if only and only not in case.name:
@@ -197,13 +210,7 @@ def run(folder, seed, races, only=None, say=print):
             result["cases"][case.name] = {"a": code, "b": b_codes, "why": case.why}
             say(f"{case.name}: A {code}, B {' '.join(map(str, b_codes))} ({case.why})")
         if races:
-            p = world.project("peace")
-            list(play(p, [INGEST, PREPARE, REFINE]))
-            peace = p.digest()
-        for _ in range(races):
-            for line in run_race(world, dice, peace):
-                result["codes"][line] = result["codes"].get(line, 0) + 1
-            result["races"] += 1
+            result["codes"] = run_races(world, seed, races)
     finally:
         world.close()
     return result
