@@ -1,6 +1,7 @@
 #include "run/lake_query.h"
 
 #include "base/clock.h"
+#include "base/effect.h"
 #include "refine/view.h"
 
 #include <pthread.h>

@@ -74,7 +74,7 @@ bool project_open_lake(struct project *j, const struct project_options *o, struc
 	j->lake_path = arena_zero_terminated(j->arena, str_from(absolute));
 	free(absolute);
 	struct stat st;
-	if (stat(j->lake_path, &st) == 0) {
+	if (sys_stat(j->lake_path, &st) == 0) {
 		j->lake_device = (uint64_t)st.st_dev;
 		j->lake_inode = (uint64_t)st.st_ino;
 	}
@@ -86,7 +86,7 @@ bool project_lake_there(const struct project *j, struct err *e)
 	struct stat st;
 	if (j->lake_inode == 0)
 		return true;
-	if (stat(j->lake_path, &st) == -1)
+	if (sys_stat(j->lake_path, &st) == -1)
 		return err_set_errno(e, ERR_STORAGE, errno, "lake %s: its folder is gone", j->lake_path);
 	if ((uint64_t)st.st_dev != j->lake_device || (uint64_t)st.st_ino != j->lake_inode)
 		return err_set(e, ERR_STORAGE, "lake %s: another folder stands in its place now", j->lake_path);

@@ -202,7 +202,7 @@ static void fake_answers(void **state)
 		{ "", ERR_CONNECT, HTTP_NO_ANSWER, ERR_CONNECT, "", false },
 	};
 	for (size_t i = 0; i < COUNT(table); i++) {
-		struct http_fake_row row = { STR("GET"), STR("http://h/*"), 0, 5, str_from(table[i].raw), table[i].fail };
+		struct http_fake_row row = { STR("GET"), STR("http://h/*"), 0, 5, str_from(table[i].raw), table[i].fail, false };
 		struct clock_fake clock;
 		struct http *h;
 		struct err e = ERR_INIT;
@@ -232,9 +232,9 @@ static void fake_time(void **state)
 {
 	(void)state;
 	static const struct http_fake_row rows[] = {
-		{ { "GET", 3 }, { "*/slow*", 7 }, 0, 500, { "HTTP/1.1 200 OK\r\n\r\nslow", 23 }, ERR_NONE },
-		{ { "GET", 3 }, { "*/a?x=*&y", 9 }, 1, 100, { "HTTP/1.1 200 OK\r\n\r\none", 22 }, ERR_NONE },
-		{ { "GET", 3 }, { "*", 1 }, 0, 100, { "HTTP/1.1 200 OK\r\n\r\nmany", 23 }, ERR_NONE },
+		{ { "GET", 3 }, { "*/slow*", 7 }, 0, 500, { "HTTP/1.1 200 OK\r\n\r\nslow", 23 }, ERR_NONE, false },
+		{ { "GET", 3 }, { "*/a?x=*&y", 9 }, 1, 100, { "HTTP/1.1 200 OK\r\n\r\none", 22 }, ERR_NONE, false },
+		{ { "GET", 3 }, { "*", 1 }, 0, 100, { "HTTP/1.1 200 OK\r\n\r\nmany", 23 }, ERR_NONE, false },
 	};
 	struct clock_fake clock;
 	struct http *h;
