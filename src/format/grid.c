@@ -15,14 +15,17 @@ static const char *origin_of(enum step_unit u)
 	return u == STEP_WEEK ? "1970-01-05" : "1970-01-01";
 }
 
-static struct str encode(const struct step *s, struct arena *a)
+static struct str encode(const struct step *s, size_t n, int64_t since_us, struct arena *a)
 {
 	struct buf b = BUF_INIT(GRID_FILE_MAX);
 	struct json_out o = JSON_OUT(&b);
 	json_begin_object(&o, NULL);
 	json_put_z(&o, "format", format_name);
-	json_put_u64(&o, "n", 0);
-	json_put_null(&o, "since");
+	json_put_u64(&o, "n", n);
+	if (n == 0)
+		json_put_null(&o, "since");
+	else
+		json_put_str(&o, "since", us_to_rfc3339(since_us, a));
 	json_put_z(&o, "origin", origin_of(s->unit));
 	json_put_str(&o, "every", arena_format(a, "%u%c", s->count, unit_letters[s->unit]));
 	json_put_str(&o, "zone", s->zone ? zone_name(s->zone) : STR("UTC"));
@@ -99,7 +102,7 @@ bool grid_fix(struct store *s, struct str resource_key, const struct step *wante
 {
 	bool ours = false;
 	struct str key = grid_key(resource_key, 0, a);
-	if (!store_create_checked(s, key, encode(wanted, a), &ours, a, e))
+	if (!store_create_checked(s, key, encode(wanted, 0, INT64_MIN, a), &ours, a, e))
 		return false;
 	return ours || err_set(e, ERR_FENCED, "%.*s: another run fixed another grid of windows first", STR_ARG(key));
 }
@@ -155,4 +158,28 @@ bool grid_windows(const struct grid *g, int64_t from_us, int64_t to_us, size_t m
 		w = window_at(g, w.to_us);
 	}
 	return true;
+}
+
+bool grid_has(const struct grid *g, struct window w)
+{
+	struct window on = window_at(g, w.from_us);
+	return on.from_us == w.from_us && on.to_us == w.to_us;
+}
+
+bool grid_check_bytes(struct store *s, struct str resource_key, const struct grid *g, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct store_listing list;
+	struct str folder = arena_format(&a, "%.*s/grid", STR_ARG(resource_key));
+	bool ok = store_list(s, folder, &a, &list, e);
+	for (size_t i = 0; ok && i < g->n_parts; i++) {
+		struct str key = grid_key(resource_key, i, &a), text;
+		ok = store_get(s, key, GRID_FILE_MAX, &a, &text, e) &&
+		     (str_eq(text, encode(&g->parts[i].step, i, g->parts[i].since_us, &a)) ||
+		      err_set(e, ERR_DAMAGE, "%.*s: its bytes are not those that were written", STR_ARG(key)));
+	}
+	if (ok && list.n != g->n_parts)
+		ok = err_set(e, ERR_DAMAGE, "%.*s: %zu objects where the grid has %zu parts", STR_ARG(folder), list.n, g->n_parts);
+	arena_free(&a);
+	return ok;
 }

@@ -23,6 +23,12 @@ bool grid_fix(struct store *s, struct str resource_key, const struct step *wante
 /* ERR_CONFIG if `wanted` differs from the newest part: says what is stored and what to do. */
 bool grid_agrees(const struct grid *g, const struct step *wanted, struct str resource, struct err *e);
 
+/* For verify. Is this a window of the grid? */
+bool grid_has(const struct grid *g, struct window w);
+/* ERR_DAMAGE where the stored objects are not byte for byte what the grid, as it was read, is written as, or there are others
+ * beside them. */
+bool grid_check_bytes(struct store *s, struct str resource_key, const struct grid *g, struct err *e);
+
 /* Rule 2: windows whose end lies in (from, to], in time order. More than max_windows: ERR_USAGE. */
 struct window_list {
 	struct window *v;

@@ -402,6 +402,7 @@ static bool build(struct publish *u, struct plan_resource *p, struct todo *t, st
 void publish_totals(const struct table_snapshot *t, struct run_table *out)
 {
 	out->version = t->version;
+	out->left = (struct table_left){ t->version, t->id, t->last_hash };
 	out->files = t->n_files;
 	out->rows = out->size_bytes = 0;
 	out->row_hash = ROW_HASH_INIT;
@@ -469,7 +470,9 @@ bool publish_resource(struct publish *u, struct plan_resource *p, struct run_tab
 			out->changed = true;
 		}
 		if (!again) {
+			const struct table_snapshot *aside = &p->quarantine;
 			publish_totals(&p->table, out);
+			out->quarantine = (struct table_left){ aside->version, aside->id, aside->last_hash };
 			return true;
 		}
 		out->changed = false;

@@ -7,6 +7,7 @@
 #define SLUICE_RUN_PUBLISH_H
 
 #include "run/engine_call.h"
+#include "run/input_check.h"
 #include "run/runner.h"
 
 struct publish {
@@ -14,6 +15,7 @@ struct publish {
 	const struct run_options *options;
 	struct str run_id;
 	unsigned threads;
+	struct input_checks *checks; /* of files that models and relationships read; may be NULL */
 	uint64_t peak_rss_bytes;   /* out: of the largest child */
 	void (*progress)(void *user, uint64_t rows);
 	void *user;

@@ -11,6 +11,8 @@ enum { BUILD_TRIES = 5 };
 struct inputs {
 	struct job_input *v;
 	struct sha256 *keys;
+	struct table_snapshot *tables;
+	struct str *table_keys;
 	size_t n;
 };
 
@@ -30,6 +32,8 @@ static bool load_inputs(struct publish *u, const struct model *m, struct inputs 
 	struct project *j = u->project;
 	out->v = arena_array(a, struct job_input, m->n_reads + 1);
 	out->keys = arena_array(a, struct sha256, m->n_reads + 1);
+	out->tables = arena_array(a, struct table_snapshot, m->n_reads + 1);
+	out->table_keys = arena_array(a, struct str, m->n_reads + 1);
 	out->n = m->n_reads;
 	for (size_t i = 0; i < m->n_reads; i++) {
 		struct str name = m->reads[i];
@@ -50,8 +54,18 @@ static bool load_inputs(struct publish *u, const struct model *m, struct inputs 
 		out->v[i].schema = schema;
 		out->v[i].table = table;
 		out->keys[i] = table_content_key(&t);
+		out->tables[i] = t;
+		out->table_keys[i] = key;
 		input_from(u, key, &t, &out->v[i], a);
 	}
+	return true;
+}
+
+static bool check_inputs(struct publish *u, const struct inputs *in, struct err *e)
+{
+	for (size_t i = 0; i < in->n; i++)
+		if (!input_check(u->project, in->table_keys[i], &in->tables[i], u->checks, e))
+			return false;
 	return true;
 }
 
@@ -160,7 +174,7 @@ static bool publish_once(struct publish *u, const struct model *m, struct run_ta
 		publish_totals(&t, out);
 		return true;
 	}
-	if (!call_engine(u, m, &in, key, table, &r, a, e))
+	if (!check_inputs(u, &in, e) || !call_engine(u, m, &in, key, table, &r, a, e))
 		return false;
 	tag_files(&r, key);
 	out->loss.rules = r.failed_rules;

@@ -56,6 +56,14 @@ static void put_relationships(struct json_out *o, const struct run_table *t)
 	json_end_array(o);
 }
 
+static void put_left(struct json_out *o, const struct table_left *t)
+{
+	char hex[SHA256_HEX + 1];
+	sha256_hex(t->commit, hex);
+	json_put_str(o, "id", t->id);
+	json_put_z(o, "commit", hex);
+}
+
 static void put_table(struct json_out *o, const struct run_table *t)
 {
 	char hex[33];
@@ -66,6 +74,14 @@ static void put_table(struct json_out *o, const struct run_table *t)
 	json_put_bool(o, "changed", t->changed);
 	json_put_str(o, "note", t->note);
 	json_put_i64(o, "version", t->version);
+	if (t->left.id.n > 0)
+		put_left(o, &t->left);
+	if (t->quarantine.id.n > 0) {
+		json_begin_object(o, "quarantine");
+		json_put_i64(o, "version", t->quarantine.version);
+		put_left(o, &t->quarantine);
+		json_end_object(o);
+	}
 	json_put_u64(o, "rows", t->rows);
 	json_put_u64(o, "files", t->files);
 	json_put_u64(o, "size_bytes", t->size_bytes);

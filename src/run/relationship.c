@@ -82,6 +82,8 @@ static bool add_input(struct publish *u, struct str name, struct engine_job *job
 	*there = t.version >= 0;
 	if (!*there)
 		return true;
+	if (!input_check(u->project, key, &t, u->checks, e))
+		return false;
 	struct job_input *in = &job->inputs[job->n_inputs++];
 	*in = (struct job_input){ .schema = STR("prepare"), .table = name, .columns = t.schema };
 	in->files = arena_array(a, struct str, t.n_files + 1);

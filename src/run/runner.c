@@ -22,12 +22,18 @@ static bool put_object(struct run_state *s, const char *name, struct str text, s
 	return store_create_checked(j->store, key, text, &ours, s->arena, e);
 }
 
+/* A signal explains everything that came after it, damage must not hide behind what can wait; otherwise the first cause
+ * counts. */
+static int weight(enum err_code code)
+{
+	if (code == ERR_SIGINT || code == ERR_SIGTERM)
+		return 3;
+	return code == ERR_DAMAGE ? 2 : code != ERR_NONE;
+}
+
 void run_note_err(struct run_result *r, const struct err *why)
 {
-	/* A signal explains everything that came after it; otherwise the first cause counts. */
-	bool signal = why->code == ERR_SIGINT || why->code == ERR_SIGTERM;
-	bool has_signal = r->err.code == ERR_SIGINT || r->err.code == ERR_SIGTERM;
-	if (why->code != ERR_NONE && (r->err.code == ERR_NONE || (signal && !has_signal)))
+	if (weight(why->code) > weight(r->err.code))
 		r->err = *why;
 }
 
@@ -94,7 +100,7 @@ static void prepare_one(struct run_state *s, struct plan_resource *p)
 	for (size_t i = 0; i < p->n_windows; i++)
 		progress.total += p->windows[i].known && !p->windows[i].prepared ? p->windows[i].records : 0;
 	struct publish u = { .project = s->project, .options = s->options, .run_id = s->out->run_id,
-			     .threads = s->threads, .progress = on_rows, .user = &progress };
+			     .threads = s->threads, .checks = &s->checks, .progress = on_rows, .user = &progress };
 	struct err why = ERR_INIT;
 	int64_t began = c->monotonic_us(c);
 	run_show(s, STAGE_PREPARE, t->name, 0, progress.total);
@@ -147,7 +153,8 @@ static void prepare_all(struct run_state *s)
 
 static void relate_all(struct run_state *s)
 {
-	struct publish u = { .project = s->project, .options = s->options, .run_id = s->out->run_id, .threads = s->threads };
+	struct publish u = { .project = s->project, .options = s->options, .run_id = s->out->run_id, .threads = s->threads,
+			     .checks = &s->checks };
 	struct err why = ERR_INIT;
 	if (!relationships_check(&u, s->out, s->arena, &why))
 		run_note_err(s->out, &why);
@@ -181,7 +188,7 @@ static void refine_one(struct run_state *s, const struct plan_model *p)
 	}
 	struct table_progress progress = { s, STAGE_REFINE, t->name, 0 };
 	struct publish u = { .project = s->project, .options = s->options, .run_id = s->out->run_id,
-			     .threads = s->threads, .progress = on_rows, .user = &progress };
+			     .threads = s->threads, .checks = &s->checks, .progress = on_rows, .user = &progress };
 	struct err why = ERR_INIT;
 	int64_t began = c->monotonic_us(c);
 	run_show(s, STAGE_REFINE, t->name, 0, 0);
@@ -289,5 +296,6 @@ bool run_pipeline(struct project *j, const struct run_options *o, struct arena *
 		refine_all(&s);
 	out->refine_us = j->clock->monotonic_us(j->clock) - t;
 	finish(&s);
+	arena_free(&s.checks.arena);
 	return true;
 }

@@ -54,6 +54,11 @@ struct run_table {
 	struct rule_count *relationships; /* rule 24: rows without a partner */
 	size_t n_relationships;
 	struct row_hash row_hash;  /* of the whole table */
+	struct table_left {        /* what the run left, so that `verify` knows its newest commit */
+		int64_t version;
+		struct str id;     /* of the table; "": there is none */
+		struct sha256 commit; /* of the bytes of `version` */
+	} left, quarantine;        /* quarantine: prepare only */
 	int64_t took_us;
 	struct str note;           /* why it ran or did not */
 	struct err err;            /* ERR_NONE if fine */

@@ -2,6 +2,7 @@
 #ifndef SLUICE_RUN_STAGE_H
 #define SLUICE_RUN_STAGE_H
 
+#include "run/input_check.h"
 #include "run/runner.h"
 
 struct run_state {
@@ -10,6 +11,7 @@ struct run_state {
 	struct run_result *out;
 	struct arena *arena;
 	unsigned threads;
+	struct input_checks checks;
 	int64_t began_us, ingest_began_us;
 	struct resource_progress *progress;
 	size_t n_progress;

@@ -17,7 +17,7 @@ enum option_id {
 #undef OPTION
 	OPT_COUNT
 };
-_Static_assert(OPT_COUNT <= 32, "a set of options is 32 bits");
+_Static_assert(OPT_COUNT <= 64, "a set of options is 64 bits");
 
 struct option {
 	const char *name;
@@ -30,7 +30,7 @@ struct command {
 	int (*run)(struct ui *u);
 	const char *operands;
 	size_t least, most;
-	uint32_t options;
+	uint64_t options;
 	const char *exits, *summary, *about, *examples;
 };
 extern const struct option option_table[OPT_COUNT];

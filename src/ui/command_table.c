@@ -7,7 +7,7 @@ const struct option option_table[OPT_COUNT] = {
 #undef OPTION
 };
 
-#define O(id) (UINT32_C(1) << OPT_##id)
+#define O(id) (UINT64_C(1) << OPT_##id)
 #define PROJECT (O(FILE) | O(ENV) | O(LAKE))
 #define SELECTION (O(FROM) | O(TO) | O(ONLY))
 #define RUN (O(THREADS) | O(STALE) | O(KEEP_GOING) | O(TAKEOVER) | O(JSON) | O(NO_PROGRESS) | O(QUIET))

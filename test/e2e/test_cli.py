@@ -316,6 +316,37 @@ def test_verify_finds_a_changed_byte(days, tmp_path):
     assert len(p.sluice("verify", "--json", status=8).json["findings"]) == 2
 
 
+def test_verify_with_a_budget(days):
+    done = days.sluice("verify", "--budget", "1ms", status=7)
+    assert "Nothing found so far" in done.out and "Not looked at: " in done.out and "began at" in done.out
+    assert "the next verification begins somewhere else" in done.err
+    left = days.sluice("verify", "--budget", "1ms", "--json", status=7).json
+    assert left["complete"] is False and left["windows_left"] > 0 and left["findings"] == []
+    whole = days.sluice("verify", "--budget", "5m", "--json").json
+    assert whole["complete"] is True and whole["windows_left"] == whole["files_left"] == 0 and whole["rows_read"] is True
+    starts = {days.sluice("verify", "--fast", "--budget", "5m", "--json").json["began_at"] for _ in range(8)}
+    assert len(starts) > 1
+    assert "a time is expected" in days.sluice("verify", "--budget", "soon", status=2).err
+    assert "--only" in days.sluice("verify", "--only", "flight", status=2).err
+    only = days.sluice("verify", "--only", "airlines,planes", "--json").json
+    assert only["tables"] == 4 and only["windows"] == 2
+
+
+def test_verify_says_what_to_do(days, tmp_path):
+    """The commands in a finding can be pasted."""
+    import shutil
+    shutil.copytree(days.lake, tmp_path / "lake")
+    p = days.on(tmp_path / "lake")
+    folder = os.path.join(p.lake, "raw", "nycflights", "flights", WINDOW, "g1", "segments")
+    os.remove(os.path.join(folder, sorted(os.listdir(folder))[0]))
+    line = p.sluice("verify", "--fast", status=8).out.splitlines()[0]
+    command = re.search(r"`sluice (run [^`]*)`", line).group(1)
+    assert f"--lake {p.lake}" in command and "--from 2013-01-01T05:00:00Z --to 2013-01-02T05:00:00Z" in command
+    got = subprocess.run([L.SLUICE, *command.split()], capture_output=True, text=True, env=p.environment(), cwd=p.folder)
+    assert got.returncode == 0, got.stderr
+    assert os.path.isdir(os.path.join(os.path.dirname(os.path.dirname(folder)), "g2", "segments"))
+
+
 def parquet_of(p, zone, table):
     folder = os.path.join(p.lake, zone, "nycflights", table)
     return max((os.path.join(f, n) for f, _, names in os.walk(folder) for n in names if n.endswith(".parquet")),

@@ -1,0 +1,50 @@
+/* Inside of verify: what its files share. Private to run/verify*.c. */
+#ifndef SLUICE_RUN_VERIFY_PARTS_H
+#define SLUICE_RUN_VERIFY_PARTS_H
+
+#include "run/lake_query.h"
+#include "run/raw.h"
+#include "run/verify.h"
+
+struct verify_table { /* a table whose log replays */
+	enum lake_zone zone;
+	struct str name, key;
+	struct table_snapshot t;
+};
+
+struct verify {
+	struct project *project;
+	const struct verify_options *o;
+	struct verify_counts *n;
+	struct arena arena;          /* as long as the verification */
+	struct finding about;        /* what is being looked at: all of a finding but its words */
+	int64_t deadline_us;         /* monotonic; 0 none */
+	struct raw_record record;
+	struct buf segment;
+	struct http_limits limits;
+	struct {
+		struct verify_table *v;
+		size_t n, cap;
+	} tables;
+	const struct verify_table *open; /* the engine is open for this one */
+	struct lake_query engine;
+	struct arena engine_arena;
+};
+
+void verify_found(struct verify *v, struct str where, const char *format, ...) __attribute__((format(printf, 3, 4)));
+bool verify_late(const struct verify *v);
+bool verify_stopped(const struct verify *v, struct err *e);
+
+/* verify_raw.c. `done`: false where the budget ended in the middle of it. */
+void verify_grid(struct verify *v, struct str resource, const struct raw_windows *windows);
+bool verify_window(struct verify *v, struct str resource, struct str window, bool *done, struct err *e);
+
+/* verify_log.c */
+bool verify_log(struct verify *v, enum lake_zone zone, struct str table); /* adds it to v->tables; false: a finding, or none */
+void verify_file(struct verify *v, const struct verify_table *t, const struct table_file *f);
+void verify_engine_close(struct verify *v);
+
+/* verify_record.c */
+bool verify_records(struct verify *v, struct err *e);
+
+#endif

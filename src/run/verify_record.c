@@ -1,0 +1,125 @@
+/* The records of runs: the newest commit of a table, which no other commit names, is vouched for by the run that left it. */
+#include "base/json.h"
+#include "run/verify_parts.h"
+
+#include <inttypes.h>
+
+enum { RECORD_MAX_BYTES = 64 << 20 };
+
+static const struct verify_table *find_table(const struct verify *v, enum lake_zone zone, struct str name)
+{
+	for (size_t i = 0; i < v->tables.n; i++)
+		if (v->tables.v[i].zone == zone && str_eq(v->tables.v[i].name, name))
+			return &v->tables.v[i];
+	return NULL;
+}
+
+static bool is_declared(const struct verify *v, enum lake_zone zone, struct str name)
+{
+	const struct project *j = v->project;
+	bool found = zone != ZONE_REFINE && pipeline_resource(j->pipeline, name) != NULL;
+	for (size_t i = 0; zone == ZONE_REFINE && i < j->models.n; i++)
+		found = found || str_eq(j->models.v[i].name, name);
+	return found;
+}
+
+/* A table that replays and is not what the run left. One that was made anew since has another id: nothing is said of it. */
+static void check_table(struct verify *v, struct str run, enum lake_zone zone, struct str name, const struct json_node *n)
+{
+	struct arena a = ARENA_INIT;
+	const struct verify_table *t = find_table(v, zone, name);
+	struct str id = json_str_or(n, "id", STR_NONE);
+	int64_t version = json_i64_or(n, "version", -1);
+	struct sha256 commit;
+	struct str key = key_table(zone, v->project->pipeline->name, name, &a);
+	v->about = (struct finding){ .kind = FINDING_LOG, .zone = zone, .name = name, .version = version };
+	if (version < 0 || id.n == 0 || !sha256_from_hex(json_str_or(n, "commit", STR_NONE), &commit)) {
+		/* a table that was not there, or a record of an earlier version */
+	} else if (t == NULL) {
+		struct table_snapshot now;
+		struct err unreadable = ERR_INIT; /* reported already */
+		if (is_declared(v, zone, name) && table_load(v->project->store, key, -1, &a, &now, &unreadable))
+			verify_found(v, key, "the table is not there; run %.*s left version %" PRId64, STR_ARG(run), version);
+	} else if (!str_eq(id, t->t.id)) {
+		/* made anew */
+	} else if (version > t->t.version) {
+		verify_found(v, key, "version %" PRId64 " is the newest one, and run %.*s left version %" PRId64, t->t.version,
+			     STR_ARG(run), version);
+	} else if (version == t->t.version && !sha256_eq(commit, t->t.last_hash)) {
+		verify_found(v, key, "version %" PRId64 " is not the one that run %.*s left", version, STR_ARG(run));
+	}
+	arena_free(&a);
+}
+
+static bool zone_from_name(struct str name, enum lake_zone *zone)
+{
+	static const enum lake_zone zones[] = { ZONE_PREPARE, ZONE_QUARANTINE, ZONE_REFINE };
+	for (size_t i = 0; i < sizeof zones / sizeof *zones; i++)
+		if (str_eq_z(name, lake_zone_name(zones[i]))) {
+			*zone = zones[i];
+			return true;
+		}
+	return false;
+}
+
+static void check_tables(struct verify *v, struct str run, const struct json_node *root)
+{
+	const struct json_node *tables = json_get(root, "tables");
+	for (const struct json_node *n = tables ? tables->child : NULL; n; n = n->next) {
+		enum lake_zone zone;
+		struct str name = json_str_or(n, "table", STR_NONE);
+		const struct json_node *aside = json_get(n, "quarantine");
+		if (!zone_from_name(json_str_or(n, "zone", STR_NONE), &zone) || !name_ok(name) || !only_has(v->o->only, name))
+			continue;
+		check_table(v, run, zone, name, n);
+		if (aside && aside->type == JSON_OBJECT)
+			check_table(v, run, ZONE_QUARANTINE, name, aside);
+	}
+}
+
+/* An object that need not be there, but is whole if it is. */
+static const struct json_node *read_object(struct verify *v, struct str folder, struct str run, const char *name,
+					   const char *format, struct arena *a)
+{
+	struct err e = ERR_INIT;
+	struct str key = arena_format(a, "%.*s/%s", STR_ARG(folder), name), text, is;
+	struct json_node *root = NULL;
+	v->about = (struct finding){ .kind = FINDING_RECORD, .name = run };
+	if (!store_get(v->project->store, key, RECORD_MAX_BYTES, a, &text, &e)) {
+		if (e.code != ERR_MISSING)
+			verify_found(v, key, "%s", e.message);
+		return NULL;
+	}
+	if (!json_parse(text, a, &root, &e) || !json_need_str(root, "format", &is, &e) || !json_need_str(root, "run", &run, &e)) {
+		verify_found(v, key, "%s", e.message);
+		return NULL;
+	}
+	if (str_eq_z(is, format) && str_eq(run, v->about.name))
+		return root;
+	verify_found(v, key, "it is none of this run");
+	return NULL;
+}
+
+bool verify_records(struct verify *v, struct err *e)
+{
+	struct arena a = ARENA_INIT, each = ARENA_INIT;
+	struct store_listing list;
+	struct str base = arena_format(&a, "runs/%.*s", STR_ARG(v->project->pipeline->name));
+	bool ok = store_list(v->project->store, base, &a, &list, e);
+	for (size_t i = list.n; ok && i-- > 0 && !verify_late(v);) { /* the newest first */
+		struct str run = list.v[i].name;
+		ok = !verify_stopped(v, e);
+		if (!ok || !list.v[i].is_folder || str_eq(run, STR("graph")))
+			continue;
+		arena_reset(&each);
+		struct str folder = arena_format(&each, "%.*s/%.*s", STR_ARG(base), STR_ARG(run));
+		v->n->runs++;
+		read_object(v, folder, run, "plan.json", "sluice-plan/1", &each);
+		const struct json_node *record = read_object(v, folder, run, "record.json", "sluice-run/1", &each);
+		if (record)
+			check_tables(v, run, record);
+	}
+	arena_free(&each);
+	arena_free(&a);
+	return ok;
+}
