@@ -107,6 +107,18 @@ bool store_remove(struct store *s, struct str key, struct err *e)
 	SIMPLE_CALL(s, key, store_remove, s->ops->remove(s, key, e));
 }
 
+bool store_remove_folder(struct store *s, struct str key, struct err *e)
+{
+	CHECK(store_key_ok(key));
+	SIMPLE_CALL(s, key, store_remove_folder, s->ops->remove_folder(s, key, e));
+}
+
+bool store_sweep(struct store *s, int64_t before_us, bool remove, uint64_t *n, uint64_t *bytes, struct err *e)
+{
+	*n = *bytes = 0;
+	SIMPLE_CALL(s, STR(".tmp"), store_sweep, s->ops->sweep(s, before_us, remove, n, bytes, e));
+}
+
 bool store_settle(struct store *s, struct str key, struct err *e)
 {
 	CHECK(store_key_ok(key));

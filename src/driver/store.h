@@ -59,6 +59,8 @@ struct store_ops {
 	/* May be missing, where sizes and times come with the names anyway. */
 	bool (*list_names)(struct store *, struct str folder, struct arena *, struct store_listing *, struct err *);
 	bool (*remove)(struct store *, struct str key, struct err *);
+	bool (*remove_folder)(struct store *, struct str key, struct err *);
+	bool (*sweep)(struct store *, int64_t before_us, bool remove, uint64_t *n, uint64_t *bytes, struct err *);
 	bool (*settle)(struct store *, struct str key, struct err *);
 	bool (*writer_open)(struct store *, struct store_writer **out, struct err *);
 	bool (*writer_add)(struct store_writer *, struct str bytes, struct err *);
@@ -96,6 +98,10 @@ bool store_list(struct store *s, struct str folder, struct arena *a, struct stor
 /* The same where sizes and times are not asked for: they may be 0. On a disk they cost a call per object. */
 bool store_list_names(struct store *s, struct str folder, struct arena *a, struct store_listing *out, struct err *e);
 bool store_remove(struct store *s, struct str key, struct err *e); /* missing is fine */
+/* An empty folder; one that is not there, or not empty, is fine. Nothing to do on object stores. */
+bool store_remove_folder(struct store *s, struct str key, struct err *e);
+/* Counts (and removes) temporary files of this store that nobody has written to since `before_us`, wall time. */
+bool store_sweep(struct store *s, int64_t before_us, bool remove, uint64_t *n, uint64_t *bytes, struct err *e);
 bool store_settle(struct store *s, struct str key, struct err *e);
 bool store_writer_open(struct store *s, struct store_writer **out, struct err *e);
 bool store_writer_add(struct store_writer *w, struct str bytes, struct err *e);

@@ -373,7 +373,7 @@ static bool disk_size(struct store *s, struct str key, uint64_t *out, struct err
 	return true;
 }
 
-static bool disk_remove(struct store *s, struct str key, struct err *e)
+static bool remove_name(struct store *s, struct str key, int flags, struct err *e)
 {
 	struct disk *d = disk_of(s);
 	struct place place;
@@ -383,9 +383,20 @@ static bool disk_remove(struct store *s, struct str key, struct err *e)
 			*e = why;
 		return why.code == ERR_MISSING;
 	}
-	int r = sys_unlinkat(place.folder_fd, place.name, 0);
+	int r = sys_unlinkat(place.folder_fd, place.name, flags), failed = errno;
+	bool kept = flags == AT_REMOVEDIR && (failed == ENOTEMPTY || failed == EEXIST);
 	disk_close_fd(place.folder_fd);
-	return r == 0 || errno == ENOENT || disk_fail(d, key, errno, e);
+	return r == 0 || failed == ENOENT || kept || disk_fail(d, key, failed, e);
+}
+
+static bool disk_remove(struct store *s, struct str key, struct err *e)
+{
+	return remove_name(s, key, 0, e);
+}
+
+static bool disk_remove_folder(struct store *s, struct str key, struct err *e)
+{
+	return remove_name(s, key, AT_REMOVEDIR, e);
 }
 
 static bool disk_settle(struct store *s, struct str key, struct err *e)
@@ -461,6 +472,8 @@ static const struct store_ops disk_ops = {
 	.list = disk_list,
 	.list_names = disk_list_names,
 	.remove = disk_remove,
+	.remove_folder = disk_remove_folder,
+	.sweep = disk_sweep,
 	.settle = disk_settle,
 	.writer_open = disk_writer_open,
 	.writer_add = disk_writer_add,

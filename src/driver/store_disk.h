@@ -37,6 +37,7 @@ enum disk_walk { WALK_FIND, WALK_SETTLE, WALK_MAKE };
 bool disk_walk_folder(struct disk *d, struct str folder, enum disk_walk how, int *fd, bool *sync_bad);
 bool disk_tmp_open(struct disk *d, struct disk_tmp *t, struct err *e);
 void disk_tmp_drop(struct disk *d, struct disk_tmp *t);
+bool disk_sweep(struct store *s, int64_t before_us, bool remove, uint64_t *n, uint64_t *bytes, struct err *e);
 /* What killed processes left in .tmp: files that nobody has written to for a week, at most 1000 at a time. Best effort. */
 void disk_tmp_sweep(int root_fd);
 /* Durable under `key`, or *exists. The temporary file is gone afterwards in any case. */

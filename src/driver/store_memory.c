@@ -361,6 +361,25 @@ static void memory_close(struct store *s)
 	mem_free(m);
 }
 
+static bool memory_remove_folder(struct store *s, struct str key, struct err *e)
+{
+	(void)s;
+	(void)key;
+	(void)e;
+	return true;
+}
+
+static bool memory_sweep(struct store *s, int64_t before_us, bool remove, uint64_t *n, uint64_t *bytes, struct err *e)
+{
+	(void)s;
+	(void)before_us;
+	(void)remove;
+	(void)n;
+	(void)bytes;
+	(void)e;
+	return true;
+}
+
 static const struct store_ops memory_ops = {
 	.create = memory_create,
 	.get = memory_get,
@@ -368,6 +387,8 @@ static const struct store_ops memory_ops = {
 	.size = memory_size,
 	.list = memory_list,
 	.remove = memory_remove,
+	.remove_folder = memory_remove_folder,
+	.sweep = memory_sweep,
 	.settle = memory_settle,
 	.writer_open = memory_writer_open,
 	.writer_add = memory_writer_add,

@@ -113,6 +113,8 @@ static void take_entry(struct ledger *l, const struct ledger_entry *entry)
 		l->status = entry->seal.promoted ? GENERATION_SEALED : GENERATION_CANDIDATE;
 	} else if (entry->kind == ENTRY_ABANDON) {
 		l->status = GENERATION_ABANDONED;
+	} else if (entry->kind == ENTRY_EXPIRE) {
+		l->status = GENERATION_EXPIRED;
 	} else if (entry->kind == ENTRY_ACCEPT) {
 		l->status = GENERATION_SEALED;
 	} else {
@@ -284,6 +286,14 @@ bool ledger_abandon(struct ledger *l, struct str note, struct err *e)
 	CHECK(l->status == GENERATION_OPEN);
 	struct ledger_entry entry = { .kind = ENTRY_ABANDON, .epoch = l->epoch, .state = l->state, .note = note };
 	return append(l, &entry, e);
+}
+
+bool ledger_expire(struct ledger *l, struct str note, struct err *e)
+{
+	CHECK(l->status == GENERATION_SEALED || l->status == GENERATION_CANDIDATE || l->status == GENERATION_ABANDONED);
+	struct ledger_entry entry = { .kind = ENTRY_EXPIRE, .epoch = l->epoch, .state = l->state, .note = note };
+	struct str before = key_entry(l->generation_key, l->n_entries - 1, l->arena);
+	return store_settle(l->store, before, e) && append(l, &entry, e);
 }
 
 /* ── reading all of it ── */

@@ -21,7 +21,7 @@
 
 enum { LEDGER_ENTRY_MAX_BYTES = 64 << 20, LEASE_S = 60 };
 
-enum entry_kind { ENTRY_CLAIM, ENTRY_PAGES, ENTRY_SEAL, ENTRY_ACCEPT, ENTRY_ABANDON };
+enum entry_kind { ENTRY_CLAIM, ENTRY_PAGES, ENTRY_SEAL, ENTRY_ACCEPT, ENTRY_ABANDON, ENTRY_EXPIRE };
 const char *entry_kind_name(enum entry_kind k);
 
 /* What leads on from a page. Texts may hold markers of secrets; `filled` lists where (rule 17). */
@@ -138,13 +138,16 @@ struct ledger_entry { /* as decoded */
 	struct ledger_state state;
 	bool has_seal;
 	struct ledger_seal seal;
-	struct str note;      /* accept, abandon: why */
+	struct str note;      /* accept, abandon, expire: why */
 };
 
 struct str ledger_encode(const struct ledger_entry *entry, struct arena *a); /* canonical JSON, one line with \n */
 bool ledger_decode(struct str text, struct arena *a, struct ledger_entry *out, struct err *e); /* sets hash */
 
-enum generation_state { GENERATION_NONE, GENERATION_OPEN, GENERATION_SEALED, GENERATION_CANDIDATE, GENERATION_ABANDONED };
+enum generation_state {
+	GENERATION_NONE, GENERATION_OPEN, GENERATION_SEALED, GENERATION_CANDIDATE, GENERATION_ABANDONED,
+	GENERATION_EXPIRED /* closed, and its segments were given up for removal */
+};
 
 struct ledger {
 	struct store *store;
@@ -190,6 +193,8 @@ struct ledger_commit { /* pages, attempts and seal; all empty: a renewal of the 
 bool ledger_pages(struct ledger *l, const struct ledger_commit *c, struct err *e);
 bool ledger_accept(struct ledger *l, struct str note, struct err *e);
 bool ledger_abandon(struct ledger *l, struct str note, struct err *e);
+/* Of a closed generation: from now on its segments may be removed. The entries stay, since they are what fences. */
+bool ledger_expire(struct ledger *l, struct str note, struct err *e);
 
 /* The pages of a sealed generation, entry by entry, in order: what Prepare reads. Verifies numbers, chain and the seal
  * hash if one is given. `entry` is valid until the next call. */

@@ -11,7 +11,7 @@ static const char format_name[] = "sluice-ledger/1";
 
 const char *entry_kind_name(enum entry_kind k)
 {
-	static const char *const names[] = { "claim", "pages", "seal", "accept", "abandon" };
+	static const char *const names[] = { "claim", "pages", "seal", "accept", "abandon", "expire" };
 	CHECK((size_t)k < sizeof names / sizeof *names);
 	return names[k];
 }
@@ -445,9 +445,9 @@ static bool get_head(const struct json_node *root, struct ledger_entry *t, struc
 		return err_set(e, ERR_DAMAGE, "format \"%.*s\" where \"%s\" is known: written by a newer sluice?",
 			       STR_ARG(format), format_name);
 	size_t k = 0;
-	while (k <= ENTRY_ABANDON && !str_eq_z(kind, entry_kind_name((enum entry_kind)k)))
+	while (k <= ENTRY_EXPIRE && !str_eq_z(kind, entry_kind_name((enum entry_kind)k)))
 		k++;
-	if (k > ENTRY_ABANDON)
+	if (k > ENTRY_EXPIRE)
 		return err_set(e, ERR_DAMAGE, "unknown kind \"%.*s\"", STR_ARG(kind));
 	t->kind = (enum entry_kind)k;
 	const struct json_node *previous = json_get(root, "previous");

@@ -191,6 +191,24 @@ static void fill_commit(struct publish *u, const struct commit_ask *ask, const s
 	};
 }
 
+/* A run that slept for a week between writing and committing: a collection may have taken what it wrote. */
+static bool still_there(struct publish *u, struct str table_key, const struct commit_ask *ask, struct arena *a, struct err *e)
+{
+	for (size_t i = 0; i < ask->n_add; i++) {
+		struct str key = arena_format(a, "%.*s/%.*s", STR_ARG(table_key), STR_ARG(ask->add[i].path));
+		struct err why = ERR_INIT;
+		uint64_t size = 0;
+		if (ask->add[i].same_data || store_size(u->project->store, key, &size, &why))
+			continue;
+		if (why.code != ERR_MISSING) {
+			*e = why;
+			return false;
+		}
+		return err_set(e, ERR_FENCED, "%.*s is gone: it waited too long for its commit", STR_ARG(key));
+	}
+	return true;
+}
+
 bool publish_commit(struct publish *u, const struct commit_ask *ask, struct table_snapshot *t, bool *again,
 		    struct arena *a, struct err *e)
 {
@@ -206,6 +224,8 @@ bool publish_commit(struct publish *u, const struct commit_ask *ask, struct tabl
 		struct table_commit c;
 		enum table_outcome outcome;
 		fill_commit(u, ask, t, &c, a);
+		if (!still_there(u, key, ask, a, e))
+			return false;
 		if (!table_commit_write(j->store, key, &c, a, &outcome, e) || !table_load(j->store, key, -1, a, t, e))
 			return false;
 		if (outcome == TABLE_COMMITTED)

@@ -133,7 +133,7 @@ static void check_segment(struct verify *v, struct str key, const struct ledger_
 struct totals {
 	uint64_t pages, records, bytes, epoch;
 	struct sha256 digest;
-	bool sealed, promoted, over; /* over: nothing may follow */
+	bool sealed, promoted, over, expired; /* over: nothing but `expire` may follow */
 };
 
 static void add_page(struct totals *t, const struct ledger_page *p)
@@ -180,16 +180,18 @@ static void check_totals(struct verify *v, struct str key, const struct ledger_e
 /* What may follow what: spec/ledger.md. */
 static void check_order(struct verify *v, struct str key, const struct ledger_entry *x, struct totals *t)
 {
-	bool claim = x->kind == ENTRY_CLAIM, accept = x->kind == ENTRY_ACCEPT;
+	bool claim = x->kind == ENTRY_CLAIM, accept = x->kind == ENTRY_ACCEPT, expire = x->kind == ENTRY_EXPIRE;
 	if (claim && x->epoch == x->n)
 		t->epoch = x->n;
 	if (x->epoch != t->epoch || (x->n == 0) != (claim && x->has_origin))
 		verify_found(v, key, "entry %" PRIu64 ": its epoch is none of a claim before it", x->n);
-	if (t->over || (t->sealed && (!accept || t->promoted)) || (accept && !t->sealed))
+	bool closed = t->sealed || t->over;
+	if (expire ? t->expired || !closed : t->over || (t->sealed && (!accept || t->promoted)) || (accept && !t->sealed))
 		verify_found(v, key, "entry %" PRIu64 ": nothing of kind %s may stand there", x->n, entry_kind_name(x->kind));
 	t->sealed = t->sealed || x->has_seal;
 	t->promoted = t->promoted || (x->has_seal && x->seal.promoted) || accept;
-	t->over = t->over || x->kind == ENTRY_ABANDON;
+	t->expired = t->expired || expire;
+	t->over = t->over || x->kind == ENTRY_ABANDON || expire;
 }
 
 static void check_names(struct verify *v, struct str key, struct str window, const struct ledger_entry *x)
@@ -248,7 +250,7 @@ static bool check_generation(struct verify *v, struct str key, struct str window
 		}
 		check_totals(v, key, &x, &t);
 		check_names(v, key, window, &x);
-		if (x.segment.n > 0)
+		if (x.segment.n > 0 && l.status != GENERATION_EXPIRED)
 			check_segment(v, key_segment(key, x.segment, &w.arena), &x);
 	}
 	ledger_walk_end(&w);

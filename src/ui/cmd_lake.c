@@ -1,4 +1,5 @@
 /* verify and digest: the lake as a whole. */
+#include "base/effect.h"
 #include "base/json.h"
 #include "run/digest.h"
 #include "run/verify.h"
@@ -23,7 +24,7 @@ static void clear_line(struct say *s)
 {
 	static const char clear[] = "\r\x1b[K";
 	if (s->shows && s->shown_us != 0) {
-		ssize_t n = write(STDERR_FILENO, clear, sizeof clear - 1);
+		ssize_t n = sys_say(STDERR_FILENO, clear, sizeof clear - 1);
 		(void)n;
 	}
 }
@@ -43,7 +44,7 @@ static void on_progress(void *user, uint64_t done, uint64_t total, struct str at
 	if (width > 0 && line.n >= width)
 		line.n = width - 1;
 	clear_line(s);
-	ssize_t n = write(STDERR_FILENO, line.p, line.n);
+	ssize_t n = sys_say(STDERR_FILENO, line.p, line.n);
 	(void)n;
 	buf_free(&line);
 }

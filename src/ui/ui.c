@@ -229,7 +229,7 @@ bool ui_pipeline_there(struct ui *u, struct problems *p)
 /* What works on Raw goes on while contracts or models have mistakes; they are told all the same. */
 static bool needs_no_tables(const struct ui *u)
 {
-	static const char *const names[] = { "run", "ingest", "contract draft", "raw ls", "raw cat", "accept", "runs", "verify" };
+	static const char *const names[] = { "run", "ingest", "contract draft", "raw ls", "raw cat", "accept", "runs", "verify", "gc" };
 	if (u->args.given[OPT_DRY_RUN])
 		return false;
 	for (size_t i = 0; u->args.command && i < sizeof names / sizeof *names; i++)

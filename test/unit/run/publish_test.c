@@ -126,6 +126,16 @@ static void desk_begin(struct desk *d)
 	d->u = (struct publish){ .project = &d->project, .options = &d->options, .run_id = STR("r1") };
 }
 
+/* What a commit names must be there. */
+static void make_files(struct desk *d, const struct commit_ask *k)
+{
+	for (size_t i = 0; i < k->n_add; i++) {
+		enum store_created created;
+		struct str key = arena_format(&d->a, "prepare/p/t/%.*s", STR_ARG(k->add[i].path));
+		OK(store_create(d->project.store, key, STR("PAR1"), &created, e));
+	}
+}
+
 static void desk_load(struct desk *d, struct table_snapshot *t)
 {
 	OK(table_load(d->project.store, STR("prepare/p/t"), -1, &d->a, t, e));
@@ -139,6 +149,7 @@ static void commit_all(struct desk *d, const char *commits)
 		struct commit_ask k = ask_of(one, &d->a);
 		bool again = false;
 		desk_load(d, &t);
+		make_files(d, &k);
 		OK(publish_commit(&d->u, &k, &t, &again, &d->a, e));
 		assert_false(again);
 	}
@@ -159,6 +170,7 @@ static void test_races(void **state)
 		desk_load(&d, &t);
 		commit_all(&d, c->theirs);
 		struct commit_ask k = ask_of(str_from(c->ours), &d.a);
+		make_files(&d, &k);
 		if (!publish_commit(&d.u, &k, &t, &again, &d.a, &e)) {
 			assert_int_equal(e.code, ERR_FENCED);
 			got = STR("fenced");
@@ -189,6 +201,7 @@ static void test_lost_answers(void **state)
 		commit_all(&d, "+f1 w1.1a");
 		desk_load(&d, &t);
 		struct commit_ask k = ask_of(STR("+f2 w2.1b"), &d.a);
+		make_files(&d, &k);
 		store_memory_fail(d.project.store, 1, cases[i].fault);
 		assert_int_equal(publish_commit(&d.u, &k, &t, &again, &d.a, &why), cases[i].ok);
 		store_memory_fail(d.project.store, 0, STORE_FAULT_NONE);

@@ -1,0 +1,205 @@
+#include "format/ledger.h"
+#include "run/collect_parts.h"
+
+#include <inttypes.h>
+
+/* ── what a generation's entries name ── */
+
+static bool read_names(struct ledger *l, struct str_map *names, struct arena *a, struct err *e)
+{
+	struct ledger_walk w;
+	struct ledger_entry x;
+	bool end = false, ok;
+	ledger_walk_begin(&w, l);
+	while ((ok = ledger_walk_next(&w, &x, &end, e)) && !end)
+		if (x.segment.n > 0)
+			str_map_add(names, arena_copy(a, x.segment), 0, a);
+	ledger_walk_end(&w);
+	return ok;
+}
+
+/* "3-<sha256>.warc.gz" was written under epoch 3. */
+static bool epoch_of(struct str name, uint64_t *epoch)
+{
+	size_t dash = str_find_char(name, '-');
+	return dash < name.n && str_ends(name, STR(".warc.gz")) && str_to_u64(str_sub(name, 0, dash), epoch);
+}
+
+struct sweep {
+	struct str_map names;
+	struct store_listing list;
+	uint64_t below; /* only what was written under a lower epoch */
+};
+
+static bool is_garbage(const struct sweep *s, const struct store_item *i)
+{
+	uint64_t epoch = 0;
+	return !i->is_folder && str_map_get(&s->names, i->name) == SIZE_MAX && epoch_of(i->name, &epoch) && epoch < s->below;
+}
+
+static bool look(struct collect *c, struct ledger *l, struct sweep *s, struct arena *a, struct err *e)
+{
+	struct str folder = arena_format(a, "%.*s/segments", STR_ARG(l->generation_key));
+	return read_names(l, &s->names, a, e) && store_list(c->project->store, folder, a, &s->list, e);
+}
+
+static bool remove_all(struct collect *c, const struct ledger *l, const struct sweep *s, enum garbage_class class,
+		       const char *reason, struct arena *a, struct err *e)
+{
+	for (size_t i = 0; i < s->list.n; i++) {
+		if (!is_garbage(s, &s->list.v[i]))
+			continue;
+		struct str key = key_segment(l->generation_key, s->list.v[i].name, a);
+		if (collect_stopped(c, e) || (c->o->remove && !store_remove(c->project->store, key, e)))
+			return false;
+		collect_found(c, class, key, 1, s->list.v[i].size_bytes, reason);
+	}
+	return true;
+}
+
+static size_t count_garbage(const struct sweep *s)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < s->list.n; i++)
+		n += is_garbage(s, &s->list.v[i]);
+	return n;
+}
+
+/* Claim, then list, then remove. */
+static bool collect_open(struct collect *c, struct ledger *l, struct arena *a, struct err *e)
+{
+	struct sweep s = { .below = l->n_entries };
+	struct err why = ERR_INIT;
+	if (!look(c, l, &s, a, e))
+		return false;
+	if (count_garbage(&s) == 0)
+		return true;
+	if (ledger_lease_check(l) == LEASE_LIVE) {
+		collect_left(c, l->generation_key, "a run that looks alive holds it", false);
+		return true;
+	}
+	if (c->o->remove && !ledger_claim(l, NULL, &why)) {
+		if (why.code == ERR_FENCED)
+			collect_left(c, l->generation_key, "another run has just taken it over", false);
+		else
+			*e = why;
+		return why.code == ERR_FENCED;
+	}
+	if (c->o->remove) {
+		s = (struct sweep){ .below = l->epoch };
+		if (!look(c, l, &s, a, e))
+			return false;
+	}
+	return remove_all(c, l, &s, GARBAGE_SEGMENT, "no entry names it, and no writer that could is left", a, e);
+}
+
+/* ── superseded generations ── */
+
+static bool is_named(const struct collect *c, struct str resource, struct str window, unsigned g, const struct ledger *l)
+{
+	for (size_t i = 0; i < c->n_kept; i++) {
+		const struct kept_tag *k = &c->kept[i];
+		if (!collect_is_of(k->table, resource))
+			continue;
+		if (k->window.n == 0) /* its log is damaged: nobody knows what it names */
+			return true;
+		if ((str_eq(k->window, window) && k->generation == g) || sha256_eq(k->content, l->state.digest))
+			return true;
+	}
+	return false;
+}
+
+struct place {
+	struct str resource, window;
+	unsigned generation, promoted;
+	int64_t promoted_us; /* since when */
+};
+
+static bool may_expire(const struct collect *c, const struct place *p, const struct ledger *l)
+{
+	bool closed = l->status == GENERATION_SEALED || l->status == GENERATION_CANDIDATE || l->status == GENERATION_ABANDONED;
+	return c->o->generations && closed && p->generation < p->promoted && p->promoted_us < c->now_us - c->o->keep_us &&
+	       !is_named(c, p->resource, p->window, p->generation, l);
+}
+
+static bool collect_closed(struct collect *c, const struct place *p, struct ledger *l, struct arena *a, struct err *e)
+{
+	struct sweep s = { .below = UINT64_MAX };
+	if (!look(c, l, &s, a, e))
+		return false;
+	bool expired = l->status == GENERATION_EXPIRED;
+	if (!expired && may_expire(c, p, l)) {
+		struct err why = ERR_INIT;
+		expired = !c->o->remove || ledger_expire(l, STR("superseded, and nothing that is kept was made of it"), &why);
+		if (why.code == ERR_FENCED)
+			collect_left(c, l->generation_key, "somebody has just written to it", false);
+		else if (why.code != ERR_NONE)
+			*e = why;
+		if (!expired)
+			return why.code == ERR_FENCED;
+	}
+	if (expired)
+		s.names = (struct str_map){ 0 };
+	return remove_all(c, l, &s, expired ? GARBAGE_GENERATION : GARBAGE_SEGMENT,
+			  expired ? "a newer fetch is the window's truth, and nothing that is kept was made of this one"
+				  : "no entry names it, and none can follow", a, e);
+}
+
+/* ── a window ── */
+
+static bool collect_generation(struct collect *c, const struct place *p, struct str window_key, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct err why = ERR_INIT;
+	struct ledger l;
+	struct str key = key_generation(window_key, p->generation, &a);
+	bool ok = ledger_open(c->project->store, c->project->clock, key, c->o->run_id, &a, &l, &why);
+	if (ok && l.n_entries > 0)
+		ok = l.status == GENERATION_OPEN ? collect_open(c, &l, &a, &why) : collect_closed(c, p, &l, &a, &why);
+	if (!ok && why.code == ERR_DAMAGE) {
+		collect_left(c, key, why.message, true);
+		ok = true;
+	} else if (!ok) {
+		*e = why;
+	}
+	arena_free(&a);
+	return ok;
+}
+
+static bool find_promoted(struct collect *c, struct str window_key, struct place *p, struct arena *a, struct err *e)
+{
+	struct window_generations g;
+	struct ledger l;
+	if (!window_generations_read(c->project->store, c->project->clock, window_key, a, &g, e))
+		return false;
+	p->promoted = g.promoted;
+	if (g.promoted == 0)
+		return true;
+	if (!ledger_open(c->project->store, c->project->clock, key_generation(window_key, g.promoted, a), STR_NONE, a, &l, e))
+		return false;
+	p->promoted_us = l.last_time_us;
+	return true;
+}
+
+bool collect_window(struct collect *c, struct str resource, struct str window, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct err why = ERR_INIT;
+	struct store_listing list;
+	struct place p = { .resource = resource, .window = window };
+	struct str key = key_window(key_resource(c->project->pipeline->name, resource, &a), window, &a);
+	bool ok = store_list(c->project->store, key, &a, &list, e);
+	if (ok && !find_promoted(c, key, &p, &a, &why)) {
+		ok = why.code == ERR_DAMAGE;
+		if (ok)
+			collect_left(c, key, why.message, true);
+		else
+			*e = why;
+		list.n = 0;
+	}
+	for (size_t i = 0; ok && i < list.n; i++)
+		if (list.v[i].is_folder && generation_from_name(list.v[i].name, &p.generation))
+			ok = collect_generation(c, &p, key, e);
+	arena_free(&a);
+	return ok;
+}

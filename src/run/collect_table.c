@@ -1,0 +1,153 @@
+#include "format/delta_history.h"
+#include "run/collect_parts.h"
+
+#include <inttypes.h>
+
+/* What the versions of a table name. */
+struct named {
+	struct str_map ever, kept; /* paths */
+};
+
+/* The oldest version that is kept. A clock that was set back makes no version older than its successor. */
+static size_t oldest_kept(const struct collect *c, const struct table_history *h)
+{
+	size_t least = h->n > c->o->keep_versions ? h->n - (size_t)c->o->keep_versions : 0, oldest = h->n - 1;
+	int64_t newest_us = INT64_MIN;
+	for (size_t v = 0; v + 1 < h->n; v++) {
+		int64_t until = h->v[v + 1].time_us; /* it was the newest version until then */
+		newest_us = until > newest_us ? until : newest_us;
+		if (newest_us >= c->now_us - c->o->keep_us) {
+			oldest = v;
+			break;
+		}
+	}
+	return oldest < least ? oldest : least;
+}
+
+static void find_names(const struct table_history *h, size_t oldest, struct named *out, struct arena *a)
+{
+	struct str_map gone = { 0 }; /* removed by the oldest kept version or before it */
+	for (size_t v = 0; v <= oldest; v++)
+		for (size_t i = 0; i < h->v[v].n; i++)
+			if (!h->v[v].v[i].is_add)
+				str_map_add(&gone, h->v[v].v[i].path, 0, a);
+	for (size_t v = 0; v < h->n; v++)
+		for (size_t i = 0; i < h->v[v].n; i++) {
+			struct str path = h->v[v].v[i].path;
+			str_map_add(&out->ever, path, 0, a);
+			if (v > oldest || str_map_get(&gone, path) == SIZE_MAX)
+				str_map_add(&out->kept, path, 0, a);
+		}
+}
+
+static void keep_tag(struct collect *c, struct kept_tag t)
+{
+	t.table = arena_copy(&c->arena, t.table);
+	t.window = arena_copy(&c->arena, t.window);
+	c->kept = arena_push_grow(&c->arena, c->kept, c->n_kept, &c->cap_kept, sizeof *c->kept);
+	c->kept[c->n_kept++] = t;
+}
+
+static void keep_tags(struct collect *c, struct str table, const struct table_history *h, const struct named *names)
+{
+	for (size_t v = 0; v < h->n; v++)
+		for (size_t i = 0; i < h->v[v].n; i++) {
+			const struct table_name *n = &h->v[v].v[i];
+			for (size_t k = 0; n->is_add && k < n->n_tags && str_map_get(&names->kept, n->path) != SIZE_MAX; k++)
+				keep_tag(c, (struct kept_tag){ table, n->tags[k].window, n->tags[k].generation, n->tags[k].content });
+		}
+}
+
+/* One file. *moved: a version has appeared that was not looked at, so nothing may be removed on this knowledge. */
+static bool remove_file(struct collect *c, struct str table_key, int64_t version, struct str key, bool *moved, struct err *e)
+{
+	if (!c->o->remove)
+		return true;
+	if (!table_has_version(c->project->store, table_key, version + 1, moved, e))
+		return false;
+	return *moved || store_remove(c->project->store, key, e);
+}
+
+static int64_t newest_change(const struct store_item *folder, const struct store_listing *files)
+{
+	int64_t newest = folder->changed_us;
+	for (size_t i = 0; i < files->n; i++)
+		if (files->v[i].changed_us > newest)
+			newest = files->v[i].changed_us;
+	return newest;
+}
+
+static bool collect_folder(struct collect *c, struct str table_key, int64_t version, const struct named *names,
+			   const struct store_item *folder, bool *moved, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct store_listing files;
+	struct str key = arena_format(&a, "%.*s/data/%.*s", STR_ARG(table_key), STR_ARG(folder->name));
+	bool ok = store_list(c->project->store, key, &a, &files, e);
+	bool old = ok && newest_change(folder, &files) < c->now_us - (int64_t)COLLECT_WEEK_S * US_PER_SECOND;
+	size_t removed = 0;
+	for (size_t i = 0; ok && !*moved && i < files.n; i++) {
+		struct str path = arena_format(&a, "data/%.*s/%.*s", STR_ARG(folder->name), STR_ARG(files.v[i].name));
+		struct str file = arena_format(&a, "%.*s/%.*s", STR_ARG(table_key), STR_ARG(path));
+		bool ever = str_map_get(&names->ever, path) != SIZE_MAX;
+		if (files.v[i].is_folder || str_map_get(&names->kept, path) != SIZE_MAX || (!ever && !old))
+			continue;
+		ok = !collect_stopped(c, e) && remove_file(c, table_key, version, file, moved, e);
+		if (!ok || *moved)
+			break;
+		removed++;
+		collect_found(c, ever ? GARBAGE_FILE : GARBAGE_STAGED, file, 1, files.v[i].size_bytes,
+			      ever ? "no version that is kept names it" : "no version ever named it, and nobody has written there for a week");
+	}
+	/* A folder is made for one job and never used again. */
+	if (ok && !*moved && c->o->remove && removed == files.n && (removed > 0 || old))
+		ok = store_remove_folder(c->project->store, key, e);
+	arena_free(&a);
+	return ok;
+}
+
+static bool collect_once(struct collect *c, struct str table, struct str key, bool *moved, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct err why = ERR_INIT;
+	struct table_snapshot t;
+	struct table_history h;
+	struct store_listing folders;
+	struct named names = { 0 };
+	*moved = false;
+	if (!table_load(c->project->store, key, -1, &a, &t, &why) ||
+	    !table_history_load(c->project->store, key, t.version, &a, &h, &why)) {
+		bool damaged = why.code == ERR_DAMAGE;
+		if (damaged) {
+			collect_left(c, key, why.message, true);
+			keep_tag(c, (struct kept_tag){ .table = table });
+		} else {
+			*e = why;
+		}
+		arena_free(&a);
+		return damaged;
+	}
+	if (t.version >= 0) {
+		find_names(&h, oldest_kept(c, &h), &names, &a);
+		keep_tags(c, table, &h, &names);
+	}
+	bool ok = store_list(c->project->store, arena_format(&a, "%.*s/data", STR_ARG(key)), &a, &folders, e);
+	for (size_t i = 0; ok && !*moved && i < folders.n; i++)
+		if (folders.v[i].is_folder)
+			ok = !collect_stopped(c, e) && collect_folder(c, key, t.version, &names, &folders.v[i], moved, e);
+	arena_free(&a);
+	return ok;
+}
+
+bool collect_table(struct collect *c, enum lake_zone zone, struct str table, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct str key = key_table(zone, c->project->pipeline->name, table, &a);
+	bool moved = true, ok = true;
+	for (int tries = 0; ok && moved && tries < 100; tries++)
+		ok = collect_once(c, table, key, &moved, e);
+	if (ok && moved)
+		collect_left(c, key, "it was published again and again meanwhile", false);
+	arena_free(&a);
+	return ok;
+}

@@ -1,0 +1,249 @@
+"""`sluice gc`: what nothing names goes, what anything names stays, and afterwards nothing has changed for any reader."""
+import datetime
+import glob
+import hashlib
+import os
+import shutil
+import signal
+import time
+
+import deltalake
+import pytest
+
+import lake as L
+import test_forgery as F
+
+pytest_plugins = ["whole_lake"]
+WEEK = 7 * 86400
+OPEN = "raw/shop/things/20240104T000000Z_20240105T000000Z/g1"
+SEALED = F.OF_TABLE
+ALL = ("--keep-days", 0, "--keep-versions", 1)
+DAYS = ("--from", "2024-01-01", "--to", "2024-01-04")
+
+
+def keys(done, kind):
+    return sorted(i["key"] for i in done.json["items"] if i["class"] == kind)
+
+
+def stray(p, generation, epoch, text=b"nobody's"):
+    data = text + str(epoch).encode()
+    name = f"{epoch}-{hashlib.sha256(data).hexdigest()}.warc.gz"
+    with open(os.path.join(p.lake, generation, "segments", name), "wb") as f:
+        f.write(data)
+    return f"{generation}/segments/{name}"
+
+
+def aged(path, seconds):
+    when = time.time() - seconds
+    os.utime(path, (when, when))
+    if os.path.isdir(path):
+        for name in os.listdir(path):
+            os.utime(os.path.join(path, name), (when, when))
+        os.utime(path, (when, when))
+
+
+def staged(p, name, seconds):
+    folder = os.path.join(p.table("prepare", "things"), "data", name)
+    os.makedirs(folder)
+    with open(os.path.join(folder, "00000.parquet"), "wb") as f:
+        f.write(b"PAR1")
+    aged(folder, seconds)
+    return f"prepare/shop/things/data/{name}/00000.parquet"
+
+
+def unchanged(p):
+    """For whoever reads or runs."""
+    p.sluice("verify")
+    assert p.digest() == p.undisturbed
+    before = L.snapshot(p.lake)
+    p.sluice("run", *DAYS, status=4)  # the candidate still waits
+    assert L.snapshot(p.lake) == before
+    for table in ("prepare/shop/things", "quarantine/shop/things", "refine/shop/buckets", "refine/shop/large"):
+        deltalake.DeltaTable(os.path.join(p.lake, table)).to_pyarrow_table()
+
+
+def test_nothing_to_collect(whole_copy):
+    before = L.snapshot(whole_copy.lake)
+    assert "Nothing to remove" in whole_copy.sluice("gc", "--yes").out
+    assert L.snapshot(whole_copy.lake) == before
+
+
+def test_each_class(whole_copy):
+    p = whole_copy
+    entries = len(os.listdir(os.path.join(p.lake, OPEN, "ledger")))
+    fenced, newcomer, late = stray(p, OPEN, 0), stray(p, OPEN, entries + 5), stray(p, SEALED, 7)
+    old, young = staged(p, "0123456789abcdef-000000000001", WEEK + 60), staged(p, "0123456789abcdef-000000000002", WEEK - 60)
+    os.makedirs(os.path.join(p.lake, ".tmp"), exist_ok=True)
+    for name, age in (("old", WEEK + 60), ("young", WEEK - 60)):
+        path = os.path.join(p.lake, ".tmp", name)
+        open(path, "wb").close()
+        aged(path, age)
+    before = L.snapshot(p.lake)
+    dry = p.sluice("gc", "--json")
+    assert L.snapshot(p.lake) == before
+    assert keys(dry, "segment") == sorted([fenced, late]) and keys(dry, "staged") == [old] and keys(dry, "file") == []
+    assert dry.json["temporary"]["objects"] == 1 and dry.json["removed"] is False
+    text = p.sluice("gc").out
+    assert fenced in text and "no entry names it" in text and "`sluice gc" in text and "--yes`" in text
+    done = p.sluice("gc", "--yes", "--json")
+    assert done.json["items"] == dry.json["items"] and done.json["removed"] is True
+    after = L.snapshot(p.lake)
+    gone, new = set(before) - set(after), set(after) - set(before)
+    assert gone == {fenced, late, old, ".tmp/old"}
+    assert new == {f"{OPEN}/ledger/{entries:020}.json"}  # the claim
+    assert newcomer in after and young in after and not os.path.exists(os.path.dirname(os.path.join(p.lake, old)))
+    os.remove(os.path.join(p.lake, newcomer))
+    assert "Nothing to remove" in p.sluice("gc", "--yes").out
+    unchanged(p)
+
+
+def test_old_versions_of_tables(whole_copy):
+    p = whole_copy
+    assert deltalake.DeltaTable(p.table("prepare", "things"), version=0).to_pyarrow_table().num_rows == 351
+    assert keys(p.sluice("gc", "--json"), "file") == []
+    assert keys(p.sluice("gc", "--json", "--keep-days", 0), "file") == []
+    assert keys(p.sluice("gc", "--json", "--keep-versions", 1), "file") == []
+    files = keys(p.sluice("gc", "--json", "--yes", *ALL), "file")
+    assert [f.split("/data/")[0] for f in files] == ["prepare/shop/things", "quarantine/shop/things"]
+    assert "Nothing to remove" in p.sluice("gc", "--yes", *ALL).out
+    with pytest.raises(Exception):
+        deltalake.DeltaTable(p.table("prepare", "things"), version=0).to_pyarrow_table()
+    unchanged(p)
+
+
+def test_versions_by_their_age(whole_copy):
+    """A version is kept while it was the newest one within the days."""
+    p = whole_copy
+
+    def older(days):
+        def change(actions):
+            for a in actions:
+                if "commitInfo" in a:
+                    a["commitInfo"]["timestamp"] -= days * 86400 * 1000
+        F.write_log(p.table("prepare", "things"), change)
+
+    older(29)
+    assert keys(p.sluice("gc", "--json", "--keep-versions", 1), "file") == []
+    older(2)
+    assert len(keys(p.sluice("gc", "--json", "--keep-versions", 1), "file")) == 1
+    assert keys(p.sluice("gc", "--json", "--keep-versions", 2), "file") == []
+    assert len(keys(p.sluice("gc", "--json", "--yes", "--keep-versions", 1), "file")) == 1
+    assert p.digest() == p.undisturbed
+
+
+def test_superseded_generations(whole_copy):
+    p = whole_copy
+    segments = os.path.join(p.lake, F.SUPERSEDED, "segments")
+    n = len(os.listdir(segments))
+    assert n == 4
+    for options in ([], ["--generations"], ["--generations", "--keep-days", 0], ["--generations", "--keep-versions", 1], ALL):
+        assert keys(p.sluice("gc", "--json", *options), "generation") == []  # a kept version was made of it, or nobody asked
+    assert len(keys(p.sluice("gc", "--json", "--generations", *ALL), "generation")) == n
+    assert len(os.listdir(segments)) == n
+    done = p.sluice("gc", "--json", "--yes", "--generations", *ALL)
+    assert len(keys(done, "generation")) == n and os.listdir(segments) == []
+    assert F.read_ledger(p, F.SUPERSEDED)[-1]["kind"] == "expire"
+    # the candidate, the open one and what the tables are made of stay
+    for g in (F.CANDIDATE, OPEN, F.OF_TABLE):
+        assert os.listdir(os.path.join(p.lake, g, "segments"))
+    assert "Nothing to remove" in p.sluice("gc", "--yes", "--generations", *ALL).out
+    unchanged(p)
+    assert "generation 2" in p.sluice("trace", "things", "2001").out
+    # a new fetch goes on counting
+    p.sluice("ingest", "--from", "2024-01-02", "--to", "2024-01-03", "--only", "things", "--refetch=later")
+    p.sluice("verify")
+
+
+def test_the_same_content_again_keeps_the_first_fetch(whole_copy):
+    """Its rows still say `_gen` 1, whatever the tags say."""
+    p = whole_copy
+    p.sluice("run", "--from", "2024-01-01", "--to", "2024-01-02", "--only", "things", "--refetch=same")
+    done = p.sluice("gc", "--json", "--yes", "--generations", *ALL)
+    assert not [k for k in keys(done, "generation") if "20240101" in k]
+    assert "generation 1" in p.sluice("trace", "things", "1001").out
+
+
+def test_a_live_run_is_left_alone(whole_copy):
+    p = whole_copy
+    entries = F.read_ledger(p, OPEN)
+    with open("/proc/self/stat", encoding="utf-8") as f:
+        started = int(f.read().rsplit(")", 1)[1].split()[19])
+    entries[0]["lease"].update(pid=os.getpid(), started=started, run="another")
+    entries[-1]["time"] = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    F.write_ledger(p, OPEN, entries)
+    key = stray(p, OPEN, 0)
+    before = L.snapshot(p.lake)
+    done = p.sluice("gc", "--yes", "--json")
+    assert done.json["items"] == [] and done.json["left"][0]["key"] == OPEN and "looks alive" in done.json["left"][0]["why"]
+    assert L.snapshot(p.lake) == before and os.path.exists(os.path.join(p.lake, key))
+
+
+def test_a_writer_that_slept_is_fenced(whole, tmp_path):
+    """Its lease is over, the collection claims, and the writer that wakes up adds nothing."""
+    import whole_lake as W
+    slow = W.open_mock(tmp_path, os.path.join(os.path.dirname(whole.folder), "a"), [{"match": "page=3", "fault": "stall", "wait": "2s"}])
+    p = W.write_project(tmp_path / "shop", slow.url)
+    child = p.begin("ingest", "--from", "2024-01-01", "--to", "2024-01-02", "--only", "things")
+    ledger = os.path.join(p.lake, "raw/shop/things/20240101T000000Z_20240102T000000Z/g1")
+    while child.poll() is None and len(glob.glob(os.path.join(ledger, "ledger", "*.json"))) < 3:
+        pass
+    os.kill(child.pid, signal.SIGSTOP)
+    try:
+        generation = os.path.relpath(ledger, p.lake)
+        entries = F.read_ledger(p, generation)
+        key = stray(p, generation, 0)
+        assert p.sluice("gc", "--yes", "--json").json["left"]  # it looks alive
+        entries[0]["lease"].update(boot="another host", pids="pid:[1]")
+        for e in entries:
+            e["time"] = "2024-01-01T00:00:00Z"
+        F.write_ledger(p, generation, entries)
+        assert key in keys(p.sluice("gc", "--yes", "--json"), "segment")
+        assert not os.path.exists(os.path.join(p.lake, key))
+    finally:
+        os.kill(child.pid, signal.SIGCONT)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 5, err
+    slow.reset()
+    p.sluice("ingest", "--from", "2024-01-01", "--to", "2024-01-02", "--only", "things")
+    p.sluice("verify")
+    assert slow.stop() == 0
+
+
+def test_killed_anywhere(whole_copy, tmp_path):
+    p = whole_copy
+    for i in range(150):
+        stray(p, SEALED, 9, str(i).encode())
+        staged(p, f"0123456789abcdef-{i:012}", WEEK + 60)
+    before = L.count_files(p.lake)
+    other = p.on(tmp_path / "other")
+    shutil.copytree(p.lake, other.lake, copy_function=shutil.copy2)
+    for wanted in (20, 120, 220, 299):
+        child = p.begin("gc", "--yes", "--generations", *ALL)
+        while child.poll() is None and L.count_files(p.lake) > before - wanted:
+            pass
+        if child.poll() is None:
+            os.kill(child.pid, signal.SIGKILL)
+        child.communicate(timeout=60)
+        p.sluice("verify")
+    p.sluice("gc", "--yes", "--generations", *ALL)
+    other.sluice("gc", "--yes", "--generations", *ALL)
+    assert set(L.snapshot(p.lake)) == set(L.snapshot(other.lake))
+    unchanged(p)
+
+
+def test_damage_is_left_alone(whole_copy):
+    p = whole_copy
+    log = os.path.join(p.table("prepare", "things"), "_delta_log", "00000000000000000000.json")
+    os.remove(log)
+    kept, removed = stray(p, F.SUPERSEDED, 3), staged(p, "0123456789abcdef-000000000001", WEEK + 60)
+    entry = os.path.join(p.lake, F.SUPERSEDED, "ledger", "00000000000000000001.json")
+    F.put(entry, b"{}")
+    done = p.sluice("gc", "--yes", "--json", "--generations", *ALL, status=8)
+    assert {x["key"] for x in done.json["left"] if x["damaged"]} >= {"prepare/shop/things", F.SUPERSEDED}
+    for key in (kept, removed):
+        assert os.path.exists(os.path.join(p.lake, key))
+
+
+def test_words(whole_copy):
+    assert "one of them" in whole_copy.sluice("gc", "--yes", "--dry-run", status=2).err
+    assert "--keep-versions 0" in whole_copy.sluice("gc", "--keep-versions", 0, status=2).err
