@@ -372,6 +372,15 @@ LEX_HOT bool same_bytes(const char *p, const char *q, size_t n)
 			differ |= lex_word(p + i) ^ lex_word(q + i);
 		return differ == 0;
 	}
+	if (n >= 4) {
+		uint32_t first[2], last[2];
+
+		memcpy(&first[0], p, 4);
+		memcpy(&first[1], q, 4);
+		memcpy(&last[0], p + n - 4, 4);
+		memcpy(&last[1], q + n - 4, 4);
+		return ((first[0] ^ first[1]) | (last[0] ^ last[1])) == 0;
+	}
 	for (size_t i = 0; i < n; i++)
 		if (p[i] != q[i])
 			return false;

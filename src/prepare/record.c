@@ -361,6 +361,26 @@ static inline void column_read(struct reading *g, size_t column, const struct va
 	}
 }
 
+/* What nearly every cell is, without a detour: null, a short number, a text without escapes. False: column_read() has it. */
+static inline bool column_read_quick(struct reading *g, size_t column, enum json_event ev)
+{
+	const struct json_scan *s = g->s;
+	struct batch_column *c = &g->b->columns[column];
+
+	if (ev == JSON_NUMBER && c->type == TYPE_INTEGER) {
+		if (!number_to_i64_short(s->value, s->end, &c->i64[g->row]))
+			return false;
+	} else if (ev == JSON_STRING && c->type == TYPE_STRING) {
+		if (s->escaped || g->r->contract->columns[column].n_null_texts > 0)
+			return false;
+		c->s[g->row] = s->value;
+	} else {
+		return ev == JSON_NULL;
+	}
+	batch_set_valid(c, g->row);
+	return true;
+}
+
 /* Containers are skipped. False: JSON_BAD. */
 static inline bool value_take(struct json_scan *s, enum json_event ev, struct value *v)
 {
@@ -468,6 +488,8 @@ static bool members_read(struct reading *g)
 		n->seen = r->record;
 		if (!n->has_children) {
 			struct value v;
+			if (column_read_quick(g, n->column - 1, ev))
+				continue;
 			if (!value_take(s, ev, &v))
 				return false;
 			column_read(g, n->column - 1, &v);

@@ -1,5 +1,6 @@
 #include "json_case.h"
 
+#include "base/buf.h"
 #include "base/number.h"
 
 #include <float.h>
@@ -43,6 +44,47 @@ static void integers(void **state)
 		if (number_to_i64(text, &v) != verdict_of(c.fields[1]) || v != strtoll(c.fields[2], NULL, 10))
 			fail_msg("%s: %lld", c.fields[0], (long long)v);
 		free((void *)(uintptr_t)text.p);
+	}
+}
+
+/* Whatever the short way takes, it reads as the long one does; and it takes what it is for. */
+static void short_integers(void **state)
+{
+	static const char *const tails[] = { "", ",", "}", "9", ".5", "e3", "E3", "-", "\xff\xff\xff\xff\xff\xff\xff\xff", "00000000" };
+	uint64_t random = 7;
+	struct case_file c;
+	int64_t v, w;
+
+	(void)state;
+	for (int i = 0; i < 200000; i++) {
+		char text[64];
+		random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+		int64_t want = (int64_t)(random >> 33) % (int64_t[]){ 10, 1000, 100000, 99999999, 100000000, 2000000000 }[i % 6];
+		want = random & 1 ? -want : want;
+		size_t n = (size_t)snprintf(text, sizeof text, "%lld", (long long)want);
+		size_t all = n + (size_t)snprintf(text + n, sizeof text - n, "%s", tails[random >> 5 & 7]);
+		struct str whole = case_exact((struct str){ text, all });
+		bool has_room = whole.n - (text[0] == '-') >= 8, is_short = n - (text[0] == '-') <= 8;
+		v = 77;
+		if (number_to_i64_short((struct str){ whole.p, n }, whole.p + whole.n, &v) != (has_room && is_short) ||
+		    v != (has_room && is_short ? want : 77))
+			fail_msg("%s: %lld", text, (long long)v);
+		free((void *)(uintptr_t)whole.p);
+	}
+	case_open(&c, "number/integers.txt");
+	while (case_next(&c)) {
+		struct buf b = BUF_INIT(1 << 20);
+		buf_add_z(&b, c.fields[0]);
+		size_t n = b.n;
+		for (size_t i = 0; i < sizeof tails / sizeof tails[0]; i++) {
+			b.n = n;
+			buf_add_z(&b, tails[i]);
+			buf_add_z(&b, ",\"key\":1");
+			if (number_to_i64_short((struct str){ b.p, n }, b.p + b.n, &v) &&
+			    (number_to_i64((struct str){ b.p, n }, &w) != NUMBER_OK || v != w))
+				fail_msg("%s: %lld", c.fields[0], (long long)v);
+		}
+		buf_free(&b);
 	}
 }
 
@@ -231,6 +273,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(integers),
+		cmocka_unit_test(short_integers),
 		cmocka_unit_test(decimals),
 		cmocka_unit_test(doubles),
 		cmocka_unit_test(doubles_with_a_comma_locale),
