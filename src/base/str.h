@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct str {
 	const char *p;
@@ -53,5 +54,30 @@ size_t str_distance(struct str a, struct str b);
 /* Length in bytes of the UTF-8 character that s begins with, 0 where it begins with none. */
 size_t str_utf8_char(struct str s);
 bool str_is_utf8(struct str s); /* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF */
+
+/* memcpy() without the call where it is short, as most texts of rows are. */
+static inline void bytes_copy(char *to, const char *from, size_t n)
+{
+	if (n > 16) {
+		memcpy(to, from, n);
+	} else if (n >= 8) { /* two copies that overlap; here and below all is read before anything is written */
+		uint64_t first, last;
+		memcpy(&first, from, 8);
+		memcpy(&last, from + n - 8, 8);
+		memcpy(to, &first, 8);
+		memcpy(to + n - 8, &last, 8);
+	} else if (n >= 4) {
+		uint32_t first, last;
+		memcpy(&first, from, 4);
+		memcpy(&last, from + n - 4, 4);
+		memcpy(to, &first, 4);
+		memcpy(to + n - 4, &last, 4);
+	} else if (n > 0) {
+		char first = from[0], middle = from[n / 2], last = from[n - 1];
+		to[0] = first;
+		to[n / 2] = middle;
+		to[n - 1] = last;
+	}
+}
 
 #endif

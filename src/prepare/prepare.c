@@ -4,12 +4,13 @@
 #include "base/effect.h"
 #include "prepare/prepare_parts.h"
 #include "prepare/record.h"
+#include "prepare/row_sorter.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SAY_EVERY_US = 100000, THREADS_MAX = 256 };
+enum { SAY_EVERY_US = 100000, THREADS_MAX = 256, MEMORY_SHARE = 8 /* of the job's, for sorting a file */ };
 
 /* ── the plan: which windows share which file ── */
 
@@ -345,6 +346,7 @@ static bool prepare_open(struct prepare *p, struct err *e)
 	folders[2] = o.scratch = p->scratch;
 	p->shape = record_shape(p->contract, p->arena, &p->n_columns);
 	p->secret = key_secret_new();
+	p->sort_bytes = job->memory_bytes / MEMORY_SHARE < SORT_BYTES_MAX ? job->memory_bytes / MEMORY_SHARE : SORT_BYTES_MAX;
 	p->losers = arena_array(p->arena, struct losers, job->n_windows);
 	for (size_t i = 0; i < job->n_windows; i++)
 		p->losers[i].records = job->windows[i].records;

@@ -165,7 +165,7 @@ void pages_free(struct pages *p)
 	arena_free(&p->own);
 }
 
-void pages_turn(struct pages *p, uint64_t keep)
+void pages_turn(struct pages *p)
 {
 	size_t n = 0;
 
@@ -179,7 +179,7 @@ void pages_turn(struct pages *p, uint64_t keep)
 		p->ahead->turn = p->turn;
 	for (size_t i = 0; i < p->kept.n; i++) {
 		struct page *page = p->kept.v[i];
-		if (page->turn + keep >= p->turn)
+		if (page->turn >= p->turn)
 			p->kept.v[n++] = page;
 		else
 			*arena_push(&p->own, p->spare) = page;

@@ -65,8 +65,8 @@ static inline struct page *pages_at(struct pages *p)
 {
 	return p->page;
 }
-/* A new turn begins: the bytes of pages of turns earlier than the last `keep` ones may go. */
-void pages_turn(struct pages *p, uint64_t keep);
+/* A new turn begins: the bytes of the pages of earlier ones may go. */
+void pages_turn(struct pages *p);
 /* What is wrong with the page at hand. */
 bool pages_broken(struct pages *p, struct err *e);
 

@@ -6,7 +6,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { KEPT_PAGES_BYTES = 32 << 20 }; /* pages of a batch: beyond it a batch ends early */
+enum {
+	KEPT_PAGES_BYTES = 16 << 20, /* pages of a batch: beyond it a batch ends early */
+	TURN_SHARE = 4, /* of what may be sorted together: whole windows up to it */
+};
 
 /* ── reading ── */
 
@@ -79,7 +82,7 @@ static bool row_read(struct reader *f, struct batch *b, enum json_event ev, stru
 		share_at(f)->duplicates++;
 		return (ev != JSON_OBJECT && ev != JSON_ARRAY) || json_skip(&page->scan) || pages_broken(&f->pages, e);
 	}
-	if (!record_read_at(f->records, &page->scan, ev, b, row, f->verdicts, f->row_arena, &f->raw[row]))
+	if (!record_read_at(f->records, &page->scan, ev, b, row, f->verdicts, &f->row_arena, &f->raw[row]))
 		return pages_broken(&f->pages, e);
 	if (f->keeps_keys && !key_log_add(f->log, b, row, record, e))
 		return false;
@@ -90,23 +93,17 @@ static bool row_read(struct reader *f, struct batch *b, enum json_event ev, stru
 	return true;
 }
 
-/* The bytes of rows of earlier turns go, those of the last `keep` turns apart (0 or 1). */
-static void turn_begin(struct reader *f, uint64_t keep)
+/* The bytes of earlier batches go: whoever wants their texts has copied them. */
+static void texts_forget(struct reader *f)
 {
-	f->row_arena = &f->row_arenas[f->row_arena == &f->row_arenas[0]];
-	arena_reset(f->row_arena);
-	pages_turn(&f->pages, keep);
-}
-
-static uint64_t turn_bytes(const struct reader *f)
-{
-	return f->pages.kept_bytes + f->row_arena->used_bytes;
+	arena_reset(&f->row_arena);
+	pages_turn(&f->pages);
 }
 
 /* Of windows that are sorted: rows for a batch, or as many bytes as one may have. */
 static bool turn_is_full(const struct reader *f, size_t more_rows)
 {
-	return row_sorter_rows(f->sorter) + more_rows >= BATCH_ROWS || turn_bytes(f) > KEPT_PAGES_BYTES;
+	return row_sorter_rows(f->sorter) + more_rows >= BATCH_ROWS || row_sorter_bytes(f->sorter) > f->p->sort_bytes / TURN_SHARE;
 }
 
 /* Rows until the batch is full, the pages that they lie in become too much, or all is read. Where windows are sorted, it
@@ -129,7 +126,7 @@ static bool batch_fill(struct reader *f, struct batch *b, struct err *e)
 			return false;
 		if (ev != JSON_DONE ? !row_read(f, b, ev, e) : !share_end(f, e))
 			return false;
-		if (turn_bytes(f) > (f->sorter ? SORT_BYTES : KEPT_PAGES_BYTES) && b->n_rows > 0)
+		if (f->pages.kept_bytes + f->row_arena.used_bytes > KEPT_PAGES_BYTES && b->n_rows > 0)
 			more = false;
 		if (ev == JSON_DONE && f->sorter)
 			more = more && !turn_is_full(f, b->n_rows);
@@ -337,7 +334,7 @@ static bool batch_next(struct reader *f, struct batch *b, struct err *e)
 static bool next_as_it_comes(struct reader *f, struct batch *b, struct err *e)
 {
 	while (!f->ended && b->n_rows == 0) {
-		turn_begin(f, 0);
+		texts_forget(f);
 		batch_clear(b);
 		if (!batch_next(f, b, e))
 			return false;
@@ -350,32 +347,30 @@ static bool next_as_it_comes(struct reader *f, struct batch *b, struct err *e)
 static bool window_too_large(struct reader *f, struct err *e)
 {
 	f->too_large = true;
+	atomic_store(&f->p->row_bytes, row_sorter_row_bytes(f->sorter)); /* so that the next one is not tried in vain */
 	return err_set(e, ERR_ENGINE, "a window is too large to be sorted in memory");
 }
 
-/* A turn is as many whole windows as make a batch. Its rows stay where they are until the turn after it was read: at that
+/* A turn is as many whole windows as make a batch. Its texts stay where they are until the turn after it was read: at that
  * time the batch that is being made may begin with rows of this one, and of no earlier one, as there is a batch of them. */
 static bool turn_read(struct reader *f, struct err *e)
 {
 	bool more = true;
 
-	turn_begin(f, 1);
 	row_sorter_begin(f->sorter);
 	while (more && !f->ended) {
 		struct batch *b = row_sorter_room(f->sorter);
 		if (!b)
 			return window_too_large(f, e);
+		texts_forget(f);
 		if (!batch_next(f, b, e))
 			return false;
 		if (f->doomed) { /* nothing is kept any more */
 			row_sorter_begin(f->sorter);
-			turn_begin(f, 0);
 			continue;
 		}
 		for (size_t k = 0; b->n_rows > 0 && k < f->n_runs; k++)
 			row_sorter_take(f->sorter, f->runs[k].share, f->runs[k].first);
-		if (turn_bytes(f) > SORT_BYTES && f->share_open)
-			return window_too_large(f, e);
 		more = f->share_open || !turn_is_full(f, 0);
 	}
 	f->short_turn = row_sorter_rows(f->sorter) < BATCH_ROWS;
@@ -411,7 +406,9 @@ bool reader_next(void *user, struct batch *b, struct err *e)
 
 static bool fits_sorter(const struct reader *f)
 {
-	size_t max = row_sorter_max_rows(f->sorter);
+	size_t row_bytes = atomic_load(&f->p->row_bytes), max;
+
+	max = f->p->sort_bytes / (row_bytes > 0 ? row_bytes : row_sorter_row_bytes(f->sorter));
 
 	for (size_t i = 0; i < f->t->n_shares; i++) {
 		const struct share *s = &f->t->shares[i];
@@ -426,7 +423,7 @@ static void sorter_choose(struct reader *f)
 {
 	if (f->p->contract->n_sort == 0)
 		return;
-	f->sorter = row_sorter_new(f->p->contract, f->p->shape, f->p->n_columns, &f->arena);
+	f->sorter = row_sorter_new(f->p->contract, f->p->shape, f->p->n_columns, f->p->sort_bytes, &f->arena);
 	f->by_engine = f->t->by_engine || !fits_sorter(f);
 	if (f->by_engine) {
 		row_sorter_free(f->sorter);
@@ -441,7 +438,6 @@ struct reader *reader_open(struct prepare *p, struct file_task *t)
 
 	f->p = p;
 	f->t = t;
-	f->row_arena = &f->row_arenas[0];
 	f->keeps_keys = c->n_key > 0 && !t->exact;
 	f->log = t->log;
 	if (f->keeps_keys && !f->log) {
@@ -479,8 +475,7 @@ void reader_close(struct reader *f)
 	record_reader_free(f->records);
 	verdicts_free(f->verdicts);
 	buf_free(&f->reasons);
-	arena_free(&f->row_arenas[0]);
-	arena_free(&f->row_arenas[1]);
+	arena_free(&f->row_arena);
 	arena_free(&f->arena);
 	mem_free(f);
 }

@@ -40,8 +40,8 @@ struct reader { /* one attempt */
 	struct str raw[BATCH_ROWS];
 	struct row_marks marks;
 	size_t window_rule;
-	struct arena row_arenas[2], *row_arena; /* of the turn at hand, of the one before */
-	struct arena arena;                     /* of the attempt */
+	struct arena row_arena; /* of the batch at hand */
+	struct arena arena;     /* of the attempt */
 	struct buf reasons;
 	int64_t parse_us;
 };

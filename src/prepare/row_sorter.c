@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "prepare/record.h"
+#include "prepare/row_pack.h"
 
 #include <math.h>
 #include <string.h>
@@ -11,6 +12,8 @@ enum {
 	KEY_TEXT_BYTES = 12,      /* of a text in a key */
 	KEY_LENGTH_BITS = 4,
 	INSERTION_ROWS = 12,
+	ROW_BYTES_MIN = 64,       /* packed and with its places in the arrays: where nothing is known yet */
+	PACKS_MAX = (1 << (32 - ROW_BITS)) - 1,
 };
 _Static_assert(BATCH_ROWS == 1 << ROW_BITS, "a row is told by batch and row in one number");
 
@@ -22,9 +25,14 @@ struct row_sorter {
 	const struct contract *contract;
 	const struct batch_shape *shape;
 	size_t n_columns, page_column, off_column;
-	struct batch *batches[SORT_BATCHES];
-	size_t max_batches, n_made, n_batches;
-	bool open; /* the last batch is being filled: it counts from its first take */
+	struct batch *batch; /* being filled; it counts from its first take, and is packed then */
+	bool open;
+	struct {
+		struct row_pack **v;
+		size_t n, cap;
+	} packs;
+	size_t bytes, max_bytes; /* of them; with the arrays below */
+	struct arena texts[2], *pack_arena; /* of packs: of these windows, of those before, whose texts may be in use */
 	struct {
 		struct range *v;
 		size_t n, cap;
@@ -35,7 +43,7 @@ struct row_sorter {
 	bool *all_valid, *none_valid; /* [column] */
 	/* of the range at hand */
 	uint128 *keys, *spare;
-	uint64_t *codes;
+	uint64_t *codes; /* in the place of spare, for as long as keys are made */
 	unsigned left; /* bits of the key that are free */
 	bool exact;    /* keys tell everything: equal ones are in the order of their coming */
 	struct arena arena;
@@ -44,22 +52,18 @@ struct row_sorter {
 /* ── taking ── */
 
 struct row_sorter *row_sorter_new(const struct contract *c, const struct batch_shape *shape, size_t n_columns,
-				  struct arena *a)
+				  size_t max_bytes, struct arena *a)
 {
 	struct row_sorter *s = arena_new(a, struct row_sorter);
-	size_t bytes = 0;
 
-	for (size_t i = 0; i < n_columns; i++) {
-		enum column_type t = shape[i].type;
-		bool wide = t == TYPE_STRING || t == TYPE_JSON || t == TYPE_DECIMAL;
-		bytes += BATCH_ROWS * (size_t)(wide ? 16 : 8);
-	}
 	s->contract = c;
 	s->shape = shape;
 	s->n_columns = n_columns;
+	s->max_bytes = max_bytes;
 	s->page_column = c->n_columns + META_PAGE;
 	s->off_column = c->n_columns + META_OFF;
-	s->max_batches = SORT_BYTES / bytes < SORT_BATCHES ? SORT_BYTES / bytes : SORT_BATCHES;
+	s->batch = batch_new(shape, n_columns, a);
+	s->pack_arena = &s->texts[0];
 	s->all_valid = arena_array(a, bool, n_columns);
 	s->none_valid = arena_array(a, bool, n_columns);
 	return s;
@@ -71,49 +75,58 @@ void row_sorter_free(struct row_sorter *s)
 	mem_free(s->sorted);
 	mem_free(s->keys);
 	mem_free(s->spare);
-	mem_free(s->codes);
+	arena_free(&s->texts[0]);
+	arena_free(&s->texts[1]);
 	arena_free(&s->arena);
-}
-
-size_t row_sorter_max_rows(const struct row_sorter *s)
-{
-	/* Windows share batches: the first and the last one may hold little of this one. */
-	return s->max_batches > 2 ? (s->max_batches - 2) * BATCH_ROWS : 0;
 }
 
 void row_sorter_begin(struct row_sorter *s)
 {
-	s->n_batches = 0;
+	s->pack_arena = &s->texts[s->pack_arena == &s->texts[0]];
+	arena_reset(s->pack_arena);
+	s->packs.n = 0;
+	s->bytes = 0;
 	s->ranges.n = 0;
 	s->n = s->emitted = 0;
 	s->open = false;
 }
 
+size_t row_sorter_bytes(const struct row_sorter *s)
+{
+	return s->bytes + s->n * (2 * sizeof s->keys[0] + 2 * sizeof s->rows[0]);
+}
+
+size_t row_sorter_row_bytes(const struct row_sorter *s)
+{
+	size_t bytes = s->n == 0 ? 0 : row_sorter_bytes(s) / s->n;
+
+	return bytes < ROW_BYTES_MIN ? ROW_BYTES_MIN : bytes;
+}
+
 struct batch *row_sorter_room(struct row_sorter *s)
 {
-	if (s->n_batches == s->max_batches)
+	if (row_sorter_bytes(s) > s->max_bytes || s->packs.n == PACKS_MAX)
 		return NULL;
-	if (s->n_batches == s->n_made)
-		s->batches[s->n_made++] = batch_new(s->shape, s->n_columns, &s->arena);
 	s->open = true;
-	batch_clear(s->batches[s->n_batches]);
-	return s->batches[s->n_batches];
+	batch_clear(s->batch);
+	return s->batch;
 }
 
 void row_sorter_take(struct row_sorter *s, size_t group, size_t first)
 {
-	size_t at = s->open ? s->n_batches : s->n_batches - 1, before = s->n;
+	size_t n;
 
 	if (s->open) {
+		struct row_pack *p = row_pack_new(s->batch, s->n_columns, s->pack_arena);
 		s->open = false;
-		s->n_batches++;
-		s->n += s->batches[at]->n_rows;
-	} else {
-		before = s->n - s->batches[at]->n_rows;
+		*arena_push(&s->arena, s->packs) = p;
+		s->bytes += p->bytes;
+		s->n += p->n_rows;
 	}
-	CHECK(first <= s->batches[at]->n_rows);
+	n = s->packs.v[s->packs.n - 1]->n_rows;
+	CHECK(first <= n);
 	if (s->ranges.n == 0 || s->ranges.v[s->ranges.n - 1].group != group)
-		*arena_push(&s->arena, s->ranges) = (struct range){ group, before + first };
+		*arena_push(&s->arena, s->ranges) = (struct range){ group, s->n - n + first };
 }
 
 size_t row_sorter_rows(const struct row_sorter *s)
@@ -123,9 +136,9 @@ size_t row_sorter_rows(const struct row_sorter *s)
 
 /* ── keys ── */
 
-static const struct batch_column *cell(const struct row_sorter *s, uint32_t row, size_t column)
+static const struct pack_column *cell(const struct row_sorter *s, uint32_t row, size_t column)
 {
-	return &s->batches[row >> ROW_BITS]->columns[column];
+	return &s->packs.v[row >> ROW_BITS]->columns[column];
 }
 
 #define AT(row) ((row) & (BATCH_ROWS - 1))
@@ -137,15 +150,15 @@ static unsigned bits_for(uint64_t max)
 }
 
 /* A number whose order is that of the doubles; the zeros are one, NaN is the largest. */
-static uint64_t double_code(double x)
+static uint64_t double_code(uint64_t bits)
 {
-	uint64_t bits;
+	double x;
 
+	memcpy(&x, &bits, sizeof x);
 	if (isnan(x))
 		return UINT64_MAX;
 	if (x == 0)
 		return SIGN;
-	memcpy(&bits, &x, sizeof bits);
 	return bits & SIGN ? ~bits : bits | SIGN;
 }
 
@@ -155,20 +168,11 @@ static uint128 decimal_code(int128 x)
 	return (uint128)x ^ (uint128)1 << 127;
 }
 
-static uint64_t code_of(const struct batch_column *c, size_t i)
+static uint64_t code_of(const struct pack_column *c, size_t i)
 {
-	switch (c->type) {
-	case TYPE_INTEGER:
-	case TYPE_TIMESTAMP:
-		return (uint64_t)c->i64[i] ^ SIGN;
-	case TYPE_DATE:
-		return (uint64_t)(int64_t)c->i32[i] ^ SIGN;
-	case TYPE_BOOLEAN:
-		return c->b[i];
-	default:
-		CHECK(c->type == TYPE_DOUBLE);
-		return double_code(c->f64[i]);
-	}
+	uint64_t v = (uint64_t)pack_number(c, i);
+
+	return c->type == TYPE_DOUBLE ? double_code(v) : v ^ SIGN;
 }
 
 /* Makes room for `bits` more; fewer where the key is full, and then it is a prefix. */
@@ -189,8 +193,8 @@ static void numbers_append(struct row_sorter *s, const uint32_t *rows, size_t n,
 	bool nulls = false;
 
 	for (size_t i = 0; i < n; i++) {
-		const struct batch_column *c = cell(s, rows[i], column);
-		if (!batch_is_valid(c, AT(rows[i]))) {
+		const struct pack_column *c = cell(s, rows[i], column);
+		if (!pack_is_valid(c, AT(rows[i]))) {
 			nulls = true;
 			continue;
 		}
@@ -204,7 +208,7 @@ static void numbers_append(struct row_sorter *s, const uint32_t *rows, size_t n,
 	wanted = bits_for(max - min) + nulls;
 	bits = key_grow(s, wanted);
 	for (size_t i = 0; i < n; i++) {
-		bool valid = !nulls || batch_is_valid(cell(s, rows[i], column), AT(rows[i]));
+		bool valid = !nulls || pack_is_valid(cell(s, rows[i], column), AT(rows[i]));
 		uint128 v = valid ? (uint128)(s->codes[i] - min) | (uint128)nulls << (wanted - nulls) : 0;
 		v = descending ? (((uint128)1 << wanted) - 1) ^ v : v;
 		s->keys[i] = s->keys[i] << bits | v >> (wanted - bits);
@@ -219,10 +223,10 @@ static void decimals_append(struct row_sorter *s, const uint32_t *rows, size_t n
 	bool any = false;
 
 	for (size_t i = 0; i < n; i++) {
-		const struct batch_column *c = cell(s, rows[i], column);
-		if (!batch_is_valid(c, AT(rows[i])))
+		const struct pack_column *c = cell(s, rows[i], column);
+		if (!pack_is_valid(c, AT(rows[i])))
 			continue;
-		uint128 code = decimal_code(c->i128[AT(rows[i])]);
+		uint128 code = decimal_code(pack_decimal(c, AT(rows[i])));
 		min = code < min ? code : min;
 		max = code > max ? code : max;
 		any = true;
@@ -235,10 +239,10 @@ static void decimals_append(struct row_sorter *s, const uint32_t *rows, size_t n
 	bits = key_grow(s, wanted);
 	mask = ((uint128)1 << wanted) - 1;
 	for (size_t i = 0; i < n; i++) {
-		const struct batch_column *c = cell(s, rows[i], column);
+		const struct pack_column *c = cell(s, rows[i], column);
 		uint128 v = 0;
-		if (batch_is_valid(c, AT(rows[i])))
-			v = (decimal_code(c->i128[AT(rows[i])]) - min) >> shift | (uint128)1 << (wanted - 1);
+		if (pack_is_valid(c, AT(rows[i])))
+			v = (decimal_code(pack_decimal(c, AT(rows[i]))) - min) >> shift | (uint128)1 << (wanted - 1);
 		v = descending ? mask ^ v : v;
 		s->keys[i] = s->keys[i] << bits | v >> (wanted - bits);
 	}
@@ -254,9 +258,9 @@ static void texts_append(struct row_sorter *s, const uint32_t *rows, size_t n, s
 	bool whole;
 
 	for (size_t i = 0; i < n; i++) {
-		const struct batch_column *c = cell(s, rows[i], column);
-		if (batch_is_valid(c, AT(rows[i])) && c->s[AT(rows[i])].n > longest)
-			longest = c->s[AT(rows[i])].n;
+		const struct pack_column *c = cell(s, rows[i], column);
+		size_t length = pack_is_valid(c, AT(rows[i])) ? pack_text(c, AT(rows[i])).n : 0;
+		longest = length > longest ? length : longest;
 	}
 	bytes = longest < KEY_TEXT_BYTES ? longest : KEY_TEXT_BYTES;
 	while (bytes * 8 + KEY_LENGTH_BITS + 1 > s->left && bytes > 0)
@@ -270,10 +274,10 @@ static void texts_append(struct row_sorter *s, const uint32_t *rows, size_t n, s
 	s->left -= bits;
 	mask = ((uint128)1 << bits) - 1;
 	for (size_t i = 0; i < n; i++) {
-		const struct batch_column *c = cell(s, rows[i], column);
+		const struct pack_column *c = cell(s, rows[i], column);
 		uint128 v = 0;
-		if (batch_is_valid(c, AT(rows[i]))) {
-			struct str t = c->s[AT(rows[i])];
+		if (pack_is_valid(c, AT(rows[i]))) {
+			struct str t = pack_text(c, AT(rows[i]));
 			v = 1;
 			for (size_t k = 0; k < bytes; k++)
 				v = v << 8 | (k < t.n ? (unsigned char)t.p[k] : 0);
@@ -319,18 +323,18 @@ static int order_of(uint128 a, uint128 b)
 	return (a > b) - (a < b);
 }
 
-static int cells_compare(const struct batch_column *x, size_t i, const struct batch_column *y, size_t k)
+static int cells_compare(const struct pack_column *x, size_t i, const struct pack_column *y, size_t k)
 {
-	bool has = batch_is_valid(x, i);
+	bool has = pack_is_valid(x, i);
 
-	if (has != batch_is_valid(y, k))
+	if (has != pack_is_valid(y, k))
 		return has ? 1 : -1;
 	if (!has)
 		return 0;
 	if (x->type == TYPE_STRING || x->type == TYPE_JSON)
-		return str_cmp(x->s[i], y->s[k]);
+		return str_cmp(pack_text(x, i), pack_text(y, k));
 	if (x->type == TYPE_DECIMAL)
-		return order_of(decimal_code(x->i128[i]), decimal_code(y->i128[k]));
+		return order_of(decimal_code(pack_decimal(x, i)), decimal_code(pack_decimal(y, k)));
 	return order_of(code_of(x, i), code_of(y, k));
 }
 
@@ -371,6 +375,10 @@ static bool row_before(const struct row_sorter *s, uint32_t a, uint32_t b)
 			for (size_t at = 0; at < n; at += 2 * run) {                                      \
 				size_t a = at, mid = n - at < run ? n : at + run;                         \
 				size_t b = mid, end = n - mid < run ? n : mid + run;                      \
+				if (mid == end || !before(from[mid], from[mid - 1])) {                    \
+					memcpy(to + at, from + at, (end - at) * sizeof v[0]);             \
+					continue;                                                         \
+				}                                                                         \
 				for (size_t i = at; i < end; i++)                                         \
 					to[i] = b == end || (a < mid && !before(from[b], from[a]))        \
 							? from[a++] : from[b++];                          \
@@ -394,8 +402,8 @@ static bool came_in_order(const struct row_sorter *s, const uint32_t *rows, size
 	int64_t last_page = INT64_MIN, last_off = INT64_MIN;
 
 	for (size_t i = 0; i < n; i++) {
-		int64_t page = cell(s, rows[i], s->page_column)->i64[AT(rows[i])];
-		int64_t off = cell(s, rows[i], s->off_column)->i64[AT(rows[i])];
+		int64_t page = pack_number(cell(s, rows[i], s->page_column), AT(rows[i]));
+		int64_t off = pack_number(cell(s, rows[i], s->off_column), AT(rows[i]));
 		if (page < last_page || (page == last_page && off < last_off))
 			return false;
 		last_page = page;
@@ -437,16 +445,14 @@ static void *array_new(void *old, size_t n, size_t size)
 
 static void arrays_grow(struct row_sorter *s)
 {
-	size_t cap = s->n_made * BATCH_ROWS;
-
-	if (cap <= s->cap)
+	if (s->n <= s->cap)
 		return;
-	s->cap = cap;
-	s->rows = array_new(s->rows, cap, sizeof s->rows[0]);
-	s->sorted = array_new(s->sorted, cap, sizeof s->sorted[0]);
-	s->keys = array_new(s->keys, cap, sizeof s->keys[0]);
-	s->spare = array_new(s->spare, cap, sizeof s->spare[0]);
-	s->codes = array_new(s->codes, cap, sizeof s->codes[0]);
+	s->cap = (s->n + BATCH_ROWS) / BATCH_ROWS * BATCH_ROWS;
+	s->rows = array_new(s->rows, s->cap, sizeof s->rows[0]);
+	s->sorted = array_new(s->sorted, s->cap, sizeof s->sorted[0]);
+	s->keys = array_new(s->keys, s->cap, sizeof s->keys[0]);
+	s->spare = array_new(s->spare, s->cap, sizeof s->spare[0]);
+	s->codes = (uint64_t *)s->spare;
 }
 
 void row_sorter_sort(struct row_sorter *s)
@@ -456,8 +462,8 @@ void row_sorter_sort(struct row_sorter *s)
 	if (s->n == 0)
 		return;
 	arrays_grow(s);
-	for (size_t k = 0; k < s->n_batches; k++)
-		for (size_t i = 0; i < s->batches[k]->n_rows; i++)
+	for (size_t k = 0; k < s->packs.n; k++)
+		for (size_t i = 0; i < s->packs.v[k]->n_rows; i++)
 			s->rows[n++] = (uint32_t)(k << ROW_BITS | i);
 	CHECK(n == s->n);
 	for (size_t i = 0; i < s->ranges.n; i++) {
@@ -466,9 +472,8 @@ void row_sorter_sort(struct row_sorter *s)
 	}
 	for (size_t i = 0; i < s->n_columns; i++) {
 		size_t valid = 0;
-		for (size_t k = 0; k < s->n_batches; k++)
-			for (size_t w = 0; w * 64 < s->batches[k]->n_rows; w++)
-				valid += (size_t)__builtin_popcountll(s->batches[k]->columns[i].valid[w]);
+		for (size_t k = 0; k < s->packs.n; k++)
+			valid += s->packs.v[k]->columns[i].n_valid;
 		s->all_valid[i] = valid == s->n;
 		s->none_valid[i] = valid == 0;
 	}
@@ -476,44 +481,82 @@ void row_sorter_sort(struct row_sorter *s)
 
 /* ── giving ── */
 
-#define GATHER(member)                                                                                    \
+/* Rows of one pack follow one another mostly: what its column is like is asked once for all of them. */
+#define GATHER(member, type, value)                                                                       \
 	do {                                                                                              \
 		for (size_t i = 0; i < n; i++)                                                            \
-			to->member[at + i] = from[rows[i] >> ROW_BITS]->member[AT(rows[i])];              \
+			to->member[at + i] = (type)(value);                                               \
 	} while (0)
+#define GATHER_NUMBERS(member, type)                                                                      \
+	do {                                                                                              \
+		switch (c->width) {                                                                       \
+		case PACK_EQUAL:                                                                          \
+			GATHER(member, type, c->base);                                                    \
+			return;                                                                           \
+		case 1:                                                                                   \
+			GATHER(member, type, c->base + c->w1[AT(rows[i])]);                               \
+			return;                                                                           \
+		case 2:                                                                                   \
+			GATHER(member, type, c->base + c->w2[AT(rows[i])]);                               \
+			return;                                                                           \
+		case 4:                                                                                   \
+			GATHER(member, type, c->base + c->w4[AT(rows[i])]);                               \
+			return;                                                                           \
+		default:                                                                                  \
+			GATHER(member, type, c->w8[AT(rows[i])]);                                         \
+			return;                                                                           \
+		}                                                                                         \
+	} while (0)
+
+/* Values of `n` rows of one pack; what comes out for NULLs means nothing. */
+static void values_gather(const struct pack_column *c, struct batch_column *to, size_t at, const uint32_t *rows, size_t n)
+{
+	if (c->n_valid == 0)
+		return;
+	switch (to->type) {
+	case TYPE_STRING:
+	case TYPE_JSON:
+		for (size_t i = 0; i < n; i++)
+			to->s[at + i] = pack_text(c, AT(rows[i]));
+		return;
+	case TYPE_INTEGER:
+	case TYPE_TIMESTAMP:
+	case TYPE_DOUBLE: /* its bits: one member of the union stands for both */
+		GATHER_NUMBERS(i64, int64_t);
+	case TYPE_DECIMAL:
+		GATHER(i128, int128, pack_decimal(c, AT(rows[i])));
+		return;
+	case TYPE_DATE:
+		GATHER_NUMBERS(i32, int32_t);
+	default:
+		CHECK(to->type == TYPE_BOOLEAN);
+		GATHER_NUMBERS(b, uint8_t);
+	}
+}
+
+static void valid_set(struct batch_column *to, size_t from, size_t end)
+{
+	for (; from < end && from % 64 > 0; from++)
+		batch_set_valid(to, from);
+	for (; end - from >= 64; from += 64)
+		to->valid[from / 64] = UINT64_MAX;
+	for (; from < end; from++)
+		batch_set_valid(to, from);
+}
 
 static void column_gather(const struct row_sorter *s, size_t column, struct batch_column *to, size_t at,
 			  const uint32_t *rows, size_t n)
 {
-	const struct batch_column *from[SORT_BATCHES];
-
-	for (size_t k = 0; k < s->n_batches; k++)
-		from[k] = &s->batches[k]->columns[column];
-	for (size_t i = 0; i < n; i++)
-		if (s->all_valid[column] || batch_is_valid(from[rows[i] >> ROW_BITS], AT(rows[i])))
-			batch_set_valid(to, at + i);
-	switch (to->type) {
-	case TYPE_STRING:
-	case TYPE_JSON:
-		GATHER(s);
-		return;
-	case TYPE_INTEGER:
-	case TYPE_TIMESTAMP:
-		GATHER(i64);
-		return;
-	case TYPE_DECIMAL:
-		GATHER(i128);
-		return;
-	case TYPE_DOUBLE:
-		GATHER(f64);
-		return;
-	case TYPE_DATE:
-		GATHER(i32);
-		return;
-	default:
-		CHECK(to->type == TYPE_BOOLEAN);
-		GATHER(b);
-		return;
+	if (s->all_valid[column])
+		valid_set(to, at, at + n);
+	else
+		for (size_t i = 0; i < n; i++)
+			if (pack_is_valid(cell(s, rows[i], column), AT(rows[i])))
+				batch_set_valid(to, at + i);
+	for (size_t i = 0, end; i < n; i = end) {
+		for (end = i + 1; end < n && rows[end] >> ROW_BITS == rows[i] >> ROW_BITS; end++)
+			;
+		values_gather(cell(s, rows[i], column), to, at + i, rows + i, end - i);
 	}
 }
 

@@ -7,24 +7,26 @@
  *     row_sorter_sort(s)
  *     while (row_sorter_emit(s, out) > 0) ... until nothing is left
  *
- * Batches are the sorter's own; texts are views, which whoever fills the batches keeps until the rows were emitted.
- * Part of prepare.c. */
+ * The batches that are filled are the sorter's own. It keeps what was taken as packed rows (row_pack.h), texts too: those
+ * of emitted rows live until the second row_sorter_begin() from there. Part of prepare.c. */
 #ifndef SLUICE_PREPARE_ROW_SORTER_H
 #define SLUICE_PREPARE_ROW_SORTER_H
 
 #include "contract/batch.h"
 
-enum { SORT_BATCHES = 128, SORT_BYTES = 16 << 20 };
+enum { SORT_BYTES_MAX = 32 << 20 };
 
 struct row_sorter;
 
+/* max_bytes: of packed rows and of what it takes to sort them. */
 struct row_sorter *row_sorter_new(const struct contract *c, const struct batch_shape *shape, size_t n_columns,
-				  struct arena *a);
+				  size_t max_bytes, struct arena *a);
 void row_sorter_free(struct row_sorter *s);
-/* Windows up to this number of rows fit. */
-size_t row_sorter_max_rows(const struct row_sorter *s);
 void row_sorter_begin(struct row_sorter *s);
-/* A cleared batch; NULL: no more can be had, the window is too large. */
+size_t row_sorter_bytes(const struct row_sorter *s); /* of what was taken and of what is needed to sort it */
+/* The same for one row, at least what one always takes. */
+size_t row_sorter_row_bytes(const struct row_sorter *s);
+/* A cleared batch; NULL: max_bytes are passed, the window is too large. */
 struct batch *row_sorter_room(struct row_sorter *s);
 /* The batch of row_sorter_room() stands: its rows from `first` on, up to the next call's, are of the window `group`.
  * Calls for one batch go upwards. The rows of a window follow one another. */

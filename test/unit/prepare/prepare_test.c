@@ -721,6 +721,40 @@ static void a_sort_order_is_kept(void **state)
 	world_close(&w);
 }
 
+static void wide(struct buf *b, unsigned day, unsigned i)
+{
+	buf_addf(b, "{\"id\":%u,\"at\":\"2013-01-%02uT%02u:00:00Z\",\"name\":\"%u\",\"note\":\"%0*u\",\"ratio\":%s}",
+		 i * 7919 % 10007, day, i % 24, i % 97, (int)(i % 2 ? 10 : 1000), i, i % 3 ? "null" : "0.25");
+}
+
+/* Sorted in memory, or by the engine because it is too much for that: the same bytes. */
+static void who_sorts_does_not_matter(void **state)
+{
+	struct world w;
+	struct engine_result small, large;
+	struct err e;
+
+	(void)state;
+	world_open(&w, SORTED COLUMNS);
+	w.job.file_rows = 7000;
+	window_fill(&w, 1, 6500, 500, wide);
+	window_fill(&w, 2, 30, 10, wide);
+	window_fill(&w, 3, 900, 100, wide);
+	window_fill(&w, 4, 9000, 900, wide); /* over two files */
+	if (!run(&w, &large, &e))
+		fail_msg("%s", e.message);
+	struct str by_us = w.job.output;
+	w.job.memory_bytes = 24 << 20;
+	if (!run(&w, &small, &e))
+		fail_msg("%s", e.message);
+	assert_int_equal(small.n_files, large.n_files);
+	for (size_t i = 0; i < small.n_files; i++) /* each attempt gives the file another name */
+		assert_true(str_eq(file_bytes(&w, by_us, large.files[i].path),
+				   file_bytes(&w, w.job.output, small.files[i].path)));
+	assert_true(str_ends(large.files[0].path, STR("00000.parquet")) && str_ends(small.files[0].path, STR(".1.parquet")));
+	world_close(&w);
+}
+
 /* ── damage ── */
 
 static char *find_segment(struct world *w, size_t window)
@@ -832,6 +866,7 @@ int main(void)
 		cmocka_unit_test(files_are_cut_by_the_plan),
 		cmocka_unit_test(rows_outside_their_window),
 		cmocka_unit_test(a_sort_order_is_kept),
+		cmocka_unit_test(who_sorts_does_not_matter),
 		cmocka_unit_test(damage_is_named),
 		cmocka_unit_test(pages_that_do_not_fit),
 	};
