@@ -89,8 +89,7 @@ static bool put_strings(duckdb_vector v, const struct batch_column *c, size_t n,
 		}
 		memset(&out[i], 0, sizeof out[i]);
 		out[i].value.inlined.length = (uint32_t)s.n;
-		if (s.n > 0)
-			memcpy(out[i].value.inlined.inlined, s.p, s.n);
+		bytes_copy(out[i].value.inlined.inlined, s.p, s.n);
 	}
 	return true;
 }

@@ -11,19 +11,25 @@
 #define ROOT_17 UINT64_C(0x1f83d9abfb41bd6b)
 #define ROOT_19 UINT64_C(0x5be0cd19137e2179)
 
-static inline uint64_t fold(uint64_t a, uint64_t b)
-{
-	uint128 product = (uint128)a * b;
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-/* A column at a time: the products of one row wait for each other, those of different rows do not. A NULL is another
- * factor, so that no value is taken for it. */
+/* One product a cell, and the products of a row are summed up: factors are odd, so a single value that differs always
+ * shows, and they differ, so values that changed places do. The upper half is mixed into the lower one first: of a product
+ * the upper bits tell only of the lower ones of its factors. A NULL is a number that belongs to the column. */
 #define EACH_ROW(value)                                                                                         \
+	do {                                                                                                    \
+		uint64_t null = factor ^ ROOT_13;                                                               \
+		for (size_t i = 0; i < b->n_rows; i++) {                                                        \
+			uint64_t x = (uint64_t)(value);                                                         \
+			uint64_t mixed = (x ^ x >> 32) * factor;                                                \
+			v[i] += batch_is_valid(c, i) ? mixed : null;                                            \
+		}                                                                                               \
+	} while (0)
+/* Where only the value of a valid cell may be looked at. */
+#define EACH_VALID_ROW(value)                                                                                   \
 	do {                                                                                                    \
 		for (size_t i = 0; i < b->n_rows; i++) {                                                        \
 			bool valid = batch_is_valid(c, i);                                                      \
-			v[i] = fold(v[i] ^ (valid ? (uint64_t)(value) : 0), valid ? factor : ~factor);          \
+			uint64_t x = valid ? (uint64_t)(value) : 0;                                             \
+			v[i] += valid ? (x ^ x >> 32) * factor : factor ^ ROOT_13;                              \
 		}                                                                                               \
 	} while (0)
 
@@ -39,7 +45,7 @@ static void column_add(uint64_t *v, const struct batch *b, const struct batch_co
 	switch (c->type) {
 	case TYPE_STRING:
 	case TYPE_JSON:
-		EACH_ROW(hash_fast(c->s[i], ROOT_17));
+		EACH_VALID_ROW(hash_fast(c->s[i], ROOT_17));
 		return;
 	case TYPE_INTEGER:
 	case TYPE_TIMESTAMP:
@@ -47,6 +53,7 @@ static void column_add(uint64_t *v, const struct batch *b, const struct batch_co
 		return;
 	case TYPE_DECIMAL:
 		EACH_ROW((uint128)c->i128[i] >> 64);
+		factor = factor * ROOT_11 | 1;
 		EACH_ROW(c->i128[i]);
 		return;
 	case TYPE_DOUBLE:

@@ -1,5 +1,5 @@
-/* What was written against what is read back, cheaply: 64 bits of each row, by products of 64 by 64 bits over all of its
- * columns, spread to 128 and summed up, so that the order of the rows does not matter. It finds what an engine or a disk
+/* What was written against what is read back, cheaply: 64 bits of each row, a product of each cell summed up over its
+ * columns, spread to 128 by another product and summed up, so that the order of the rows does not matter. It finds what an engine or a disk
  * mixes up; it is no protection against people and is stored nowhere: for that there is the row hash (format/row_hash.h),
  * which is taken once, of the rows that were read back. */
 #ifndef SLUICE_FORMAT_ROW_SUM_H
