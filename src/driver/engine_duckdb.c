@@ -38,8 +38,8 @@ static void message_trim(const char *message, char *out, size_t size)
 		line = str_trim(line);
 		if (line.n == 0 || str_eq_z(line, "^"))
 			continue;
-		if (str_starts(line, STR("Stack Trace")))
-			break;
+		if (str_starts(line, STR("Stack Trace")) || str_starts(line, STR("Possible solutions:")))
+			break; /* the latter are settings, which are ours */
 		if (n > 0 && n + 3 < size) {
 			memcpy(out + n, "; ", 2);
 			n += 2;
@@ -58,6 +58,14 @@ static void message_trim(const char *message, char *out, size_t size)
 	out[n] = '\0';
 }
 
+/* A limit was reached (exit 7), which more memory mends; the engine did not break (exit 9). Allocations that fail beside the
+ * engine's own books come as the words of C++. */
+static bool is_of_memory(const char *message, duckdb_error_type type)
+{
+	return type == DUCKDB_ERROR_OUT_OF_MEMORY ||
+	       (message && (strncmp(message, "Out of Memory Error", 19) == 0 || strstr(message, "std::bad_alloc") != NULL));
+}
+
 bool engine_fail_code(struct engine_connection *c, enum err_code code, const char *what, const char *message,
 		      duckdb_error_type type, struct err *e)
 {
@@ -68,9 +76,11 @@ bool engine_fail_code(struct engine_connection *c, enum err_code code, const cha
 		return false;
 	}
 	message_trim(message ? message : "no message", text, sizeof text);
-	err_set(e, code, "%s: %s", what, text[0] != '\0' ? text : "no message");
-	if (type == DUCKDB_ERROR_OUT_OF_MEMORY)
-		err_hint(e, "give the engine more memory, use fewer threads, or free space for its scratch folder");
+	bool memory = is_of_memory(message, type);
+	err_set(e, memory ? ERR_MEMORY : code, "%s: %s", what, text[0] != '\0' ? text : "no message");
+	if (memory && c && c->engine->memory_bytes > 0)
+		err_hint(e, "the engine had %" PRIu64 " MiB: raise `engine.memory` in the pipeline file, use fewer threads, or "
+			 "ask for less at once; then run the same command again", c->engine->memory_bytes >> 20);
 	return false;
 }
 
@@ -223,6 +233,7 @@ bool engine_open(const struct engine_options *o, struct engine **out, struct err
 	if (duck.duckdb_create_config(&config) != DuckDBSuccess)
 		return err_set(e, ERR_ENGINE, "DuckDB gives no configuration");
 	g = mem_alloc(sizeof *g);
+	g->memory_bytes = o->memory_bytes;
 	pthread_mutex_init(&g->lock, NULL);
 	ok = config_fill(config, o, e);
 	if (ok && duck.duckdb_open_ext(NULL, &g->database, config, &message) != DuckDBSuccess) {

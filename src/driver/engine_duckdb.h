@@ -8,6 +8,7 @@
 
 struct engine {
 	duckdb_database database;
+	uint64_t memory_bytes; /* 0: not limited by us */
 	pthread_mutex_t lock; /* of what follows */
 	struct engine_connection *connections;
 	struct arena arena; /* names and shapes of the sources: as long as the engine */

@@ -338,13 +338,19 @@ enum option_id args_advised(const struct args *g, struct str text)
 	return OPT_COUNT;
 }
 
+struct str args_whole(const struct args *g, struct arena *a)
+{
+	return args_with(g, OPT_COUNT, a);
+}
+
 struct str args_with(const struct args *g, enum option_id o, struct arena *a)
 {
 	struct buf b = BUF_INIT(ARGUMENT_MAX_BYTES);
 	buf_addf(&b, "sluice %s", g->command->name);
 	for (size_t i = 0; i < OPT_COUNT; i++)
 		add_option(g, (enum option_id)i, &b);
-	buf_addf(&b, " --%s", option_table[o].name);
+	if (o < OPT_COUNT)
+		buf_addf(&b, " --%s", option_table[o].name);
 	for (size_t i = 0; i < g->n_operands; i++) {
 		buf_add_char(&b, ' ');
 		shell_quote(g->operands[i], &b);

@@ -65,6 +65,7 @@ void args_complete(const struct args *g, struct str text, struct buf *out);
 enum option_id args_advised(const struct args *g, struct str text);
 /* The command line as it was given, and that option. */
 struct str args_with(const struct args *g, enum option_id o, struct arena *a);
+struct str args_whole(const struct args *g, struct arena *a); /* the command as it was given */
 /* args_complete for one command, "run --takeover", without the backquotes. */
 struct str args_again(const struct args *g, const char *command, struct arena *a);
 /* As a shell takes it: quoted only where needed. */

@@ -114,6 +114,10 @@ static void put_hint(struct ui *u, const struct err *e, struct buf *line)
 		buf_add_z(line, "  hint: ");
 		text_escape(args_with(&u->args, advised, &u->arena), false, line);
 		buf_add_char(line, '\n');
+	} else if (e->code == ERR_MEMORY && u->args.command) { /* the hint says what to change first */
+		buf_add_z(line, "  hint: ");
+		text_escape(args_whole(&u->args, &u->arena), false, line);
+		buf_add_char(line, '\n');
 	}
 	buf_free(&b);
 }
