@@ -9,8 +9,6 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { QUERY_MEMORY_MIN = 512 << 20 };
-
 /* ── which tables there are ── */
 
 static bool add_table(struct project *j, enum lake_zone zone, struct lake_table t, struct arena *a, struct lake_query *out,
@@ -124,13 +122,18 @@ static void fill_input(struct project *j, const struct lake_table *t, struct job
 			arena_format(a, "%s/%.*s/%.*s", j->lake_path, STR_ARG(key), STR_ARG(t->t.files[i].path));
 }
 
+uint64_t lake_query_memory(const struct project *j)
+{
+	return j->pipeline->memory_bytes > QUERY_MEMORY_MIN ? j->pipeline->memory_bytes : QUERY_MEMORY_MIN;
+}
+
 bool lake_query_open_files(struct project *j, const char *const *files, size_t n_files, struct arena *a,
 			   struct lake_query *q, struct err *e)
 {
 	if (!scratch_open(a, &q->scratch, e))
 		return false;
 	struct engine_options o = {
-		.memory_bytes = j->pipeline->memory_bytes > QUERY_MEMORY_MIN ? j->pipeline->memory_bytes : QUERY_MEMORY_MIN,
+		.memory_bytes = lake_query_memory(j),
 		.scratch = q->scratch.path,
 		.files = files,
 		.n_files = n_files,

@@ -1,6 +1,6 @@
 /* SQL over the tables of a pipeline, to read: views prepare.x, quarantine.x and refine.x, each pinned to its newest version.
  * The engine runs in this process, since it only reads what it wrote itself; it may open the tables' files and nothing
- * else. */
+ * else. Where the SQL or the size of the data is somebody else's, the process should be one of its own (ui_guarded). */
 #ifndef SLUICE_RUN_LAKE_QUERY_H
 #define SLUICE_RUN_LAKE_QUERY_H
 
@@ -18,6 +18,7 @@ struct lake_table {
 	const struct model *model;       /* refine; its reads only after project_link */
 	struct err damage;               /* ERR_DAMAGE: its files cannot be read, so there is no view of it */
 };
+enum { QUERY_MEMORY_MIN = 512 << 20 }; /* engine.memory below that is for runs */
 struct lake_query {
 	struct lake_table *tables; /* those that exist */
 	size_t n_tables;
@@ -34,6 +35,7 @@ bool lake_query_open(struct project *j, struct arena *a, struct lake_query *out,
 /* The engine alone, with these files (absolute paths) and no views. */
 bool lake_query_open_files(struct project *j, const char *const *files, size_t n_files, struct arena *a,
 			   struct lake_query *out, struct err *e);
+uint64_t lake_query_memory(const struct project *j); /* what the engine may use, in bytes */
 void lake_query_close(struct lake_query *q); /* whatever was opened */
 /* From now on until it is closed: a query ends soon after *stop becomes non-zero (ERR_SIGINT, ERR_SIGTERM). */
 bool lake_query_watch(struct lake_query *q, const volatile int *stop, struct err *e);

@@ -21,7 +21,7 @@ static int answer(struct ui *u, struct lake_query *q, struct str sql, enum print
 	return ok ? 0 : ui_fail(u, &e);
 }
 
-int cmd_query(struct ui *u)
+static int query_guarded(struct ui *u)
 {
 	struct err e = ERR_INIT;
 	struct lake_query q = { 0 };
@@ -32,12 +32,18 @@ int cmd_query(struct ui *u)
 		return ui_fail(u, &e);
 	if (!ui_open(u, LAKE_THERE, false, &status))
 		return status;
+	ui_limit_memory(lake_query_memory(&u->project));
 	if (lake_query_open(&u->project, &u->arena, &q, &e) && lake_query_watch(&q, &ui_stop, &e))
 		status = answer(u, &q, u->args.operands[0], format, &table);
 	else
 		status = ui_fail(u, &e);
 	lake_query_close(&q);
 	return ui_done(u, status);
+}
+
+int cmd_query(struct ui *u)
+{
+	return ui_guarded(u, query_guarded);
 }
 
 static struct str show_sql(struct ui *u, const struct lake_table *t, uint64_t limit)
@@ -52,7 +58,7 @@ static struct str show_sql(struct ui *u, const struct lake_table *t, uint64_t li
 	return sql;
 }
 
-int cmd_show(struct ui *u)
+static int show_guarded(struct ui *u)
 {
 	const struct args *g = &u->args;
 	struct err e = ERR_INIT;
@@ -66,6 +72,7 @@ int cmd_show(struct ui *u)
 		return ui_fail(u, &e);
 	if (!ui_open(u, LAKE_THERE, false, &status))
 		return status;
+	ui_limit_memory(lake_query_memory(&u->project));
 	if (!lake_query_open(&u->project, &u->arena, &q, &e) || !lake_query_watch(&q, &ui_stop, &e) ||
 	    !lake_table_find(&u->project, &q, g->operands[0], g->given[OPT_QUARANTINE], &t, &e)) {
 		status = ui_fail(u, &e);
@@ -84,4 +91,9 @@ int cmd_show(struct ui *u)
 	}
 	lake_query_close(&q);
 	return ui_done(u, status);
+}
+
+int cmd_show(struct ui *u)
+{
+	return ui_guarded(u, show_guarded);
 }

@@ -6,7 +6,7 @@
 
 #include <inttypes.h>
 
-enum { TRACE_ROWS = 10, RAW_SHOWN_MAX = 4096 };
+enum { TRACE_ROWS = 10, RAW_SHOWN_MAX = 4096, ROW_MAX = 64 << 20 };
 
 struct traced_row {
 	struct str *names, *values; /* values[i].p NULL: NULL */
@@ -43,10 +43,9 @@ static bool take_rows(void *user, const struct batch *b, struct err *e)
 {
 	struct traced *t = user;
 	struct arena *a = &t->u->arena;
-	(void)e;
 	for (size_t row = 0; row < b->n_rows; row++) {
 		struct traced_row *r = arena_push(a, *t);
-		struct buf text = BUF_INIT(64 << 20);
+		struct buf text = BUF_INIT(ROW_MAX);
 		struct json_out o = JSON_OUT(&text);
 		*r = (struct traced_row){ .n = b->n_columns };
 		r->names = arena_array(a, struct str, r->n + 1);
@@ -62,8 +61,12 @@ static bool take_rows(void *user, const struct batch *b, struct err *e)
 			take_address(r, r->names[c], &b->columns[c], row, r->values[c]);
 		}
 		json_end_object(&o);
+		bool fits = !text.overflow;
 		r->json = arena_copy(a, buf_str(&text));
 		buf_free(&text);
+		if (!fits)
+			return err_set(e, ERR_USAGE, "a row is longer than %d MiB: that is not shown", ROW_MAX >> 20) &&
+			       err_hint(e, "`sluice query` takes an SQL text that shortens it");
 	}
 	return true;
 }
@@ -231,19 +234,30 @@ static bool trace(struct ui *u, struct lake_query *q, struct err *e)
 		json_end_object(&j);
 		buf_add_char(&u->out, '\n');
 	}
+	if (ok && u->out.overflow) {
+		buf_clear(&u->out);
+		err_set(e, ERR_USAGE, "the answer is longer than %d MiB: that is not shown", UI_OUT_MAX >> 20);
+		return err_hint(e, "`sluice query` takes an SQL text that shortens it");
+	}
 	return ok;
 }
 
-int cmd_trace(struct ui *u)
+static int trace_guarded(struct ui *u)
 {
 	struct err e = ERR_INIT;
 	struct lake_query q = { 0 };
 	int status = 0;
 	if (!ui_open(u, LAKE_THERE, true, &status))
 		return status;
+	ui_limit_memory(lake_query_memory(&u->project));
 	bool ok = lake_query_open(&u->project, &u->arena, &q, &e) && lake_query_watch(&q, &ui_stop, &e) && trace(u, &q, &e);
 	lake_query_close(&q);
 	if (!ok && u->args.given[OPT_JSON]) /* half an answer is none */
 		buf_clear(&u->out);
 	return ok ? ui_done(u, 0) : ui_fail(u, &e);
+}
+
+int cmd_trace(struct ui *u)
+{
+	return ui_guarded(u, trace_guarded);
 }

@@ -25,6 +25,11 @@ extern volatile int ui_stop;
 int ui_fail(struct ui *u, const struct err *e);
 /* Only its "  hint: " lines: the message was printed before. Returns the exit status. */
 int ui_hint(struct ui *u, const struct err *e);
+/* Does it in a child process, whose standard descriptors are ours, and returns its exit status; what a crash of it means is
+ * said. For what runs the engine on SQL or data of unknown size; `work` opens the project itself. */
+int ui_guarded(struct ui *u, int (*work)(struct ui *u));
+/* In such a child: from now on the process gets twice what the engine may use and 1 GiB, and no byte more. */
+void ui_limit_memory(uint64_t engine_bytes);
 /* Sends what is in u->out. ERR_STORAGE: it did not arrive. A reader that has gone away ends the process quietly. */
 bool ui_flush(struct ui *u, struct err *e);
 bool ui_flush_some(struct ui *u, struct err *e); /* once there is a good piece of it */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <wchar.h>
 
-enum { WAITING_MAX = 1000, CELL_SHOWN_MAX = 100000, COLUMN_MIN = 6 };
+enum { WAITING_MAX = 1000, WAITING_BYTES_MAX = 64 << 20, CELL_SHOWN_MAX = 100000, CELL_MAX = 64 << 20, COLUMN_MIN = 6 };
 
 bool print_format_of(const struct args *g, enum print_format *out, struct err *e)
 {
@@ -122,7 +122,23 @@ static void csv_head(struct print_table *p)
 	buf_add_char(&p->u->out, '\n');
 }
 
-static void put_csv(struct print_table *p, const struct batch *b, size_t row)
+/* Told before anything of the row is printed. */
+static bool row_fits(const struct print_table *p, const struct batch *b, size_t row, struct err *e)
+{
+	for (size_t c = 0; c < b->n_columns; c++) {
+		const struct batch_column *x = &b->columns[c];
+		bool is_text = x->type == TYPE_STRING || x->type == TYPE_JSON || x->type == TYPE_COUNT;
+		if (!is_text || !batch_is_valid(x, row) || x->s[row].n <= CELL_MAX)
+			continue;
+		struct str name = (*p->shape)[c].name;
+		err_set(e, ERR_USAGE, "column %.*s of row %zu has %zu bytes: values of more than %d MiB are not printed",
+			STR_ARG(str_sub(name, 0, 200)), p->n_shown, x->s[row].n, CELL_MAX >> 20);
+		return err_hint(e, "shorten it in the SQL text: left(..., 1000)");
+	}
+	return true;
+}
+
+static bool put_csv(struct print_table *p, const struct batch *b, size_t row, struct err *e)
 {
 	for (size_t c = 0; c < b->n_columns; c++) {
 		const struct batch_column *x = &b->columns[c];
@@ -130,18 +146,25 @@ static void put_csv(struct print_table *p, const struct batch *b, size_t row)
 		buf_add_z(&p->u->out, c ? "," : "");
 		if (cell_text(x, row, &p->arena, &text))
 			csv_text(text, x->type == TYPE_STRING || x->type == TYPE_JSON, &p->u->out);
+		if (!ui_flush_some(p->u, e))
+			return false;
 	}
 	buf_add_char(&p->u->out, '\n');
+	return true;
 }
 
-static void put_json(struct print_table *p, const struct batch *b, size_t row)
+static bool put_json(struct print_table *p, const struct batch *b, size_t row, struct err *e)
 {
 	struct json_out o = JSON_OUT(&p->u->out);
 	json_begin_object(&o, NULL);
-	for (size_t c = 0; c < b->n_columns; c++)
+	for (size_t c = 0; c < b->n_columns; c++) {
 		cell_json(&b->columns[c], row, &p->arena, &o, (*p->shape)[c].name);
+		if (!ui_flush_some(p->u, e))
+			return false;
+	}
 	json_end_object(&o);
 	buf_add_char(&p->u->out, '\n');
+	return true;
 }
 
 /* ── tables ── */
@@ -190,7 +213,7 @@ static void put_cell(struct print_table *p, struct str s, size_t width, bool rig
 		buf_addf(out, "%*s", (int)(width - used), "");
 }
 
-static void put_row(struct print_table *p, const struct str *cells, bool head)
+static bool put_row(struct print_table *p, const struct str *cells, bool head, struct err *e)
 {
 	size_t n = *p->n_columns;
 	bool any = false;
@@ -203,8 +226,11 @@ static void put_row(struct print_table *p, const struct str *cells, bool head)
 		buf_add_z(&p->u->out, any ? "  " : "");
 		put_cell(p, head ? (*p->shape)[c].name : cells[c], p->widths[c], right, c + 1 < n);
 		any = true;
+		if (!ui_flush_some(p->u, e)) /* a long cell makes its column wide in every row */
+			return false;
 	}
 	buf_add_char(&p->u->out, '\n');
+	return true;
 }
 
 /* What says where a row comes from, and not what it says. */
@@ -260,11 +286,12 @@ static void find_widths(struct print_table *p)
 	}
 }
 
-static void release_waiting(struct print_table *p)
+static bool release_waiting(struct print_table *p, struct err *e)
 {
+	bool ok = true;
 	if (!p->begun) {
 		find_widths(p);
-		put_row(p, NULL, true);
+		ok = put_row(p, NULL, true, e);
 		for (size_t c = 0, shown = 0; c < *p->n_columns; c++) {
 			if (p->hidden[c])
 				continue;
@@ -275,14 +302,15 @@ static void release_waiting(struct print_table *p)
 		buf_add_char(&p->u->out, '\n');
 		p->begun = true;
 	}
-	for (size_t r = 0; r < p->n_waiting; r++)
-		put_row(p, p->cells + r * *p->n_columns, false);
-	p->n_waiting = 0;
+	for (size_t r = 0; ok && r < p->n_waiting; r++)
+		ok = put_row(p, p->cells + r * *p->n_columns, false, e);
+	p->n_waiting = p->waiting_bytes = 0;
 	arena_reset(&p->arena);
 	p->cells = NULL;
+	return ok;
 }
 
-static void wait_row(struct print_table *p, const struct batch *b, size_t row)
+static bool wait_row(struct print_table *p, const struct batch *b, size_t row, struct err *e)
 {
 	size_t n = b->n_columns;
 	if (p->cells == NULL)
@@ -294,11 +322,11 @@ static void wait_row(struct print_table *p, const struct batch *b, size_t row)
 			text = STR("NULL");
 		text_escape(str_sub(text, 0, CELL_SHOWN_MAX), false, &clean);
 		p->cells[p->n_waiting * n + c] = arena_copy(&p->arena, buf_str(&clean));
+		p->waiting_bytes += clean.n;
 		buf_free(&clean);
 	}
 	p->n_waiting++;
-	if (p->n_waiting == WAITING_MAX)
-		release_waiting(p);
+	return (p->n_waiting < WAITING_MAX && p->waiting_bytes <= WAITING_BYTES_MAX) || release_waiting(p, e);
 }
 
 bool print_rows(void *user, const struct batch *b, struct err *e)
@@ -310,13 +338,9 @@ bool print_rows(void *user, const struct batch *b, struct err *e)
 	}
 	for (size_t r = 0; r < b->n_rows; r++) {
 		p->n_shown++;
-		if (p->format == PRINT_TABLE)
-			wait_row(p, b, r);
-		else if (p->format == PRINT_CSV)
-			put_csv(p, b, r);
-		else
-			put_json(p, b, r);
-		if (!ui_flush_some(p->u, e))
+		bool ok = p->format == PRINT_TABLE ? wait_row(p, b, r, e)
+						   : row_fits(p, b, r, e) && (p->format == PRINT_CSV ? put_csv : put_json)(p, b, r, e);
+		if (!ok || !ui_flush_some(p->u, e))
 			return false;
 	}
 	if (p->format != PRINT_TABLE)
@@ -328,10 +352,11 @@ bool print_rows(void *user, const struct batch *b, struct err *e)
 
 bool print_end(struct print_table *p, struct err *e)
 {
+	bool ok = true;
 	if (p->format == PRINT_TABLE)
-		release_waiting(p);
+		ok = release_waiting(p, e);
 	else if (p->format == PRINT_CSV && !p->begun)
 		csv_head(p);
 	arena_free(&p->arena);
-	return ui_flush(p->u, e);
+	return ok && ui_flush(p->u, e);
 }

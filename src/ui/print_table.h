@@ -28,7 +28,7 @@ struct print_table {
 	bool may_hide;      /* on a narrow terminal: technical columns give way before others are cut */
 	bool *hidden;       /* [column] */
 	size_t n_hidden;
-	size_t n_waiting, n_shown;
+	size_t n_waiting, waiting_bytes, n_shown;
 	bool begun;
 };
 void print_begin(struct print_table *p, struct ui *u, enum print_format format, struct batch_shape **shape,

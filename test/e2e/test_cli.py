@@ -192,6 +192,31 @@ def test_query_refuses(days, sql, status, err):
     assert not os.path.exists("/tmp/sluice-must-not-write")
 
 
+def test_query_is_bounded(days):
+    """What a query may use is a number, whatever the query says; a crash of the engine would not be ours either."""
+    many = "select string_agg(i::varchar, ',') from range(200000000) t(i)"
+    for sql, form in (("select repeat('x', 2000000000)", "csv"), (many, "table"), ("select list(i) from range(300000000) t(i)", "json")):
+        done = days.sluice("query", "--format", form, sql, status=7)
+        assert "Out of Memory" in done.err and "engine.memory" in done.err and "SET " not in done.err, repr(done)
+        assert "sluice query -f" in done.err and done.out == ""
+    wide = "select 1 as n, repeat('x', 70000000) as w"
+    assert len(days.sluice("query", wide).out) < 400000
+    for form in ("csv", "json"):
+        done = days.sluice("query", "--format", form, wide, status=2)
+        assert "column w of row 1 has 70000000 bytes" in done.err and "left(" in done.err
+
+
+def test_a_query_ends_when_it_is_told(days):
+    for signal, status in ((2, 130), (15, 143)):
+        p = subprocess.Popen(days.command("query", "select count(*) from range(100000000000) t(i) where hash(i) % 7 = 9"),
+                             stderr=subprocess.PIPE, env=days.environment(), text=True)
+        children = f"/proc/{p.pid}/task/{p.pid}/children"
+        while not open(children, encoding="ascii").read():
+            pass
+        p.send_signal(signal)
+        assert p.wait(30) == status and "stopped by a signal" in p.stderr.read()
+
+
 CELLS = """SELECT 1 AS n, '=1+1' AS a, '+1' AS b, '-1' AS c, '@x' AS d, chr(9) || 'x' AS e, chr(13) || 'x' AS f, -5 AS g,
     'q"uote, comma' AS h, '' AS i, NULL AS j, 12345678901234567890123456789.10::DECIMAL(38,2) AS k, 9223372036854775807 AS l,
     0.1::DOUBLE AS m, '-0.0'::DOUBLE AS o, DATE '2013-01-01' AS p, TIMESTAMPTZ '2013-01-01 05:00:00+00' AS q, true AS r,

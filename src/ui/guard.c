@@ -1,0 +1,124 @@
+/* A command in a process of its own: what the engine does on somebody's behalf must not take the machine down with it. */
+#include "base/check.h"
+#include "ui/command.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Beside what the engine may use: its library, our own buffers, and what an allocator keeps in reserve. */
+#define SLACK_BYTES ((uint64_t)1 << 30)
+
+static void on_child(int number)
+{
+	(void)number; /* only so that sigsuspend returns */
+}
+
+/* A second signal ends our parent, and that ends us. */
+static void on_stop(int number)
+{
+	ui_stop = number;
+}
+
+static void become_child(pid_t parent)
+{
+	struct sigaction stop = { .sa_handler = on_stop }, was;
+	sigemptyset(&stop.sa_mask);
+	if (sigaction(SIGINT, NULL, &was) == 0 && was.sa_handler != SIG_IGN)
+		sigaction(SIGINT, &stop, NULL);
+	sigaction(SIGTERM, &stop, NULL);
+	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 }); /* it would hold the data */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(err_exit_status(ERR_SIGTERM));
+}
+
+/* Passes on what we are told, and waits to the end. */
+static int child_wait(pid_t pid, const sigset_t *unblocked)
+{
+	int status = 0, told = 0;
+	pid_t got;
+	while ((got = waitpid(pid, &status, WNOHANG)) == 0 || (got < 0 && errno == EINTR)) {
+		if (ui_stop != told)
+			kill(pid, told = ui_stop);
+		sigsuspend(unblocked);
+	}
+	CHECK(got == pid);
+	return status;
+}
+
+static int child_crashed(struct ui *u, int number)
+{
+	struct err e = ERR_INIT;
+	err_set(&e, ERR_ENGINE, "the engine ended by signal %d (%s)", number, strsignal(number));
+	err_hint(&e, "the usual cause is memory that ran out: ask for less at once (fewer rows, shorter texts), or raise "
+		 "`engine.memory` in the pipeline file");
+	return ui_fail(u, &e);
+}
+
+int ui_guarded(struct ui *u, int (*work)(struct ui *u))
+{
+	struct sigaction child = { .sa_handler = on_child, .sa_flags = SA_NOCLDSTOP }, was;
+	sigset_t block, before;
+	pid_t parent = getpid();
+	sigemptyset(&child.sa_mask);
+	sigemptyset(&block);
+	sigaddset(&block, SIGCHLD);
+	sigaddset(&block, SIGINT);
+	sigaddset(&block, SIGTERM);
+	sigprocmask(SIG_BLOCK, &block, &before);
+	sigaction(SIGCHLD, &child, &was);
+	pid_t pid = fork();
+	if (pid <= 0) { /* without a second process it is done in this one */
+		if (pid == 0)
+			become_child(parent);
+		sigaction(SIGCHLD, &was, NULL);
+		sigprocmask(SIG_SETMASK, &before, NULL);
+		return work(u);
+	}
+	int status = child_wait(pid, &before);
+	sigaction(SIGCHLD, &was, NULL);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status);
+	if (WTERMSIG(status) == SIGPIPE) { /* `| head` has seen enough */
+		signal(SIGPIPE, SIG_DFL);
+		raise(SIGPIPE);
+	}
+	return child_crashed(u, WTERMSIG(status));
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ADDRESSES_ARE_RESERVED 1 /* terabytes of them, by the sanitizer */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ADDRESSES_ARE_RESERVED 1
+#endif
+#endif
+
+void ui_limit_memory(uint64_t engine_bytes)
+{
+#ifndef ADDRESSES_ARE_RESERVED
+	unsigned long long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+	if (f == NULL || fscanf(f, "%llu", &pages) != 1)
+		pages = 0;
+	if (f)
+		fclose(f);
+	long page_bytes = sysconf(_SC_PAGESIZE);
+	rlim_t now = (rlim_t)pages * (rlim_t)(page_bytes > 0 ? page_bytes : 4096);
+	struct rlimit r;
+	rlim_t most = now + 2 * (rlim_t)engine_bytes + SLACK_BYTES;
+	if (getrlimit(RLIMIT_AS, &r) == 0 && r.rlim_cur > most) {
+		r.rlim_cur = most;
+		setrlimit(RLIMIT_AS, &r);
+	}
+#else
+	(void)engine_bytes;
+#endif
+}
