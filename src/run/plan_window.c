@@ -298,7 +298,12 @@ static bool only_newest(struct project *j, const struct raw_windows *raw, const 
 		if (g.promoted == 0 && g.candidate == 0)
 			continue;
 		last = raw->v[i - 1].window;
-		p->note = STR("nothing to do: a newer snapshot is there already");
+		p->note = last.to_us <= q->now_us
+				  ? STR("nothing to do: a newer snapshot is there already")
+				  : arena_format(a, "nothing to do: the newest snapshot was fetched while the clock was ahead "
+						 "(for %.*s) and stays the newest until then; `sluice run --only %.*s --refetch` "
+						 "asks for it again now", STR_ARG(us_to_rfc3339(last.from_us, a)),
+						 STR_ARG(p->resource->name));
 	}
 	list->v[0] = last;
 	list->n = 1;

@@ -1,6 +1,7 @@
 /* status, runs. */
 #include "base/json.h"
 #include "run/grid_check.h"
+#include "run/missed.h"
 #include "run/raw.h"
 #include "run/runner.h"
 #include "ui/amount.h"
@@ -8,12 +9,15 @@
 
 #include <inttypes.h>
 
-enum { RECORD_MAX = 64 << 20, RUNS_SHOWN = 20 };
+enum { RECORD_MAX = 64 << 20, RUNS_SHOWN = 20, RANGES_SHOWN = 3 };
 
 struct window_states {
 	size_t n, sealed, open, candidates, abandoned;
 	struct str newest;       /* newest sealed window */
 	struct str first_candidate;
+	struct window *there;    /* sealed or to accept, in time order */
+	size_t n_there;
+	struct missed missed;
 };
 
 static bool count_windows(struct project *j, const struct resource *r, struct arena *a, struct window_states *out,
@@ -24,6 +28,7 @@ static bool count_windows(struct project *j, const struct resource *r, struct ar
 	struct str key = key_resource(j->pipeline->name, r->name, a);
 	bool ok = raw_windows(j->store, key, a, &w, e);
 	*out = (struct window_states){ .n = ok ? w.n : 0 };
+	out->there = arena_array(a, struct window, out->n + 1);
 	for (size_t i = 0; ok && i < w.n; i++) {
 		struct window_generations g;
 		arena_reset(&each);
@@ -36,6 +41,8 @@ static bool count_windows(struct project *j, const struct resource *r, struct ar
 		out->abandoned += g.n > 0 && g.promoted + g.open + g.candidate == 0;
 		if (g.promoted > 0)
 			out->newest = w.v[i].name;
+		if (g.promoted + g.candidate > 0)
+			out->there[out->n_there++] = w.v[i].window;
 		if (g.candidate > 0 && out->first_candidate.n == 0)
 			out->first_candidate = w.v[i].name;
 	}
@@ -215,6 +222,36 @@ int cmd_runs(struct ui *u)
 
 /* ── status ── */
 
+/* Who reads this should be able to fill them, one range after the other. */
+static void print_missed(const struct plan_resource *p, const struct missed *m, struct buf *b)
+{
+	if (m->n == 0)
+		return;
+	buf_addf(b, "  %18s %s missed, and no run asks for %s:\n", "", amount_things(m->windows, "window").text,
+		 m->windows == 1 ? "it" : "them");
+	for (size_t i = 0; i < m->n && i < RANGES_SHOWN; i++)
+		buf_addf(b, "  %18s   %zu: `sluice run --only %.*s --from %.*s --to %.*s`\n", "", m->v[i].n,
+			 STR_ARG(p->resource->name), STR_ARG(m->v[i].from), STR_ARG(m->v[i].to));
+	if (m->n > RANGES_SHOWN)
+		buf_addf(b, "  %18s   and %s more (--json lists them), or all at once: `sluice run --only %.*s --from %.*s --to %.*s`\n",
+			 "", amount_things(m->n - RANGES_SHOWN, "range").text, STR_ARG(p->resource->name), STR_ARG(m->v[0].from),
+			 STR_ARG(m->v[m->n - 1].to));
+}
+
+static void json_missed(struct json_out *o, const struct missed *m)
+{
+	json_put_u64(o, "missed", m->windows);
+	json_begin_array(o, "missed_ranges");
+	for (size_t i = 0; i < m->n; i++) {
+		json_begin_object(o, NULL);
+		json_put_str(o, "from", m->v[i].from);
+		json_put_str(o, "to", m->v[i].to);
+		json_put_u64(o, "windows", m->v[i].n);
+		json_end_object(o);
+	}
+	json_end_array(o);
+}
+
 static void print_resource(struct ui *u, const struct plan_resource *p, const struct window_states *w)
 {
 	struct buf b = BUF_INIT(1 << 16);
@@ -236,6 +273,7 @@ static void print_resource(struct ui *u, const struct plan_resource *p, const st
 	else
 		buf_addf(&b, "table version %" PRId64 ", %s, %s set aside\n", p->table.version,
 			 amount_things(table_rows(&p->table), "row").text, amount_count(table_rows(&p->quarantine)).text);
+	print_missed(p, &w->missed, &b);
 	buf_addf(&b, "  %18s next run: %.*s\n", "", STR_ARG(p->note));
 	ui_say(u, buf_str(&b));
 	buf_free(&b);
@@ -255,6 +293,7 @@ static void json_resource(struct json_out *o, const struct plan_resource *p, con
 	json_put_i64(o, "table_version", p->table.version);
 	json_put_u64(o, "rows", table_rows(&p->table));
 	json_put_u64(o, "quarantined", table_rows(&p->quarantine));
+	json_missed(o, &w->missed);
 	json_put_str(o, "next_run", p->note);
 	json_end_object(o);
 }
@@ -263,7 +302,8 @@ static bool put_resources(struct ui *u, const struct plan *p, struct json_out *o
 {
 	for (size_t i = 0; i < p->n_resources; i++) {
 		struct window_states w;
-		if (!count_windows(&u->project, p->resources[i].resource, &u->arena, &w, e))
+		if (!count_windows(&u->project, p->resources[i].resource, &u->arena, &w, e) ||
+		    !missed_windows(&u->project, &p->resources[i], w.there, w.n_there, p->request.now_us, &u->arena, &w.missed, e))
 			return false;
 		if (as_json)
 			json_resource(o, &p->resources[i], &w);

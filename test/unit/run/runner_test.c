@@ -1,4 +1,5 @@
 /* Whole runs: what is fetched, published, made again and left alone, and how a run ends. */
+#include "run/missed.h"
 #include "trips.h"
 
 
@@ -269,7 +270,70 @@ static void test_windows_without_rows(void **state)
 	world_end(&w);
 }
 
+static struct missed missed_of_trips(struct world *w)
+{
+	static const char *const there[] = { "2024-01-01", "2024-01-02", "2024-01-05", "2024-01-07" };
+	struct plan_request q = { .ingest = true, .prepare = true, .now_us = w->clock.wall_us, .run_id = STR("x") };
+	struct window sealed[COUNT(there)];
+	struct plan p;
+	struct missed m;
+	world_open_project(w);
+	OK(plan_make(&w->project, &q, &w->a, &p, e));
+	for (size_t i = 0; i < COUNT(there); i++) {
+		int64_t us = 0;
+		assert_true(us_from_rfc3339(arena_format(&w->a, "%sT00:00:00Z", there[i]), &us, NULL));
+		sealed[i] = (struct window){ us, us + US_PER_DAY };
+	}
+	for (size_t i = 0; i < p.n_resources; i++)
+		if (str_eq_z(p.resources[i].resource->name, "trips"))
+			OK(missed_windows(&w->project, &p.resources[i], sealed, COUNT(there), q.now_us, &w->a, &m, e));
+	return m;
+}
+
+static void test_missed_windows_are_ranges(void **state)
+{
+	struct world w;
+	(void)state;
+	trips_begin(&w);
+	world_at(&w, "2024-01-10T06:00:00Z");
+	struct missed m = missed_of_trips(&w);
+	assert_int_equal(m.n, 3);
+	assert_text(m.v[0].from, "2024-01-03");
+	assert_text(m.v[0].to, "2024-01-05");
+	assert_int_equal(m.v[0].n, 2);
+	assert_text(m.v[1].from, "2024-01-06");
+	assert_text(m.v[1].to, "2024-01-07");
+	assert_text(m.v[2].from, "2024-01-08");
+	assert_text(m.v[2].to, "2024-01-09"); /* the day before today is what the next run asks for */
+	assert_int_equal(m.windows, 4);
+	world_end(&w);
+}
+
 /* ── snapshots ── */
+
+/* A clock that was ahead gives a snapshot a window that is not over: it is said, and how to get a new one. */
+static void test_a_snapshot_of_the_future(void **state)
+{
+	struct world w;
+	(void)state;
+	trips_begin(&w);
+	world_at(&w, "2030-01-10T06:00:00Z");
+	w.options.request.only = STR("places");
+	world_run_ok(&w);
+	world_at(&w, "2024-01-10T06:00:00Z");
+	world_answers(&w, "/places", "{\"id\":\"n\",\"name\":\"New\"}");
+	w.options.request.only = STR("places");
+	world_run_ok(&w);
+	assert_int_equal(world_requests(&w), 0);
+	assert_true(str_contains(world_resource(&w, "places")->note, STR("while the clock was ahead (for 2030-01-09T00:00:00Z)")));
+	assert_true(str_contains(world_resource(&w, "places")->note, STR("`sluice run --only places --refetch` asks for it again")));
+	w.options.request.only = STR("places");
+	w.options.request.refetch = true;
+	world_run_ok(&w);
+	assert_int_equal(world_requests(&w), 1);
+	assert_text(world_sql(&w, "SELECT id FROM prepare.places"), "n");
+	world_end(&w);
+}
 
 static void test_snapshots_replace_each_other(void **state)
 {
@@ -398,6 +462,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_same_content_changes_tags_only),
 		cmocka_unit_test(test_quarantine_comes_and_goes),
 		cmocka_unit_test(test_windows_without_rows),
+		cmocka_unit_test(test_missed_windows_are_ranges),
+		cmocka_unit_test(test_a_snapshot_of_the_future),
 		cmocka_unit_test(test_snapshots_replace_each_other),
 		cmocka_unit_test(test_another_contract_makes_windows_stale),
 		cmocka_unit_test(test_another_type_needs_stale),
