@@ -230,8 +230,8 @@ static void print_missed(const struct plan_resource *p, const struct missed *m, 
 	buf_addf(b, "  %18s %s missed, and no run asks for %s:\n", "", amount_things(m->windows, "window").text,
 		 m->windows == 1 ? "it" : "them");
 	for (size_t i = 0; i < m->n && i < RANGES_SHOWN; i++)
-		buf_addf(b, "  %18s   %zu: `sluice run --only %.*s --from %.*s --to %.*s`\n", "", m->v[i].n,
-			 STR_ARG(p->resource->name), STR_ARG(m->v[i].from), STR_ARG(m->v[i].to));
+		buf_addf(b, "  %18s   %s: `sluice run --only %.*s --from %.*s --to %.*s`\n", "",
+			 amount_things(m->v[i].n, "window").text, STR_ARG(p->resource->name), STR_ARG(m->v[i].from), STR_ARG(m->v[i].to));
 	if (m->n > RANGES_SHOWN)
 		buf_addf(b, "  %18s   and %s more (--json lists them), or all at once: `sluice run --only %.*s --from %.*s --to %.*s`\n",
 			 "", amount_things(m->n - RANGES_SHOWN, "range").text, STR_ARG(p->resource->name), STR_ARG(m->v[0].from),

@@ -1,5 +1,5 @@
 /* A command in a process of its own: what the engine does on somebody's behalf must not take the machine down with it. */
-#include "base/check.h"
+#include "base/effect.h"
 #include "ui/command.h"
 
 #include <errno.h>
@@ -32,24 +32,24 @@ static void become_child(pid_t parent)
 	if (sigaction(SIGINT, NULL, &was) == 0 && was.sa_handler != SIG_IGN)
 		sigaction(SIGINT, &stop, NULL);
 	sigaction(SIGTERM, &stop, NULL);
-	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 }); /* it would hold the data */
+	sys_setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 }); /* it would hold the data */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(err_exit_status(ERR_SIGTERM));
 }
 
-/* Passes on what we are told, and waits to the end. */
-static int child_wait(pid_t pid, const sigset_t *unblocked)
+/* Passes on what we are told, and waits to the end. False: how it ended is not known. */
+static bool child_wait(pid_t pid, const sigset_t *unblocked, int *status)
 {
-	int status = 0, told = 0;
+	int told = 0;
 	pid_t got;
-	while ((got = waitpid(pid, &status, WNOHANG)) == 0 || (got < 0 && errno == EINTR)) {
+	while ((got = sys_waitpid(pid, status, WNOHANG)) == 0 || (got < 0 && errno == EINTR)) {
 		if (ui_stop != told)
 			kill(pid, told = ui_stop);
-		sigsuspend(unblocked);
+		if (got == 0)
+			sigsuspend(unblocked);
 	}
-	CHECK(got == pid);
-	return status;
+	return got == pid;
 }
 
 static int child_crashed(struct ui *u, int number)
@@ -73,7 +73,7 @@ int ui_guarded(struct ui *u, int (*work)(struct ui *u))
 	sigaddset(&block, SIGTERM);
 	sigprocmask(SIG_BLOCK, &block, &before);
 	sigaction(SIGCHLD, &child, &was);
-	pid_t pid = fork();
+	pid_t pid = sys_fork();
 	if (pid <= 0) { /* without a second process it is done in this one */
 		if (pid == 0)
 			become_child(parent);
@@ -81,9 +81,16 @@ int ui_guarded(struct ui *u, int (*work)(struct ui *u))
 		sigprocmask(SIG_SETMASK, &before, NULL);
 		return work(u);
 	}
-	int status = child_wait(pid, &before);
+	struct err e = ERR_INIT;
+	int status = 0;
+	bool known = child_wait(pid, &before, &status);
 	sigaction(SIGCHLD, &was, NULL);
 	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (!known) {
+		kill(pid, SIGKILL);
+		err_set_errno(&e, ERR_ENGINE, errno, "how the engine ended is not known");
+		return ui_fail(u, &e);
+	}
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status);
 	if (WTERMSIG(status) == SIGPIPE) { /* `| head` has seen enough */
@@ -105,7 +112,7 @@ void ui_limit_memory(uint64_t engine_bytes)
 {
 #ifndef ADDRESSES_ARE_RESERVED
 	unsigned long long pages = 0;
-	FILE *f = fopen("/proc/self/statm", "re");
+	FILE *f = sys_fopen("/proc/self/statm", "re");
 	if (f == NULL || fscanf(f, "%llu", &pages) != 1)
 		pages = 0;
 	if (f)
@@ -116,7 +123,7 @@ void ui_limit_memory(uint64_t engine_bytes)
 	rlim_t most = now + 2 * (rlim_t)engine_bytes + SLACK_BYTES;
 	if (getrlimit(RLIMIT_AS, &r) == 0 && r.rlim_cur > most) {
 		r.rlim_cur = most;
-		setrlimit(RLIMIT_AS, &r);
+		sys_setrlimit(RLIMIT_AS, &r);
 	}
 #else
 	(void)engine_bytes;

@@ -1,10 +1,10 @@
 #include "ui/print_table.h"
 
 #include "base/json.h"
+#include "ui/wrap.h"
 
 #include <inttypes.h>
 #include <string.h>
-#include <wchar.h>
 
 enum { WAITING_MAX = 1000, WAITING_BYTES_MAX = 64 << 20, CELL_SHOWN_MAX = 100000, CELL_MAX = 64 << 20, COLUMN_MIN = 6 };
 
@@ -169,27 +169,6 @@ static bool put_json(struct print_table *p, const struct batch *b, size_t row, s
 
 /* ── tables ── */
 
-static size_t char_width(struct str s, size_t *bytes)
-{
-	wchar_t w = 0;
-	mbstate_t state = { 0 };
-	*bytes = str_utf8_char(s);
-	if (*bytes == 0)
-		*bytes = 1;
-	if (mbrtowc(&w, s.p, *bytes, &state) > 4)
-		return 1;
-	int n = wcwidth(w);
-	return n < 0 ? 1 : (size_t)n;
-}
-
-static size_t text_width(struct str s)
-{
-	size_t width = 0, bytes;
-	for (; s.n > 0; s = str_sub(s, bytes, s.n))
-		width += char_width(s, &bytes);
-	return width;
-}
-
 /* Cut to `width` with a mark, and filled up to it; the last column of a line is not filled. */
 static void put_cell(struct print_table *p, struct str s, size_t width, bool right, bool fill)
 {
@@ -201,8 +180,8 @@ static void put_cell(struct print_table *p, struct str s, size_t width, bool rig
 		buf_add(out, s);
 		used = w;
 	} else {
-		while (used + char_width(s, &bytes) + 1 <= width) {
-			used += char_width(s, &bytes);
+		while (used + text_char_width(s, &bytes) + 1 <= width) {
+			used += text_char_width(s, &bytes);
 			buf_add(out, str_sub(s, 0, bytes));
 			s = str_sub(s, bytes, s.n);
 		}

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/json.h"
 #include "run/engine_call.h"
+#include "ui/wrap.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -73,8 +74,15 @@ void ui_say(struct ui *u, struct str text)
 
 static void write_error(struct str text)
 {
+	struct buf wrapped = BUF_INIT(64 << 20);
+	int columns = terminal_columns(STDERR_FILENO);
+	if (columns > 0) {
+		text_wrap(text, (size_t)columns, &wrapped);
+		text = buf_str(&wrapped);
+	}
 	ssize_t n = sys_say(STDERR_FILENO, text.p, text.n); /* in one piece; where should its failure be told? */
 	(void)n;
+	buf_free(&wrapped);
 }
 
 static void json_failure(struct ui *u, const struct err *e, const struct problems *p)
@@ -152,10 +160,33 @@ int ui_fail(struct ui *u, const struct err *e)
 
 /* ── standard output ── */
 
+/* Words for people, on a terminal. What is data comes out as it is; rows were cut already (print_table.c). */
+static bool wraps(const struct ui *u)
+{
+	static const char *const data[] = { "show", "query", "raw cat", "contract draft", "engine", "digest" };
+	if (u->args.command == NULL || u->args.given[OPT_JSON] || terminal_columns(STDOUT_FILENO) == 0)
+		return false;
+	for (size_t i = 0; i < sizeof data / sizeof *data; i++)
+		if (strcmp(u->args.command->name, data[i]) == 0)
+			return false;
+	return true;
+}
+
+static void wrap_output(struct ui *u)
+{
+	struct buf wrapped = BUF_INIT(UI_OUT_MAX);
+	text_wrap(buf_str(&u->out), (size_t)terminal_columns(STDOUT_FILENO), &wrapped);
+	CHECK(!wrapped.overflow);
+	buf_free(&u->out);
+	u->out = wrapped;
+}
+
 bool ui_flush(struct ui *u, struct err *e)
 {
 	CHECK(!u->out.overflow);
 	size_t at = 0;
+	if (u->out.n > 0 && wraps(u))
+		wrap_output(u);
 	while (at < u->out.n) {
 		ssize_t n = sys_write(STDOUT_FILENO, u->out.p + at, u->out.n - at);
 		if (n < 0 && errno == EINTR)
