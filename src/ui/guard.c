@@ -39,17 +39,21 @@ static void become_child(pid_t parent)
 }
 
 /* Passes on what we are told, and waits to the end. False: how it ended is not known. */
-static bool child_wait(pid_t pid, const sigset_t *unblocked, int *status)
+static bool child_wait(pid_t pid, const sigset_t *unblocked, siginfo_t *end)
 {
 	int told = 0;
-	pid_t got;
-	while ((got = sys_waitpid(pid, status, WNOHANG)) == 0 || (got < 0 && errno == EINTR)) {
+	for (;;) {
+		*end = (siginfo_t){ 0 };
+		int failed = sys_waitid(P_PID, (id_t)pid, end, WEXITED | WNOHANG);
+		if (failed && errno != EINTR)
+			return false;
+		if (!failed && end->si_pid == pid)
+			return true;
 		if (ui_stop != told)
 			kill(pid, told = ui_stop);
-		if (got == 0)
+		if (!failed)
 			sigsuspend(unblocked);
 	}
-	return got == pid;
 }
 
 static int child_crashed(struct ui *u, int number)
@@ -82,8 +86,8 @@ int ui_guarded(struct ui *u, int (*work)(struct ui *u))
 		return work(u);
 	}
 	struct err e = ERR_INIT;
-	int status = 0;
-	bool known = child_wait(pid, &before, &status);
+	siginfo_t end;
+	bool known = child_wait(pid, &before, &end);
 	sigaction(SIGCHLD, &was, NULL);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (!known) {
@@ -91,13 +95,13 @@ int ui_guarded(struct ui *u, int (*work)(struct ui *u))
 		err_set_errno(&e, ERR_ENGINE, errno, "how the engine ended is not known");
 		return ui_fail(u, &e);
 	}
-	if (WIFEXITED(status))
-		return WEXITSTATUS(status);
-	if (WTERMSIG(status) == SIGPIPE) { /* `| head` has seen enough */
+	if (end.si_code == CLD_EXITED)
+		return end.si_status;
+	if (end.si_status == SIGPIPE) { /* `| head` has seen enough */
 		signal(SIGPIPE, SIG_DFL);
 		raise(SIGPIPE);
 	}
-	return child_crashed(u, WTERMSIG(status));
+	return child_crashed(u, end.si_status);
 }
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -111,12 +115,15 @@ int ui_guarded(struct ui *u, int (*work)(struct ui *u))
 void ui_limit_memory(uint64_t engine_bytes)
 {
 #ifndef ADDRESSES_ARE_RESERVED
-	unsigned long long pages = 0;
-	FILE *f = sys_fopen("/proc/self/statm", "re");
-	if (f == NULL || fscanf(f, "%llu", &pages) != 1)
+	char text[256];
+	uint64_t pages = 0;
+	int fd = sys_open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? sys_read(fd, text, sizeof text) : 0;
+	struct str rest = { text, n > 0 ? (size_t)n : 0 }, first = STR_NONE;
+	if (!str_cut(&rest, ' ', &first) || !str_to_u64(first, &pages))
 		pages = 0;
-	if (f)
-		fclose(f);
+	if (fd >= 0)
+		sys_close(fd);
 	long page_bytes = sysconf(_SC_PAGESIZE);
 	rlim_t now = (rlim_t)pages * (rlim_t)(page_bytes > 0 ? page_bytes : 4096);
 	struct rlimit r;
