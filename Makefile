@@ -7,7 +7,7 @@ $(error tools/setup --where says nothing: is bash there, and HOME or SLUICE_CACH
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench clean install dev unit e2e tidy check-clang coverage requirements
+.PHONY: help setup build demo test kill bench clean install dev unit e2e tidy check-clang coverage requirements
 
 help: ## this list
 	@echo 'sluice: REST API -> Raw -> Prepare -> Refine. Targets:'
@@ -39,6 +39,12 @@ bench: ## measure, beside the limit and the script by hand; PEERS=1 adds dlt
 install: ## programs, library and libduckdb under PREFIX=/usr/local (DESTDIR= is obeyed)
 	@tools/build release programs
 	@DESTDIR='$(DESTDIR)' cmake --install build/release --prefix '$(PREFIX)'
+
+kill: ## kill it 300 times, let rivals fight; SEED=, ROUNDS=, RACES=; ARGS=--json prints the figures as JSON
+	@tools/setup test
+	@tools/build release programs
+	@tools/build dev
+	@test/kill/run --seed $(or $(SEED),1) --rounds $(or $(ROUNDS),300) --races $(or $(RACES),40) $(ARGS)
 
 clean: ## remove build/ and demo/ (not the cache folder)
 	rm -rf build demo

@@ -17,8 +17,8 @@ import rivals  # noqa: E402
 import world as W  # noqa: E402
 
 SEED = int(os.environ.get("KILL_SEED", "1"))
-ROUNDS = int(os.environ.get("KILL_ROUNDS", "36"))
-SHARES = 3  # of the kills, each a shape of its own
+ROUNDS = int(os.environ.get("KILL_ROUNDS", "24"))
+SHARES = 2  # of the kills, each a shape of its own
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_rivals(world, case):
 
 
 def test_races(world):
-    rivals.run_races(world, SEED, 4)
+    rivals.run_races(world, SEED, 3)
 
 
 # ── what the seams of test builds do not reach ──
@@ -186,12 +186,12 @@ def test_a_clean_sweep(world):
     a = p.begin("run", *DAYS, moment=f"run:link:before:20:{int(signal.SIGKILL)}:*/ledger/*")
     assert p.end(a)[0] == -signal.SIGKILL
     a = p.begin("run", *DAYS, moment=f"engine:rename:before:1:{int(signal.SIGSTOP)}:*/result.json")
-    while not W.children_of(a.pid) and a.poll() is None:
+    while not W.engines_of(a.pid) and a.poll() is None:
         time.sleep(0.002)
     while not any(open(f"/proc/{c}/stat", encoding="ascii", errors="replace").read().rpartition(")")[2].split()[0] == "T"
-                  for c in W.children_of(a.pid)):
+                  for c in W.engines_of(a.pid)):
         time.sleep(0.002)
-    engines = W.children_of(a.pid)
+    engines = W.engines_of(a.pid)
     a.kill()
     assert p.end(a)[0] == -signal.SIGKILL
     W.wait_gone(engines)

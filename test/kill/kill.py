@@ -17,7 +17,7 @@ from world import FROM, MIDDLE, TO, Broken, require
 
 DEV = os.path.join(os.environ.get("SLUICE_DEV_BIN_DIR", os.path.join(W.ROOT, "build", "dev", "bin")), "sluice")
 KILLS_MAX = 7  # of one command
-STORES_AHEAD = 4  # pages of a window that may wait for the disk
+STORES_AHEAD = 4  # pages of a window that may wait while a segment is being stored
 FIRST, ALL = ("--from", FROM, "--to", MIDDLE), ("--from", FROM, "--to", TO)
 KINDS = [("segment", "link", "*/segments/*"), ("entry", "link", "*/ledger/*"), ("quarantine commit", "link",
          "*/quarantine/*/_delta_log/*"), ("prepare commit", "link", "*/prepare/*/_delta_log/*"),
@@ -44,7 +44,7 @@ class Tally:
         self.kills = collections.Counter()      # by stage
         self.ways = collections.Counter()       # by what was killed how
         self.codes = collections.Counter()      # of the commands, by stage and code
-        self.worst_pages = self.worst_segments = 0
+        self.worst_pages = self.worst_beyond = 0
         self.again_pages = self.windows_hit = 0
         self.orphans = self.judged = 0
         self.took_s = 0.0
@@ -53,7 +53,7 @@ class Tally:
         return {"rounds": sum(self.kills.values()), "kills": dict(self.kills), "ways": dict(self.ways), "lakes": self.lakes,
                 "attempts": self.attempts, "verified": self.verified, "verify_failures": 0, "digest_mismatches": 0,
                 "missing": 0, "duplicates": 0, "worst_pages_again": self.worst_pages,
-                "worst_segments_again": self.worst_segments, "pages_again": self.again_pages,
+                "worst_pages_again_beyond_a_segment": self.worst_beyond, "pages_again": self.again_pages,
                 "windows_with_pages_again": self.windows_hit, "records_judged": self.judged,
                 "staged_files_left": self.orphans, "exit_codes": dict(self.codes), "seconds": round(self.took_s, 1)}
 
@@ -63,8 +63,8 @@ class Tally:
               + ", ".join(f"{k} {n}" for k, n in sorted(self.kills.items())))
         say("ways:   " + ", ".join(f"{k} {n}" for k, n in sorted(self.ways.items())))
         say("exits:  " + ", ".join(f"{k} {n}x" for k, n in sorted(self.codes.items())))
-        say(f"again:  {self.again_pages} pages in all; at worst {self.worst_pages} pages, {self.worst_segments} segments "
-              f"of a window by one kill")
+        say(f"again:  {self.again_pages} pages in all; at worst {self.worst_pages} pages of a window by one kill, "
+            f"{self.worst_beyond} of them beyond a segment and what was on the wire")
         say(f"verify: {self.verified} times after a kill, 0 failures; digests: 0 mismatches; {self.judged:,} records judged "
               "by warcio and deltalake: 0 missing, 0 twice")
 
@@ -195,7 +195,7 @@ class Life:
         return way, *self.strike(child, way)
 
     def strike(self, child, way):
-        engines = W.children_of(child.pid) if child.poll() is None else []
+        engines = W.engines_of(child.pid) if child.poll() is None else []
         if way == "engine" and not engines:
             way = "run alone"
         if child.poll() is None:
@@ -252,7 +252,7 @@ class Life:
             self.tally.windows_hit += 1
             self.tally.again_pages += n
             self.tally.worst_pages = max(self.tally.worst_pages, n)
-            self.tally.worst_segments = max(self.tally.worst_segments, -(-max(n - ahead, 1) // size))
+            self.tally.worst_beyond = max(self.tally.worst_beyond, n - ahead - size)
 
     # ── in the end ──
 

@@ -156,7 +156,7 @@ class Shape:
     def ahead(self, resource):
         """Requests of one window that may be under way at once."""
         numbered = resource in ("weather", "airports") or (resource == "flights" and self.style in ("page", "offset"))
-        return min(self.in_flight, 16) if numbered else 1
+        return min(self.in_flight, 16) if numbered else 2  # the next of a chain is asked for before this one is judged
 
 
 class World:
@@ -164,7 +164,7 @@ class World:
 
     def __init__(self, folder, shape, data, percent=None):
         os.makedirs(folder)
-        self.folder, self.shape, self.data, self.made = folder, shape, data, 0
+        self.folder, self.shape, self.data, self.made, self.digests = folder, shape, data, 0, {}
         config = shape.mock(shape.faults if percent is None else percent)
         self.mocks = [L.Mock(make_folder(folder, f"mock{i}"), config, d) for i, d in enumerate(data)]
 
@@ -249,12 +249,17 @@ class Lake(L.Project):
 
 # ── processes ──
 
-def children_of(pid):
+def engines_of(pid):
+    """Its engine, if it has one; the leak checker of a sanitizer build is a child for a moment, too, and none of ours."""
     found = []
     for path in glob.glob(f"/proc/{pid}/task/*/children"):
         try:
             with open(path, encoding="ascii") as f:
-                found += [int(c) for c in f.read().split()]
+                children = [int(c) for c in f.read().split()]
+            for child in children:
+                with open(f"/proc/{child}/cmdline", "rb") as f:
+                    if f.read().split(b"\0")[1:2] == [b"engine"]:
+                        found.append(child)
         except OSError:
             pass  # it ended meanwhile
     return found
