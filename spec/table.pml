@@ -1,0 +1,602 @@
+/* The tables of one resource (table.md): main and quarantine, two windows, runs that publish them, for SPIN.
+ *
+ *     spin -a table.pml; cc -O2 -DSAFETY -DCOLLAPSE -o pan pan.c; ./pan
+ *
+ * A log is its newest version and what its files hold then; a run keeps copies of what it saw. A run may stand still or
+ * die at any step. The steps are those of src/run/publish.c and publish_commit.c: split, tags, build, commit, judge_winners,
+ * read once more. An answer of the store that is lost needs no step of its own here: the commit is read back by its bytes, and
+ * one that comes late is that of a run which stood still, went on, and died.
+ *
+ * `rule NAME`: what must hold at each commit; test/spec/audit.py holds the commits of the real program against rules of the
+ * same names. -D of a mutant breaks one thing; a rule must then fail. */
+
+#ifndef RUNNERS
+#define RUNNERS 2      /* at once */
+#endif
+#ifndef RUNS
+#define RUNS 1         /* that begin later */
+#endif
+#ifndef GENS
+#define GENS 2         /* generations of a window that Raw may promote, one after the other */
+#endif
+#ifndef F
+#define F 5            /* files that a table may ever have: a run that would need more ends as if stopped */
+#endif
+#ifndef LAYOUT
+#define LAYOUT 1       /* at first: 0 no tables, 1 both windows in one file, 2 a file for each */
+#endif
+
+#ifndef SAME
+#define SAME 0         /* 1: the later generations bring what the first one brought */
+#endif
+#ifndef BAD
+#define BAD 4          /* contents with rows that break the contract: bit by content; 8: any of none, the first, the second */
+#endif
+
+#ifdef MUTANT_OLDER_WINS
+#define MUTANT_STALE_PLAN
+#endif
+
+#define W 2
+#define ASIDE 0        /* the quarantine */
+#define MAIN 1
+
+/* A window in a file: its tag (generation and key; the key stands for the content) and whose rows there are. 0: not there. */
+#define CELL(gen, key, row) ((gen) * 16 + (key) * 4 + (row))
+#define GEN(c) ((c) >> 4)
+#define KEY(c) (((c) >> 2) & 3)
+#define ROW(c) ((c) & 3)
+#define SAME_TAG(a, b) (((a) >> 2) == ((b) >> 2))
+
+#define AT(t, f, w) cell[((t) * F + (f)) * W + (w)]
+#define PIN(t, f, w) pin[((t) * F + (f)) * W + (w)]
+
+/* Operations of commits, as they stand in commitInfo, and the actions of the log: the same as in the program.
+ * `refine` replaces the whole of a table with one window: it is no step here. */
+mtype = { quarantine, prepare, tags, refine };
+mtype = { commitInfo, protocol, metaData, remove, add };
+
+byte cell[2 * F * W];
+byte version[2], made[2];
+byte promoted[W];      /* in Raw */
+byte runs = RUNS;
+bit same_content;
+byte bad;
+
+/* Ghosts. */
+byte ever[W];          /* keys that the quarantine has carried: bit by key */
+bit both[RUNNERS + 1]; /* since main carries it there was a moment in which both tables carried what the run published */
+bit waiting[RUNNERS + 1];
+byte ours_[(RUNNERS + 1) * W];
+bit no_room = 0;         /* a run ended for want of room in the model */
+
+/* Scratch. Hidden from the state, so used inside of one d_step only. */
+hidden byte i, j, k, c, d, r, rows, others, found;
+hidden byte carry[W];
+byte hit, before[W];   /* handed from one d_step to the next, 0 between steps */
+
+mtype = { version_follows, rows_once, generation_has_its_content, promoted_only, older_never_wins, window_stays,
+	  quarantine_first, tags_change_no_rows, done_means_both, heals };
+#define rule(name, holds) if :: holds :: else -> printf("broken: "); printm(name); printf("\n"); assert(false) fi
+
+#define CONTENT(gen) (same_content -> 1 : (gen))
+#define ROWS(t, key) (((t) == MAIN || (bad & (1 << (key)))) -> (key) : 0)
+
+inline find(t_, w_, out_) { /* the window's tag, 0 none */
+	out_ = 0; k = 0;
+	do
+	:: k < F && AT(t_, k, w_) == 0 -> k++
+	:: k < F && AT(t_, k, w_) != 0 -> out_ = AT(t_, k, w_); break
+	:: else -> break
+	od
+}
+inline find_pinned(t_, w_, out_) {
+	out_ = 0; k = 0;
+	do
+	:: k < F && PIN(t_, k, w_) == 0 -> k++
+	:: k < F && PIN(t_, k, w_) != 0 -> out_ = PIN(t_, k, w_); break
+	:: else -> break
+	od
+}
+
+inline load(t_) { /* table_load */
+	d_step {
+		i = 0;
+		do :: i < F * W -> pin[t_ * F * W + i] = cell[t_ * F * W + i]; i++ :: else -> break od;
+		base[t_] = version[t_]
+	}
+}
+
+/* ── what must hold after each commit ── */
+
+inline check(t_) {
+	d_step {
+		i = 0;
+		do
+		:: i < W ->
+			c = 0; d = 0; r = 0; j = 0;
+			do
+			:: j < F ->
+				if
+				:: AT(t_, j, i) != 0 -> d++; c = AT(t_, j, i);
+					rule(rows_once, ROW(c) == ROWS(t_, KEY(c)));
+					rule(generation_has_its_content, GEN(c) > 0 && KEY(c) == CONTENT(GEN(c)));
+					rule(promoted_only, GEN(c) <= promoted[i])
+				:: else
+				fi;
+				j++
+			:: else -> break
+			od;
+			rule(rows_once, d <= 1);
+			if
+			:: t_ == ASIDE && c != 0 -> ever[i] = ever[i] | (1 << KEY(c))
+			:: t_ == MAIN && c != 0 -> rule(quarantine_first, ever[i] & (1 << KEY(c)))
+			:: else
+			fi;
+			if
+			:: t_ == MAIN -> rule(window_stays, c != 0 || before[i] == 0); rule(older_never_wins, GEN(c) >= GEN(before[i]))
+			:: else
+			fi;
+			i++
+		:: else -> break
+		od;
+		i = 0;
+		do :: i < W -> before[i] = 0; i++ :: else -> break od;
+		i = 0
+	}
+}
+
+inline watch() {
+	d_step {
+		i = 0;
+		do
+		:: i <= RUNNERS ->
+			if
+			:: waiting[i] && !both[i] ->
+				found = 1; r = 0;
+				do
+				:: r < W ->
+					find(ASIDE, r, c);
+					if :: ours_[i * W + r] && KEY(c) != ours_[i * W + r] -> found = 0 :: else fi;
+					r++
+				:: else -> break
+				od;
+				both[i] = found
+			:: else
+			fi;
+			i++
+		:: else -> break
+		od;
+		i = 0
+	}
+}
+
+inline published() { /* main carries it from now on */
+	waiting[me] = 1; both[me] = 0;
+	ours_[me * W] = (todo[0] -> CONTENT(want[0]) : 0);
+	ours_[me * W + 1] = (todo[1] -> CONTENT(want[1]) : 0);
+	watch()
+}
+
+/* ── a commit, applied to whatever the newest version holds ── */
+
+inline apply(t_) {
+	d_step {
+		i = 0;
+		do :: i < W -> find(t_, i, before[i]); carry[i] = 0; i++ :: else -> break od;
+		i = 0;
+		do
+		:: i < F ->
+			if
+			:: tagging ->          /* retag: same files, other generations */
+				found = 0; j = 0;
+				do
+				:: j < W ->
+					if :: PIN(t_, i, j) && same[j] && GEN(PIN(t_, i, j)) != want[j] -> found = 1 :: else fi;
+					j++
+				:: else -> break
+				od;
+				j = 0;
+				do
+				:: j < W && found ->
+					c = PIN(t_, i, j);
+					if
+					:: c && same[j] -> AT(t_, i, j) = CELL(want[j], KEY(c), ROW(c));
+						rule(tags_change_no_rows, KEY(c) == CONTENT(want[j]))
+					:: else -> AT(t_, i, j) = c
+					fi;
+					j++
+				:: else -> break
+				od
+			:: else ->             /* edit_table */
+				found = 0; rows = 0; others = 0; d = 0; j = 0;
+				do
+				:: j < W ->
+					c = PIN(t_, i, j);
+					if :: c && todo[j] -> found = 1; d = d | ROW(c) :: else fi;
+					if :: c && !todo[j] -> others = 1 :: else fi;
+					if :: ROW(c) -> rows = 1 :: else fi;
+					j++
+				:: else -> break
+				od;
+				j = 0;
+				do
+				:: j < W && found ->
+					c = PIN(t_, i, j);
+					if
+					:: d || (!rows && !others) -> /* removed; tags without rows move on */
+#ifndef MUTANT_APPEND
+						AT(t_, i, j) = 0;
+#endif
+						if :: c && !todo[j] -> carry[j] = c :: else fi
+					:: else ->                    /* only its tags change */
+						AT(t_, i, j) = (todo[j] -> 0 : c)
+					fi;
+					j++
+				:: else -> break
+				od
+			fi;
+			i++
+		:: else -> break
+		od;
+		j = 0;
+		do
+		:: j < W && !tagging ->
+			if
+			:: todo[j] -> AT(t_, made[t_], j) = CELL(want[j], CONTENT(want[j]), ROWS(t_, CONTENT(want[j])))
+			:: !todo[j] && carry[j] -> AT(t_, made[t_], j) = carry[j]
+			:: else
+			fi;
+			j++
+		:: else -> break
+		od;
+		if :: tagging :: else -> made[t_]++ fi;
+		version[t_]++
+	}
+}
+
+/* ── judge_winners: `pin` is what we built on, `cell` what they made of it ── */
+
+#define ADD_ON_TOP 0
+#define ALREADY_DONE 1
+#define BUILD_AGAIN 2
+#define LOST 3
+
+inline judge(t_) {
+	d_step {
+		verdict = ADD_ON_TOP; others = 1; /* others: all of ours is there */
+		i = 0;
+		do
+		:: i < F ->
+			found = 0; rows = 0; j = 0;
+			do
+			:: j < W ->
+				c = PIN(t_, i, j);
+				if
+				:: c && !tagging && todo[j] -> found = 1
+				:: c && tagging && same[j] && GEN(c) != want[j] -> found = 1
+				:: else
+				fi;
+				if :: !SAME_TAG(c, AT(t_, i, j)) -> rows = 1 :: else fi;
+				j++
+			:: else -> break
+			od;
+			if :: found && rows -> verdict = BUILD_AGAIN :: else fi;
+			/* the windows in the files that we add: ours, and those that only came along */
+			j = 0;
+			do
+			:: j < W && found ->
+				c = PIN(t_, i, j);
+				if
+				:: c && ((!tagging && !todo[j]) || (tagging && !same[j])) ->
+					find(t_, j, r);
+					if :: r == 0 || KEY(r) != KEY(c) || GEN(r) < GEN(c) -> others = 0 :: else fi;
+					find_pinned(t_, j, d);
+					if
+					:: r && !SAME_TAG(r, d) && !SAME_TAG(d, c) && GEN(r) >= GEN(c) -> verdict = LOST
+					:: r && !SAME_TAG(r, d) && (SAME_TAG(d, c) || GEN(r) < GEN(c)) && verdict != LOST -> verdict = BUILD_AGAIN
+					:: else
+					fi
+				:: else
+				fi;
+				j++
+			:: else -> break
+			od;
+			i++
+		:: else -> break
+		od;
+		j = 0;
+		do
+		:: j < W ->
+			find_pinned(t_, j, d);
+			if
+			:: (!tagging && todo[j]) || (tagging && same[j] && d && GEN(d) != want[j]) ->
+				c = CELL(want[j], CONTENT(want[j]), 0);
+				find(t_, j, r);
+				if :: r == 0 || KEY(r) != KEY(c) || GEN(r) < GEN(c) -> others = 0 :: else fi;
+				if
+#ifndef MUTANT_OLDER_WINS
+				:: r && !SAME_TAG(r, d) && !(d && SAME_TAG(d, c)) && GEN(r) >= GEN(c) -> verdict = LOST
+#else
+				:: r && !SAME_TAG(r, d) && !(d && SAME_TAG(d, c)) && GEN(r) >= GEN(c) && verdict != LOST -> verdict = BUILD_AGAIN
+#endif
+				:: r && !SAME_TAG(r, d) && ((d && SAME_TAG(d, c)) || GEN(r) < GEN(c)) && verdict != LOST -> verdict = BUILD_AGAIN
+				:: else
+				fi
+			:: else
+			fi;
+			j++
+		:: else -> break
+		od;
+#ifdef MUTANT_FILES_UNCHECKED
+		if :: !tagging && verdict == BUILD_AGAIN -> verdict = ADD_ON_TOP :: else fi;
+#endif
+#ifdef MUTANT_TAGS_UNCHECKED
+		if :: tagging && verdict == BUILD_AGAIN -> verdict = ADD_ON_TOP :: else fi;
+#endif
+		if :: others -> verdict = ALREADY_DONE :: else fi
+	}
+}
+/* Windows that share a file with one that is replaced come along, as main's tags name them: close_over_files. */
+inline close_over() {
+	d_step {
+		d = 0;
+		do
+		:: d < W -> /* as often as there are windows is enough */
+			i = 0;
+			do
+			:: i < F ->
+				found = 0; rows = 0; j = 0;
+				do
+				:: j < W ->
+					if :: todo[j] && PIN(MAIN, i, j) -> found = 1 :: else fi;
+					if :: todo[j] && ROW(PIN(ASIDE, i, j)) -> rows = 1 :: else fi;
+					j++
+				:: else -> break
+				od;
+				j = 0;
+				do
+				:: j < W ->
+					if
+					:: !todo[j] && ((found && PIN(MAIN, i, j)) || (rows && ROW(PIN(ASIDE, i, j)))) ->
+						find_pinned(MAIN, j, c);
+						if :: c == 0 -> find_pinned(ASIDE, j, c) :: else fi;
+						todo[j] = 1; want[j] = GEN(c)
+					:: else
+					fi;
+					j++
+				:: else -> break
+				od;
+				i++
+			:: else -> break
+			od;
+			d++
+		:: else -> break
+		od
+	}
+}
+
+proctype Runner(byte me; bit last) {
+	byte pin[2 * F * W], base[2];
+	byte plan[W], want[W];
+	bit todo[W], same[W];
+	byte t, verdict, tries;
+	bit tagging, again, pair;
+
+	/* The plan: tables first, Raw afterwards. */
+begin:  atomic {
+		load(MAIN);
+#ifdef SLOW_PLAN
+	};
+	atomic {
+#endif
+		load(ASIDE);
+#ifdef SLOW_PLAN
+	};
+	atomic {
+#endif
+		plan[0] = 0; plan[1] = 0;
+		if                                                /* which windows the run is about, fetched again or not */
+		:: last -> plan[0] = promoted[0]; plan[1] = promoted[1]
+		:: !last && promoted[0] < GENS -> promoted[0]++; plan[0] = promoted[0]
+		:: !last && promoted[1] < GENS -> promoted[1]++; plan[1] = promoted[1]
+		:: !last && promoted[0] < GENS && promoted[1] < GENS ->
+			promoted[0]++; promoted[1]++; plan[0] = promoted[0]; plan[1] = promoted[1]
+		:: !last -> plan[0] = promoted[0]; plan[1] = promoted[1]
+		fi;
+		printf("| run %d plans generations %d %d\n", _pid, plan[0], plan[1]);
+		again = 0
+	};
+
+	/* split_windows: prepared, the same content again, to be built. */
+split:  atomic {
+		hit = 0; tagging = 0; pair = 0;
+		d_step {
+			r = 0;
+			do
+			:: r < W ->
+				todo[r] = 0; same[r] = 0; want[r] = plan[r];
+				if
+				:: plan[r] ->
+					find_pinned(MAIN, r, c); find_pinned(ASIDE, r, d);
+					if
+					:: KEY(c) == CONTENT(plan[r]) && KEY(d) == CONTENT(plan[r]) && c && d ->
+#ifdef MUTANT_STALE_PLAN
+						if :: GEN(c) != plan[r] -> same[r] = 1; tagging = 1 :: else fi
+#else
+						if :: GEN(c) < plan[r] -> same[r] = 1; tagging = 1 :: else fi
+#endif
+					:: else -> todo[r] = 1; pair = 1;
+#ifndef MUTANT_STALE_PLAN
+						/* built on a version newer than the plan: another run may have published a newer fetch */
+						if :: GEN(c) > plan[r] || GEN(d) > plan[r] -> hit = 1 :: else fi
+#endif
+					fi
+				:: else
+				fi;
+				r++
+			:: else -> break
+			od
+		};
+		if
+		:: hit -> hit = 0; goto stop                                     /* exit 5 */
+		:: !hit && tagging -> t = ASIDE; goto commit
+		:: !hit && !tagging && pair -> goto build
+		:: else -> goto stop                                             /* nothing to do */
+		fi
+	};
+
+build:  atomic {
+		tagging = 0;
+		close_over();
+#ifdef MUTANT_MAIN_FIRST
+		t = MAIN;
+#else
+		t = ASIDE;
+#endif
+		goto commit
+	};
+
+commit: skip;
+	atomic {
+		d_step {
+			/* nothing to tag in this table */
+			hit = 0; i = 0;
+			do
+			:: i < F * W -> if :: tagging && pin[t * F * W + i] && same[i % W] && GEN(pin[t * F * W + i]) != want[i % W] -> hit = 1 :: else fi; i++
+			:: else -> break
+			od
+		};
+		if
+		:: tagging && !hit -> goto committed
+		:: else -> hit = 0
+		fi;
+		if
+		:: made[t] >= F -> no_room = 1; goto stop
+		:: else
+		fi;
+		if
+		:: version[t] == base[t] ->
+			rule(version_follows, version[t] == base[t]);
+			apply(t);
+			printf("| run %d commits version %d of table %d (0 quarantine, 1 main), tags only %d: windows %d %d of generations %d %d\n", _pid,
+				version[t], t, tagging, todo[0] | same[0], todo[1] | same[1], want[0], want[1]);
+			check(t); watch();
+			verdict = ALREADY_DONE; again = 1      /* committed */
+		:: else -> again = 0
+		fi
+	};
+	atomic {
+		if
+		:: again -> again = 0
+		:: else -> judge(t); printf("| run %d finds version %d of table %d taken: verdict %d\n", _pid, base[t] + 1, t, verdict)
+		fi;
+		if
+		:: verdict == ADD_ON_TOP -> base[t] = version[t]; verdict = 0; goto commit
+		:: verdict == LOST -> goto stop
+		:: verdict == ALREADY_DONE ->
+			load(t);
+			if :: t == MAIN && !tagging -> published() :: else fi
+		:: verdict == BUILD_AGAIN -> verdict = 0; goto reload
+		fi;
+		verdict = 0
+	};
+committed:
+	atomic {
+		if
+		:: !last -> goto stop                                             /* died, or was stopped */
+#ifdef MUTANT_MAIN_FIRST
+		:: !tagging && t == MAIN -> t = ASIDE; goto commit
+		:: !tagging && t == ASIDE -> goto look_again
+#else
+		:: t == ASIDE -> t = MAIN; goto commit
+		:: !tagging && t == MAIN -> goto look_again
+#endif
+		:: tagging && t == MAIN && !pair -> goto stop
+#ifdef MUTANT_STALE_PLAN
+		:: tagging && t == MAIN && pair -> goto build
+#else
+		:: tagging && t == MAIN && pair -> goto reload                    /* what was seen since is newer than the plan */
+#endif
+		fi
+	};
+
+	/* tags_agree: the quarantine once more. */
+look_again: atomic {
+		d_step {
+			hit = 1; i = 0;
+#ifndef MUTANT_NO_LOOK_AGAIN
+			do
+			:: i < W ->
+				find(ASIDE, i, c);
+				if :: todo[i] && KEY(c) != CONTENT(want[i]) -> hit = 0 :: else fi;
+				i++
+			:: else -> break
+			od
+#endif
+		};
+		if
+		:: hit -> rule(done_means_both, both[me]); hit = 0                /* exit 0 */
+		:: else                                                          /* exit 5 */
+		fi;
+		goto stop
+	};
+
+reload: printf("| run %d builds again\n", _pid);
+	atomic { load(MAIN) };
+	atomic { load(ASIDE); goto split };
+
+stop:   atomic {
+		d_step { i = 0; do :: i < 2 * F * W -> pin[i] = 0; i++ :: else -> break od; i = 0 };
+		base[0] = 0; base[1] = 0; t = 0; verdict = 0; tagging = 0; again = 0; pair = 0;
+		plan[0] = 0; plan[1] = 0; want[0] = 0; want[1] = 0; todo[0] = 0; todo[1] = 0; same[0] = 0; same[1] = 0;
+		waiting[me] = 0; both[me] = 0; ours_[me * W] = 0; ours_[me * W + 1] = 0;
+		if
+		:: !last && runs > 0 -> runs--; goto rest
+		:: goto done
+		fi
+	};
+rest:   skip;
+	goto begin;
+done:   skip
+}
+
+init {
+	atomic {
+		promoted[0] = 1; promoted[1] = 1;
+		same_content = SAME;
+		if :: BAD < 8 -> bad = BAD :: BAD == 8 -> bad = 0 :: BAD == 8 -> bad = 2 :: BAD == 8 -> bad = 4 fi;
+		if
+		:: LAYOUT == 1 ->
+			AT(MAIN, 0, 0) = CELL(1, 1, 1); AT(MAIN, 0, 1) = CELL(1, 1, 1);
+			AT(ASIDE, 0, 0) = CELL(1, 1, ROWS(ASIDE, 1)); AT(ASIDE, 0, 1) = CELL(1, 1, ROWS(ASIDE, 1));
+			made[0] = 1; made[1] = 1
+		:: LAYOUT == 2 ->
+			AT(MAIN, 0, 0) = CELL(1, 1, 1); AT(MAIN, 1, 1) = CELL(1, 1, 1);
+			AT(ASIDE, 0, 0) = CELL(1, 1, ROWS(ASIDE, 1)); AT(ASIDE, 1, 1) = CELL(1, 1, ROWS(ASIDE, 1));
+			made[0] = 2; made[1] = 2
+		:: else
+		fi;
+		if :: LAYOUT > 0 -> ever[0] = 2; ever[1] = 2 :: else fi;
+		run Runner(0, 0);
+		if :: RUNNERS > 1 -> run Runner(1, 0) :: else fi;
+		if :: RUNNERS > 2 -> run Runner(2, 0) :: else fi
+	};
+	/* When all is quiet, one more run finds every window done or makes it so. */
+	(_nr_pr == 1);
+	atomic { if :: no_room :: else -> run Runner(RUNNERS, 1) fi };
+	(_nr_pr == 1);
+	d_step {
+		i = 0;
+		do
+		:: i < W && !no_room ->
+			find(MAIN, i, c); find(ASIDE, i, d);
+			rule(heals, GEN(c) == promoted[i] && KEY(c) == CONTENT(promoted[i]) && KEY(d) == KEY(c));
+			i++
+		:: else -> break
+		od
+#ifdef REACH_END
+		; assert(no_room)
+#endif
+	}
+}
