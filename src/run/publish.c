@@ -414,14 +414,31 @@ void publish_totals(const struct table_snapshot *t, struct run_table *out)
 	}
 }
 
-/* Rule 10: an older snapshot never replaces a newer one, which another run may have published since the plan. */
+/* Rule 10: an older snapshot never replaces a newer one, which another run may have published since the plan. Nor do older
+ * tags replace newer ones of the same content. */
 static bool is_overtaken(const struct plan_resource *p, const struct plan_window *w)
 {
-	bool newer = false;
+	struct same found;
+	bool newer = is_same_content(p, w, &found) && tag_of(p, &p->table, w->name)->generation > w->promoted &&
+		     str_eq(found.main, w->name);
 	for (size_t i = 0; i < p->table.n_files && p->resource->kind == KIND_SNAPSHOT; i++)
 		for (size_t k = 0; k < p->table.files[i].n_windows; k++)
 			newer = newer || str_cmp(p->table.files[i].windows[k].name, w->name) > 0;
 	return newer;
+}
+
+/* Rule 32 on tables that are newer than the plan: what was read before them may be older than what they hold. */
+static bool nothing_newer(const struct plan_resource *p, struct err *e)
+{
+	for (size_t i = 0; i < p->n_windows; i++) {
+		const struct plan_window *w = &p->windows[i];
+		const struct table_window *main = table_find_window(&p->table, w->name);
+		const struct table_window *aside = table_find_window(&p->quarantine, w->name);
+		bool newer = (main && main->generation > w->promoted) || (aside && aside->generation > w->promoted);
+		if (w->known && newer && !is_overtaken(p, w))
+			return err_set(e, ERR_FENCED, "another run published a newer fetch of window %.*s", STR_ARG(w->name));
+	}
+	return true;
 }
 
 /* Sorts the plan's windows into those that need the engine and those whose tags say it all. */
@@ -458,7 +475,7 @@ bool publish_resource(struct publish *u, struct plan_resource *p, struct run_tab
 		bool again = false;
 		split_windows(p, &todo, &same, a);
 		if (same.n > 0) {
-			if (!commit_tags(u, p, &same, &again, a, e))
+			if (!commit_tags(u, p, &same, &again, a, e) || (!again && todo.n > 0 && !nothing_newer(p, e)))
 				return err_wrap(e, "prepare %.*s", STR_ARG(out->name));
 			out->note = arena_format(a, "%zu windows came again with the same content: only their tags change",
 						 same.n);
@@ -479,7 +496,7 @@ bool publish_resource(struct publish *u, struct plan_resource *p, struct run_tab
 		out->rows_written = 0;
 		out->loss = (struct loss_report){ 0 };
 		out->note = STR("nothing to do: another run published it");
-		if (!reload(u, p, a, e))
+		if (!reload(u, p, a, e) || !nothing_newer(p, e))
 			return err_wrap(e, "prepare %.*s", STR_ARG(out->name));
 	}
 	return err_set(e, ERR_FENCED, "prepare %.*s: other runs changed the same files %d times", STR_ARG(out->name),
