@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "driver/child.h"
+#include "driver/store_trace.h"
 #include "format/engine_job.h"
 #include "run/engine_call.h"
 
@@ -68,6 +69,9 @@ bool project_open_lake(struct project *j, const struct project_options *o, struc
 			err_hint(e, "`sluice run` makes the lake; --lake names another one");
 		return err_wrap(e, "lake %s", path);
 	}
+	const char *trace = getenv("SLUICE_STORE_TRACE"); /* for tests: spec/README.md */
+	if (trace && *trace && !store_open_trace(j->store, trace, &j->store, e))
+		return false;
 	char *absolute = sys_realpath(path, NULL);
 	if (absolute == NULL)
 		return err_set(e, ERR_STORAGE, "lake %s: its path cannot be resolved", path);
