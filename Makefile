@@ -7,7 +7,7 @@ $(error tools/setup --where says nothing: is bash there, and HOME or SLUICE_CACH
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test kill bench clean install dev unit e2e tidy check-clang coverage requirements
+.PHONY: help setup build demo test kill spec bench clean install dev unit e2e tidy check-clang coverage requirements
 
 help: ## this list
 	@echo 'sluice: REST API -> Raw -> Prepare -> Refine. Targets:'
@@ -29,6 +29,10 @@ demo: ## a year of flights from an API to curated tables, into demo/
 test: ## build (optimised, and with sanitizers), then all tests
 	@tools/setup test
 	@test/run
+
+spec: ## the models of the formats before SPIN, in large (minutes, up to 7 GB)
+	@tools/setup test
+	@test/spec/models large
 
 bench: ## measure, beside the limit and the script by hand; PEERS=1 adds dlt
 	@tools/setup $(if $(PEERS),peers,test)
