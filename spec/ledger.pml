@@ -52,6 +52,7 @@
 #define PROMOTED 2
 #define ABANDONED 3
 #define NONE 4
+#define EXPIRED 5
 
 #define CREATED 0      /* answers of the store */
 #define EXISTS 1
@@ -59,7 +60,7 @@
 
 /* Kinds of entries: the same as in format/ledger.h. */
 #define none 0
-mtype = { claim, pages, seal, accept, abandon };
+mtype = { claim, pages, seal, accept, abandon, expire };
 
 typedef entry {
 	mtype kind;
@@ -89,7 +90,7 @@ short claimed[G];    /* runs that have claimed this generation */
 byte promoted = 0;   /* newest promoted generation so far, from 1 */
 
 /* The rules; one that is broken says so (compile pan with -DPRINTF). */
-mtype = { number_follows, claim_is_its_epoch, open_after_close, claim_once, newest_claim_writes, fenced_is_silent, nothing_after_close, accept_candidate, pages_continue, payload_first, one_definition, seal_complete, collect_unnamed, reads_promoted, payload_kept, reads_all };
+mtype = { number_follows, claim_is_its_epoch, open_after_close, claim_once, newest_claim_writes, fenced_is_silent, nothing_after_close, accept_candidate, expire_superseded, pages_continue, payload_first, one_definition, seal_complete, collect_unnamed, reads_promoted, payload_kept, reads_all };
 #define rule(name, holds) if :: holds :: else -> printf("broken: "); printm(name); printf("\n"); assert(false) fi
 
 hidden byte i, j, x, s; /* scratch of one d_step */
@@ -115,6 +116,7 @@ inline look(g_, n_, upto_, status_) {
 		:: AT(g_, n_).sealed -> status_ = AT(g_, n_).sealed
 		:: AT(g_, n_).kind == accept -> status_ = PROMOTED
 		:: AT(g_, n_).kind == abandon -> status_ = ABANDONED
+		:: AT(g_, n_).kind == expire -> status_ = EXPIRED
 		:: else -> status_ = OPEN_
 		fi;
 		upto_ = AT(g_, n_).upto;
@@ -145,15 +147,16 @@ inline effect(g_, n_, from_) {
 			i = n_;
 			do :: i > 0 && AT(g_, i - 1).kind != claim -> i-- :: else -> break od;
 			rule(newest_claim_writes, i > 0 && k.epoch == i - 1);
-			rule(newest_claim_writes, k.kind == accept || AT(g_, i - 1).who == k.who)
+			rule(newest_claim_writes, k.kind == accept || k.kind == expire || AT(g_, i - 1).who == k.who)
 		fi;
 		rule(fenced_is_silent, !(fenced & (1 << k.who)));
 		if
 		:: n_ > 0 ->
-			rule(nothing_after_close, AT(g_, n_ - 1).kind != abandon && AT(g_, n_ - 1).kind != accept);
+			look(g_, j, x, s);
 			if
-			:: k.kind == accept -> rule(accept_candidate, AT(g_, n_ - 1).sealed == CANDIDATE)
-			:: else -> rule(nothing_after_close, !AT(g_, n_ - 1).sealed)
+			:: k.kind == accept -> rule(accept_candidate, s == CANDIDATE)
+			:: k.kind == expire -> rule(expire_superseded, s != OPEN_ && s != EXPIRED && g_ + 1 < promoted)
+			:: else -> rule(nothing_after_close, s == OPEN_)
 			fi
 		:: else
 		fi;
@@ -384,31 +387,44 @@ next:           atomic { g = 0; n = 0; upto = 0; status = 0; answer = 0; FORGET 
 	od
 }
 
-/* Removes a segment that no entry names. In an open generation it claims first: whoever wrote before cannot commit what is
+/* Removes a segment that no entry names, or one of a generation that it has expired. In an open generation it claims first: whoever wrote before cannot commit what is
  * being removed, and whoever comes later writes under another epoch. Looking and removing are two steps. */
 proctype Collector() {
 	entry k;
 	byte g, n, upto, status, answer, left = COLLECTS, epoch, page;
-	bool named;
+	bool named, superseded;
 	do
 	:: left == 0 -> break
 	:: left > 0 ->
 		atomic {
 			left--; k.who = 14 + left;
 			if :: g = 0 :: g = G - 1 fi;
+			superseded = false;
+			if :: g == 0 && G > 1 -> look(1, n, upto, status); superseded = (status == PROMOTED) :: else fi;
 			look(g, n, upto, status);
 			if
 			:: status == NONE || (status == OPEN_ && n >= N) -> goto next
 			:: status == OPEN_ && n < N -> entry_is(claim, upto, n, 0); k.asked = AT(g, 0).asked
-			:: else -> n = N; goto choose
+			:: status == EXPIRED -> n = 0; goto choose             /* whatever is left of it goes */
+			:: (status == PROMOTED || status == CANDIDATE || status == ABANDONED) && n < N && superseded ->
+				entry_is(expire, upto, AT(g, n - 1).epoch, 0)  /* a newer fetch is the window's truth */
+			:: status == PROMOTED || status == CANDIDATE || status == ABANDONED -> n = N; goto choose
+#ifdef MUTANT_EXPIRE_NEWEST
+			:: status == PROMOTED && n < N -> entry_is(expire, upto, AT(g, n - 1).epoch, 0)
+#endif
 			fi
 		};
 #ifndef MUTANT_COLLECT_UNFENCED
 		atomic { create(g, n, upto) };
-		atomic { read_back(g, n); if :: answer != CREATED -> goto next :: else fi };
+		atomic { read_back(g, n); if :: answer != CREATED -> goto next :: else -> if :: k.kind == expire -> n = 0 :: else fi fi };
 #endif
 choose:         atomic {
-			if :: epoch = 0 :: n > 1 -> epoch = 1 :: n > 2 -> epoch = 2 :: n > 3 -> epoch = 3 fi;
+			if
+			:: epoch = 0
+			:: n == 0 || n > 1 -> epoch = 1
+			:: n == 0 || n > 2 -> epoch = 2
+			:: n == 0 || n > 3 -> epoch = 3
+			fi;
 			if :: page = 1 :: P > 1 -> page = 2 :: P > 2 -> page = 3 fi;
 			if :: epoch >= N || !(BLOBS(g, epoch) & (1 << page)) -> goto next :: else fi;
 			d_step {
@@ -419,9 +435,10 @@ choose:         atomic {
 			if :: named -> goto next :: else fi
 		};
 		d_step {
+			look(g, j, x, s);
 			i = 0;
 			do
-			:: i < N -> rule(collect_unnamed, !NAMES(i)); i++
+			:: i < N -> rule(collect_unnamed, s == EXPIRED || !NAMES(i)); i++
 			:: else -> break
 			od;
 			BLOBS(g, epoch) = BLOBS(g, epoch) & ~(1 << page);
@@ -429,25 +446,28 @@ choose:         atomic {
 			assert(false)
 #endif
 		};
-next:           atomic { g = 0; n = 0; upto = 0; status = 0; answer = 0; epoch = 0; page = 0; named = false; FORGET }
+next:           atomic { g = 0; n = 0; upto = 0; status = 0; answer = 0; epoch = 0; page = 0; named = false; superseded = false; FORGET }
 	od
 }
 
 /* Prepare, verify, trace: the newest promoted generation, entry by entry, then its segments. */
 proctype Reader() {
 	byte g, n, upto, status = NONE, before, at, seen;
+	bool gone;
 	d_step { before = promoted; g = 0; do :: g < G && !FREE(g, 0) -> g++ :: else -> break od };
 	do
-	:: g > 0 && status != PROMOTED -> atomic { g--; look(g, n, upto, status) }
+	:: g > 0 && status != PROMOTED -> atomic { g--; look(g, n, upto, status); gone = gone || status == EXPIRED }
 	:: else -> break
 	od;
-	if
-	:: status != PROMOTED -> rule(reads_promoted, before == 0)
+	if /* what was the newest in the listing may be expired by now: nothing is found then, and that is all */
+	:: status != PROMOTED -> rule(reads_promoted, before == 0 || gone)
 	:: else -> atomic {
 		rule(reads_promoted, g + 1 >= before);
+		look(g, n, upto, status); /* expired since: its segments may be gone, and the reader says so */
+		gone = (status == EXPIRED);
 		do
 		:: at < n && AT(g, at).kind == pages && AT(g, at).upto > seen ->
-			rule(payload_kept, BLOBS(g, AT(g, at).epoch) & (1 << AT(g, at).upto));
+			rule(payload_kept, gone || BLOBS(g, AT(g, at).epoch) & (1 << AT(g, at).upto));
 			seen = AT(g, at).upto; at++
 		:: at < n && !(AT(g, at).kind == pages && AT(g, at).upto > seen) -> at++
 		:: else -> break

@@ -129,6 +129,16 @@ static bool trace_remove(struct store *s, struct str key, struct err *e)
 	return end(s, &l, store_remove(of(s)->inner, key, e), "ok", e);
 }
 
+static bool trace_remove_folder(struct store *s, struct str key, struct err *e)
+{
+	return store_remove_folder(of(s)->inner, key, e);
+}
+
+static bool trace_sweep(struct store *s, int64_t before_us, bool remove, uint64_t *n, uint64_t *bytes, struct err *e)
+{
+	return store_sweep(of(s)->inner, before_us, remove, n, bytes, e);
+}
+
 static bool trace_settle(struct store *s, struct str key, struct err *e)
 {
 	struct line l;
@@ -203,6 +213,8 @@ static const struct store_ops trace_ops = {
 	.list = trace_list,
 	.list_names = trace_list_names,
 	.remove = trace_remove,
+	.remove_folder = trace_remove_folder,
+	.sweep = trace_sweep,
 	.settle = trace_settle,
 	.writer_open = trace_writer_open,
 	.writer_add = trace_writer_add,

@@ -63,6 +63,14 @@ def test_the_same_again_and_stale(week):
     assert "sluice tags" in open(week.trace, encoding="utf-8").read()
 
 
+def test_collection(week):
+    """A superseded generation is expired, then its segments go."""
+    week.sluice("run", *WEEK)
+    week.sluice("run", *WEEK, "--refetch=again")
+    week.sluice("gc", "--yes", "--generations", "--keep-days", 0, "--keep-versions", 1)
+    audited(week)
+
+
 def test_faults(tmp_path, month):
     """The API fails now and then: attempts are kept, generations resumed."""
     m = L.Mock(tmp_path, L.example_mock(percent=8), L.FLIGHTS)
@@ -83,6 +91,7 @@ def test_kill_and_run_again(week, month, point):
     child.kill()
     child.communicate()
     week.sluice("run", *WEEK)
+    week.sluice("gc", "--yes")
     audited(week)
 
 
@@ -295,6 +304,8 @@ FORGED = {
     "fenced_is_silent": lambda x, s: lose(x),
     "nothing_after_close": lambda x, s: again(x, "g2/ledger", 1, key=creates_key(x, "g2/ledger", 99)),
     "accept_candidate": lambda x, s: again(x, "g3/ledger", -1, key=creates_key(x, "g3/ledger", 99)),
+    "expire_superseded": lambda x, s: again(x, "g3/ledger", -1, key=creates_key(x, "g3/ledger", len(creates(x, "g3/ledger"))),
+                                            text=lambda t: json.dumps({**json.loads(t), "kind": "expire"})),
     "pages_continue": lambda x, s: edit_json(x, "g2/ledger", 2, lambda e: e["pages"][0].update(page=9)),
     "payload_first": lambda x, s: edit_json(x, "g2/ledger", 2, lambda e: e["segment"].update(name="0-" + "0" * 64 + ".warc.gz")),
     "payload_kept": lambda x, s: edit_json(x, "g2/ledger", 2, lambda e: e["segment"].update(name="0-" + "0" * 64 + ".warc.gz")),

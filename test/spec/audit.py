@@ -19,7 +19,7 @@ COMMIT = re.compile(r"((prepare|quarantine|refine)/([^/]+)/([^/]+))/_delta_log/(
 TABLE_FILE = re.compile(r"((?:prepare|quarantine|refine)/[^/]+/[^/]+)/(data/.+)$")
 OTHER = re.compile(r"(raw/[^/]+/[^/]+/grid/.+|runs/.+)$")  # labels and settings: no protocol
 
-KINDS = {"claim", "pages", "seal", "accept", "abandon"}
+KINDS = {"claim", "pages", "seal", "accept", "abandon", "expire"}
 OPERATIONS = {"quarantine", "prepare", "tags", "refine"}
 ACTIONS = {"commitInfo", "protocol", "metaData", "remove", "add"}
 # Rules of the models that the calls cannot show: they are about what a reader makes of the bytes, or about exit statuses.
@@ -27,7 +27,7 @@ MODEL_ONLY = {"reads_promoted", "reads_all", "done_means_both", "heals"}
 # Rules that the models leave out: the chain, durability, and whatever they have no word for.
 AUDIT_ONLY = {"create_once", "chained", "settled_first", "known", "collect_claimed"}
 RULES = {"number_follows", "claim_is_its_epoch", "open_after_close", "claim_once", "newest_claim_writes", "fenced_is_silent",
-         "nothing_after_close", "accept_candidate", "pages_continue", "payload_first", "payload_kept", "one_definition",
+         "nothing_after_close", "accept_candidate", "expire_superseded", "pages_continue", "payload_first", "payload_kept", "one_definition",
          "seal_complete", "collect_unnamed", "version_follows", "rows_once", "generation_has_its_content", "promoted_only",
          "older_never_wins", "window_stays", "quarantine_first", "tags_change_no_rows"}
 
@@ -49,6 +49,8 @@ class Generation:
         last = self.entries[-1]
         if last["kind"] == "abandon":
             return "abandoned"
+        if last["kind"] == "expire":
+            return "expired"
         if last["kind"] == "accept" or last.get("seal", {}).get("promoted"):
             return "promoted"
         return "candidate" if "seal" in last else "open"
@@ -179,7 +181,7 @@ class Audit:
         self.must("number_follows", n == len(g.entries) == e["n"] and (n > 0 or kind == "claim"), key,
                   f"entry {e['n']} behind {len(g.entries)} entries")
         self.must("chained", e["previous"] == (g.hashes[-1] if g.hashes else None), key, "does not name the entry before")
-        if n > 0 and kind in ("claim", "accept"):
+        if n > 0 and kind in ("claim", "accept", "expire"):
             before = f"{window}/g{number}/ledger/{n - 1:020}.json"
             self.must("settled_first", self.settled.get((call.pid, before), call.begun) < call.begun, key,
                       "builds on an entry that it did not make durable")
@@ -194,9 +196,13 @@ class Audit:
                           f"generation {number - 1} is {before.status}")
         else:
             self.must("newest_claim_writes", g.newest_claim is not None and e["epoch"] == g.newest_claim and
-                      (kind == "accept" or g.pids[g.newest_claim] == call.pid), key, "not by the newest claim")
+                      (kind in ("accept", "expire") or g.pids[g.newest_claim] == call.pid), key, "not by the newest claim")
         if kind == "accept":
             self.must("accept_candidate", g.status == "candidate", key, f"accepts a generation that is {g.status}")
+        elif kind == "expire":
+            newer = any(w == window and k > number and o.status == "promoted" for (w, k), o in self.generations.items())
+            self.must("expire_superseded", newer and g.status in ("promoted", "candidate", "abandoned"), key,
+                      f"expires a generation that is {g.status} and not superseded")
         else:
             self.must("nothing_after_close", g.status in ("none", "open"), key, f"the generation is {g.status}")
         had = last["state"]["pages"] if last else 0
@@ -250,7 +256,7 @@ class Audit:
         if m:
             g = self.generations.get((m.group(1), int(m.group(2))), Generation())
             named = any(e.get("segment", {}).get("name") == m.group(3) for e in g.entries)
-            self.must("collect_unnamed", not named, call.key, "removed, and an entry names it")
+            self.must("collect_unnamed", not named or g.status == "expired", call.key, "removed, and an entry names it")
             claim = g.newest_claim
             self.must("collect_claimed", g.status != "open" or (claim is not None and g.pids[claim] == call.pid), call.key,
                       "removed from an open generation by somebody who did not claim it")
@@ -366,7 +372,7 @@ class Audit:
             self.must("create_once", there is not None and there == text.encode(), key, "is not what was created")
         for (window, number), g in self.generations.items():
             for e in g.entries:
-                if "segment" in e:
+                if "segment" in e and g.status != "expired":
                     path = f"{window}/g{number}/segments/{e['segment']['name']}"
                     self.must("payload_kept", self.on_disk(path) is not None, path, "an entry names it and it is gone")
 
