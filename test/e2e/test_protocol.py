@@ -327,7 +327,7 @@ FORGED = {
     "collect_claimed": lambda x, s: call(x, "remove", first_segment(x), at=creates(x, "g2/ledger")[1][0]),
 }
 UNKNOWN = {
-    "an entry": lambda x: edit_json(x, "g2/ledger", 1, lambda e: e.update(kind="expire")),
+    "an entry": lambda x: edit_json(x, "g2/ledger", 1, lambda e: e.update(kind="erase")),
     "an operation": lambda x: edit_action(x, MAIN, 1, "commitInfo", lambda c: c.update(operation="sluice compact")),
     "an operation in another zone": lambda x: edit_action(x, ASIDE, 1, "commitInfo", lambda c: c.update(operation="sluice prepare")),
     "an action": lambda x: edit(x, MAIN, 1, lambda t: t + '{"txn":{"appId":"a","version":1}}\n'),
