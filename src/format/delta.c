@@ -412,6 +412,25 @@ bool table_load(struct store *s, struct str table_key, int64_t version, struct a
 	return true;
 }
 
+bool table_good_versions(struct store *s, struct str table_key, int64_t *n, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct table_snapshot t = { 0 };
+	struct err why = ERR_INIT;
+	struct replay r = { .t = &t, .a = &a };
+	for (*n = 0;; ++*n) {
+		struct str text;
+		r.version = *n;
+		if (!store_get(s, log_key(table_key, (uint64_t)*n, &a), DELTA_COMMIT_MAX_BYTES, &a, &text, &why) ||
+		    !replay_version(&r, text, &why))
+			break;
+	}
+	arena_free(&a);
+	if (why.code == ERR_STORAGE)
+		*e = why;
+	return why.code != ERR_STORAGE;
+}
+
 const struct table_window *table_find_window(const struct table_snapshot *t, struct str name)
 {
 	size_t i = str_map_get(&t->by_name, name);

@@ -65,6 +65,8 @@ struct table_snapshot {
  * not parse or is not whole, or is not the one that its successor was written behind. */
 bool table_load(struct store *s, struct str table_key, int64_t version, struct arena *a, struct table_snapshot *out,
 		struct err *e);
+/* For repair: how many versions from 0 on replay and follow from each other. */
+bool table_good_versions(struct store *s, struct str table_key, int64_t *n, struct err *e);
 /* The window's tag in the newest files, or NULL. A window over file_rows stands in several files with equal tags for
  * everything but rows and hash. */
 const struct table_window *table_find_window(const struct table_snapshot *t, struct str name);

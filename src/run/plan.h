@@ -18,6 +18,7 @@ struct plan_request {
 	bool refetch;
 	struct str refetch_name;   /* rule 5; default: the run id */
 	bool stale;                /* also what lies outside the interval */
+	bool every_window;         /* repair: all that Raw has, compared with its ledgers, and of snapshots the newest */
 	bool ingest, prepare, refine; /* which stages */
 	bool takeover;
 	struct str run_id;

@@ -143,8 +143,13 @@ static bool asked_before(struct project *j, struct str key, unsigned newest, str
 	*asked = false;
 	for (unsigned g = newest; g > 0 && !*asked; g--) {
 		struct ledger l;
-		if (!ledger_open(j->store, j->clock, key_generation(key, g, a), STR_NONE, a, &l, e))
+		struct err why = ERR_INIT;
+		if (!ledger_open(j->store, j->clock, key_generation(key, g, a), STR_NONE, a, &l, &why)) {
+			if (why.code == ERR_DAMAGE)
+				continue; /* nobody knows who asked for it */
+			*e = why;
 			return false;
+		}
 		if (l.status == GENERATION_NONE || l.status == GENERATION_ABANDONED)
 			continue;
 		if (!ledger_read_origin(&l, e))
@@ -162,9 +167,14 @@ static bool asked_again(struct project *j, const struct plan_request *q, const s
 	struct ledger l;
 	bool asked = true;
 	if (w->promoted > 0) {
-		if (!ledger_open(j->store, j->clock, key_generation(key, w->promoted, a), STR_NONE, a, &l, e))
+		struct err why = ERR_INIT;
+		bool readable = ledger_open(j->store, j->clock, key_generation(key, w->promoted, a), STR_NONE, a, &l, &why);
+		/* What is damaged can be asked for again, and only so. */
+		if (!readable && !(q->refetch && why.code == ERR_DAMAGE)) {
+			*e = why;
 			return false;
-		if (plan_is_early(p->resource, w->window, l.state.first_sent_us)) {
+		}
+		if (readable && plan_is_early(p->resource, w->window, l.state.first_sent_us)) {
 			w->known = false; /* it stays wanted, and is no truth yet */
 			want(w, WINDOW_REFETCH, newest + 1, "early", interval);
 		}
@@ -187,6 +197,21 @@ static struct str who_asks(const struct plan_request *q, struct str interval)
 	return q->refetch ? q->refetch_name : interval;
 }
 
+/* Some generation cannot be read. Asked for again, the newest one is gone on with, or another one is opened. */
+static bool look_past_damage(struct project *j, struct str key, unsigned newest, struct window_generations *g, struct arena *a)
+{
+	struct err unreadable = ERR_INIT;
+	struct ledger l;
+	*g = (struct window_generations){ .n = newest };
+	if (!ledger_open(j->store, j->clock, key_generation(key, newest, a), STR_NONE, a, &l, &unreadable))
+		return unreadable.code == ERR_DAMAGE;
+	if (l.status == GENERATION_OPEN)
+		g->open = newest;
+	if (l.status == GENERATION_NONE)
+		g->n = newest - 1;
+	return true;
+}
+
 static bool look_at_raw(struct project *j, const struct plan_request *q, const struct plan_resource *p, bool lookback,
 			struct str interval, struct plan_window *w, struct arena *a, struct err *e)
 {
@@ -202,8 +227,12 @@ static bool look_at_raw(struct project *j, const struct plan_request *q, const s
 		w->generation = newest;
 	} else {
 		struct window_generations g;
-		if (!window_generations_read(j->store, j->clock, key, a, &g, e))
+		struct err why = ERR_INIT;
+		if (!window_generations_read(j->store, j->clock, key, a, &g, &why) &&
+		    !(q->refetch && why.code == ERR_DAMAGE && look_past_damage(j, key, newest, &g, a))) {
+			*e = why;
 			return false;
+		}
 		if (g.promoted > 0 && !take_ledger(j, key, g.promoted, w, a, e))
 			return false;
 		w->generation = g.promoted;
@@ -291,12 +320,14 @@ static bool only_newest(struct project *j, const struct raw_windows *raw, const 
 	struct str resource = key_resource(j->pipeline->name, p->resource->name, a);
 	while (list->n > 1 && last.to_us > q->now_us)
 		last = list->v[--list->n - 1];
-	for (size_t i = raw->n; i > 0 && raw->v[i - 1].window.to_us > last.to_us; i--) {
+	bool found = false;
+	for (size_t i = raw->n; i > 0 && !found && (q->every_window || raw->v[i - 1].window.to_us > last.to_us); i--) {
 		struct window_generations g;
 		if (!window_generations_read(j->store, j->clock, key_window(resource, raw->v[i - 1].name, a), a, &g, e))
 			return false;
 		if (g.promoted == 0 && g.candidate == 0)
 			continue;
+		found = q->every_window;
 		last = raw->v[i - 1].window;
 		p->note = last.to_us <= q->now_us
 				  ? STR("nothing to do: a newer snapshot is there already")
@@ -330,7 +361,9 @@ static bool elsewhere(struct project *j, const struct plan_request *q, struct pl
 		if (list_has(list, raw->v[i].window))
 			continue;
 		const struct table_window *tag = table_find_window(&p->table, raw->v[i].name);
-		if (tag && sha256_eq(tag->key, window_key(p->resource, tag->name, tag->content, p->contract)))
+		const struct table_window *aside = table_find_window(&p->quarantine, raw->v[i].name);
+		if (!q->every_window && tag && aside && sha256_eq(aside->key, tag->key) &&
+		    sha256_eq(tag->key, window_key(p->resource, tag->name, tag->content, p->contract)))
 			continue;
 		if (tag)
 			p->n_stale_elsewhere++;

@@ -456,6 +456,26 @@ static void split_windows(struct plan_resource *p, struct todo *t, struct same_l
 	}
 }
 
+/* The windows of files that are to be replaced, as their tags know them: that is what has to be made again. */
+static void add_damaged(struct publish *u, struct plan_resource *p, struct todo *t, struct arena *a)
+{
+	const struct table_snapshot *tables[] = { &p->table, &p->quarantine };
+	const enum lake_zone zones[] = { ZONE_PREPARE, ZONE_QUARANTINE };
+	for (size_t z = 0; z < 2 && u->options->repair; z++) {
+		struct str key = project_table_key(u->project, zones[z], p->resource->name, a);
+		for (size_t i = 0; i < tables[z]->n_files; i++)
+			for (size_t k = 0; publish_is_damaged(u, key, &tables[z]->files[i]) && k < tables[z]->files[i].n_windows; k++)
+				add_kept(p, &tables[z]->files[i].windows[k], t, a);
+	}
+}
+
+static bool renew_both(struct publish *u, struct plan_resource *p, bool *again, struct arena *a, struct err *e)
+{
+	struct table_schema main = publish_schema(p->contract, true, a), aside = publish_quarantine_schema(a);
+	return publish_renew(u, ZONE_QUARANTINE, p->resource->name, &aside, &p->quarantine, again, a, e) &&
+	       publish_renew(u, ZONE_PREPARE, p->resource->name, &main, &p->table, again, a, e);
+}
+
 static bool reload(struct publish *u, struct plan_resource *p, struct arena *a, struct err *e)
 {
 	struct project *j = u->project;
@@ -474,6 +494,7 @@ bool publish_resource(struct publish *u, struct plan_resource *p, struct run_tab
 		struct same_list same = { 0 };
 		bool again = false;
 		split_windows(p, &todo, &same, a);
+		add_damaged(u, p, &todo, a);
 		if (same.n > 0) {
 			if (!commit_tags(u, p, &same, &again, a, e) || (!again && todo.n > 0 && !nothing_newer(p, e)))
 				return err_wrap(e, "prepare %.*s", STR_ARG(out->name));
@@ -486,6 +507,8 @@ bool publish_resource(struct publish *u, struct plan_resource *p, struct run_tab
 				return err_wrap(e, "prepare %.*s", STR_ARG(out->name));
 			out->changed = true;
 		}
+		if (!again && !renew_both(u, p, &again, a, e))
+			return err_wrap(e, "prepare %.*s", STR_ARG(out->name));
 		if (!again) {
 			const struct table_snapshot *aside = &p->quarantine;
 			publish_totals(&p->table, out);

@@ -46,6 +46,12 @@ struct commit_ask {
 /* Rule 32. On success *t is the table as committed. *again: the ground has moved, build on the newest version anew. */
 bool publish_commit(struct publish *u, const struct commit_ask *ask, struct table_snapshot *t, bool *again,
 		    struct arena *a, struct err *e);
+/* `repair`: is a file of this snapshot to be replaced whatever its tags say, or must the table get another id? */
+bool publish_is_damaged(const struct publish *u, struct str table_key, const struct table_file *f);
+bool publish_renews(const struct publish *u, struct str table_key);
+/* A commit of another id alone, where the table needs one and nothing else was to be committed. */
+bool publish_renew(struct publish *u, enum lake_zone zone, struct str table, const struct table_schema *schema,
+		   struct table_snapshot *t, bool *again, struct arena *a, struct err *e);
 /* Sizes as the engine said, durable, and their hashes filled in. */
 bool publish_settle(struct publish *u, struct str table_key, struct table_file *files, size_t n, struct arena *a,
 		    struct err *e);

@@ -166,10 +166,47 @@ static enum verdict judge_winners(const struct commit_ask *ask, const struct tab
 	return verdict;
 }
 
-static void fill_commit(struct publish *u, const struct commit_ask *ask, const struct table_snapshot *t,
+/* ── repair ── */
+
+bool publish_is_damaged(const struct publish *u, struct str table_key, const struct table_file *f)
+{
+	struct arena a = ARENA_INIT;
+	const struct run_repair *r = u->options->repair;
+	bool damaged = r && str_map_get(&r->damaged, arena_format(&a, "%.*s/%.*s", STR_ARG(table_key), STR_ARG(f->path))) != SIZE_MAX;
+	arena_free(&a);
+	return damaged;
+}
+
+bool publish_renews(const struct publish *u, struct str table_key)
+{
+	const struct run_repair *r = u->options->repair;
+	size_t i = r ? str_map_get(&r->renew, table_key) : SIZE_MAX;
+	return i != SIZE_MAX && !r->renewed[i];
+}
+
+static void note_renewed(const struct publish *u, struct str table_key)
+{
+	const struct run_repair *r = u->options->repair;
+	size_t i = r ? str_map_get(&r->renew, table_key) : SIZE_MAX;
+	if (i != SIZE_MAX)
+		r->renewed[i] = true;
+}
+
+bool publish_renew(struct publish *u, enum lake_zone zone, struct str table, const struct table_schema *schema,
+		   struct table_snapshot *t, bool *again, struct arena *a, struct err *e)
+{
+	struct str key = project_table_key(u->project, zone, table, a);
+	struct commit_ask ask = { .zone = zone, .table = table, .operation = STR("sluice repair"), .schema = schema,
+				  .contract_meaning = t->contract_meaning };
+	if (!publish_renews(u, key) || t->version < 0)
+		return true;
+	return publish_commit(u, &ask, t, again, a, e);
+}
+
+static void fill_commit(struct publish *u, const struct commit_ask *ask, const struct table_snapshot *t, bool renew,
 			struct table_commit *c, struct arena *a)
 {
-	bool new_schema = t->version < 0 || !schema_eq(&t->schema, ask->schema, a) ||
+	bool new_schema = t->version < 0 || renew || !schema_eq(&t->schema, ask->schema, a) ||
 			  !str_eq(t->contract_meaning, ask->contract_meaning);
 	*c = (struct table_commit){
 		.version = t->version + 1,
@@ -180,7 +217,7 @@ static void fill_commit(struct publish *u, const struct commit_ask *ask, const s
 		.job_key = ask->job_key,
 		.time_us = u->project->clock->wall_us(u->project->clock),
 		.schema = new_schema ? ask->schema : NULL,
-		.table_id = t->version < 0 ? process_uuid(a) : t->id,
+		.table_id = t->version < 0 || renew ? process_uuid(a) : t->id,
 		.name = ask->table,
 		.description = ask->description,
 		.contract_meaning = ask->contract_meaning,
@@ -223,13 +260,15 @@ bool publish_commit(struct publish *u, const struct commit_ask *ask, struct tabl
 	for (int tries = 0; tries < COMMIT_TRIES; tries++) {
 		struct table_commit c;
 		enum table_outcome outcome;
-		fill_commit(u, ask, t, &c, a);
+		fill_commit(u, ask, t, publish_renews(u, key), &c, a);
 		if (!still_there(u, key, ask, a, e))
 			return false;
 		if (!table_commit_write(j->store, key, &c, a, &outcome, e) || !table_load(j->store, key, -1, a, t, e))
 			return false;
-		if (outcome == TABLE_COMMITTED)
+		if (outcome == TABLE_COMMITTED) {
+			note_renewed(u, key);
 			return true;
+		}
 		switch (judge_winners(ask, &before, t, a)) {
 		case ALREADY_DONE:
 			return true;

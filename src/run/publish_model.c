@@ -169,7 +169,10 @@ static bool publish_once(struct publish *u, const struct model *m, struct run_ta
 		return false;
 	struct sha256 key = model_key(m, in.keys, in.n);
 	const struct table_window *full = table_find_window(&t, STR("full"));
-	if (full && sha256_eq(full->key, key)) {
+	bool forced = publish_renews(u, table);
+	for (size_t i = 0; i < t.n_files; i++)
+		forced = forced || publish_is_damaged(u, table, &t.files[i]);
+	if (full && sha256_eq(full->key, key) && !forced) {
 		out->note = STR("nothing to do: nothing that it reads changed");
 		publish_totals(&t, out);
 		return true;
@@ -182,7 +185,7 @@ static bool publish_once(struct publish *u, const struct model *m, struct run_ta
 	out->rows_written = r.rows;
 	out->changed = true;
 	out->note = full ? STR("its inputs or its text changed") : STR("made for the first time");
-	if (same_rows(&t, &r, m, a)) {
+	if (!forced && same_rows(&t, &r, m, a)) {
 		out->note = STR("its inputs changed, its rows did not");
 		out->rows_written = 0;
 		keep_old_files(&t, &r, key, a);

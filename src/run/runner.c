@@ -134,7 +134,7 @@ static bool may_prepare(struct run_state *s, struct plan_resource *p)
 		known += w->known;
 		missing += unanswered || (!w->known && w->action != WINDOW_NOT_FINAL);
 	}
-	if (known > 0 && (missing == 0 || s->options->keep_going))
+	if (s->options->repair || (known > 0 && (missing == 0 || s->options->keep_going)))
 		return true;
 	if (missing > 0)
 		not_published(s, p, missing);

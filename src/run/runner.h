@@ -23,6 +23,12 @@ struct run_progress {
 	int64_t elapsed_us;
 };
 
+struct run_repair {           /* what is made again although its keys say that it is done */
+	struct str_map damaged;   /* keys of data files that must go */
+	struct str_map renew;     /* keys of tables whose log was cut: from the next version on they have another id... */
+	bool *renewed;            /* ...and that happened; by the value in the map */
+};
+
 struct run_options {
 	struct plan_request request;
 	unsigned threads;         /* 0: as many as there are cores */
@@ -32,6 +38,7 @@ struct run_options {
 	void (*progress)(void *user, const struct run_progress *p);
 	void *user;
 	struct http *http;        /* NULL: curl. A fake in tests */
+	struct run_repair *repair; /* or NULL */
 };
 
 struct run_resource {

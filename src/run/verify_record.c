@@ -41,7 +41,8 @@ static void check_table(struct verify *v, struct str run, enum lake_zone zone, s
 		if (is_declared(v, zone, name) && table_load(v->project->store, key, -1, &a, &now, &unreadable))
 			verify_found(v, key, "the table is not there; run %.*s left version %" PRId64, STR_ARG(run), version);
 	} else if (!str_eq(id, t->t.id)) {
-		/* made anew */
+		if (str_eq(t->t.last_run, run)) /* otherwise it was made anew since */
+			verify_found(v, key, "the table has another id than run %.*s left", STR_ARG(run));
 	} else if (version > t->t.version) {
 		verify_found(v, key, "version %" PRId64 " is the newest one, and run %.*s left version %" PRId64, t->t.version,
 			     STR_ARG(run), version);

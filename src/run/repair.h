@@ -1,0 +1,53 @@
+/* Repair: derived things that are damaged, made again from Raw. Never touches Raw.
+ *
+ * Everything is verified first. Then, as one run (with plan and record):
+ *   a data file is damaged, or gone         its windows are prepared again (a model: made again) and the commit that adds the
+ *                                           new files removes the old ones
+ *   a version of a log is damaged, or gone  it and all behind it go to <table>/damaged/<run>/; what they held is made again on
+ *                                           top of the versions that are left, and the table gets another id, since from
+ *                                           there on it is another history
+ *   the newest version is not the one that its run left   the same, from version 0 on: nothing vouches for what is before it
+ * What stands in Raw and is damaged is told: what is lost, who still has its rows, how to ask for it again. Tables whose rows
+ * would have to come from there stay as they are.
+ *
+ * Nothing else may run on these tables meanwhile: a log that is cut fences nobody. */
+#ifndef SLUICE_RUN_REPAIR_H
+#define SLUICE_RUN_REPAIR_H
+
+#include "run/runner.h"
+#include "run/verify.h"
+
+struct repair_table { /* to be made again */
+	enum lake_zone zone;
+	struct str name;
+	uint64_t files;          /* damaged data files */
+	bool log;
+	int64_t versions_left;   /* log: good ones */
+	struct str by;           /* the resource or model that makes it; "": none of the pipeline file does */
+};
+struct repair_loss {  /* a fetch with damage in Raw */
+	struct str resource, window;
+	unsigned generation;
+	struct str first;        /* what is wrong, of the first finding, and where */
+	uint64_t objects, pages, records; /* pages and records: 0 where the ledger itself is damaged */
+	bool in_table;           /* prepare.<resource> has its rows, */
+	uint64_t rows;           /* so many */
+	struct str refetch;      /* "run --only flights --from ... --to ... --refetch" */
+};
+struct repair {
+	struct repair_table *tables;
+	size_t n_tables, cap_tables;
+	struct repair_loss *losses;
+	size_t n_losses, cap_losses;
+	struct finding *others;  /* what repair cannot decide: grids, tables at odds with Raw, records */
+	size_t n_others, cap_others;
+	struct run_repair run;
+	struct str only;         /* the tables, with commas */
+};
+/* Verifies, changes nothing. `o`: only, stop and progress are used. */
+bool repair_plan(struct project *j, const struct verify_options *o, struct arena *a, struct repair *out, struct err *e);
+/* Makes again what repair_plan found. */
+bool repair_run(struct project *j, struct repair *r, const struct run_options *o, struct arena *a, struct run_result *out,
+		struct err *e);
+
+#endif
