@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/json.h"
+#include "format/json_parts.h"
 #include "format/ledger.h"
 
 #include <inttypes.h>
@@ -11,34 +12,11 @@ enum { LOG_FILE_NAME = 25 }; /* 20 digits and ".json" */
 
 /* ── writing ── */
 
-static void put_hash(struct json_out *o, const char *key, struct sha256 h)
-{
-	char hex[SHA256_HEX + 1];
-	sha256_hex(h, hex);
-	json_put_z(o, key, hex);
-}
-
 static struct str windows_json(const struct table_file *f, struct arena *a)
 {
 	struct buf b = BUF_INIT(DELTA_COMMIT_MAX_BYTES);
 	struct json_out o = JSON_OUT(&b);
-	json_begin_array(&o, NULL);
-	for (size_t i = 0; i < f->n_windows; i++) {
-		const struct table_window *w = &f->windows[i];
-		char hex[33];
-		row_hash_hex(&w->hash, hex);
-		json_begin_object(&o, NULL);
-		json_put_str(&o, "window", w->name);
-		json_put_u64(&o, "generation", w->generation);
-		put_hash(&o, "content", w->content);
-		put_hash(&o, "seal", w->seal);
-		put_hash(&o, "key", w->key);
-		json_put_u64(&o, "read", w->read);
-		json_put_u64(&o, "rows", w->rows);
-		json_put_z(&o, "row_hash", hex);
-		json_end_object(&o);
-	}
-	json_end_array(&o);
+	json_put_windows(&o, NULL, f->windows, f->n_windows);
 	struct str text = arena_copy(a, buf_str(&b));
 	buf_free(&b);
 	return text;
@@ -59,7 +37,7 @@ static void put_add(struct json_out *o, const struct table_file *f, struct arena
 	json_begin_object(o, "tags");
 	json_put_str(o, "sluice.windows", windows_json(f, a));
 	if (f->has_hash)
-		put_hash(o, "sluice.sha256", f->hash);
+		json_put_hash(o, "sluice.sha256", f->hash);
 	json_end_object(o);
 	json_end_object(o);
 	json_end_object(o);
@@ -127,11 +105,11 @@ static void put_commit_info(struct json_out *o, const struct table_commit *c)
 		json_put_raw(o, "operationMetrics", c->metrics);
 	json_put_str(o, "sluice.run", c->run_id);
 	json_put_str(o, "sluice.nonce", c->nonce);
-	put_hash(o, "sluice.job", c->job_key);
+	json_put_hash(o, "sluice.job", c->job_key);
 	if (c->version == 0)
 		json_put_null(o, "sluice.previous");
 	else
-		put_hash(o, "sluice.previous", c->previous);
+		json_put_hash(o, "sluice.previous", c->previous);
 	json_put_u64(o, "sluice.actions", (c->schema ? 2 : 0) + c->n_remove + c->n_add);
 	json_end_object(o);
 	json_end_object(o);
@@ -181,39 +159,12 @@ bool table_commit_write(struct store *s, struct str table_key, const struct tabl
 
 /* ── reading ── */
 
-static bool need_hash(const struct json_node *n, const char *key, struct sha256 *out, struct err *e)
-{
-	struct str hex;
-	if (!json_need_str(n, key, &hex, e))
-		return false;
-	return sha256_from_hex(hex, out) || err_set(e, ERR_DAMAGE, "\"%s\" is no SHA-256", key);
-}
-
-static bool read_window(const struct json_node *n, struct table_window *w, struct err *e)
-{
-	uint64_t generation = 0;
-	struct str hex;
-	if (!json_need_str(n, "window", &w->name, e) || !json_need_u64(n, "generation", &generation, e) ||
-	    !need_hash(n, "content", &w->content, e) || !need_hash(n, "seal", &w->seal, e) ||
-	    !need_hash(n, "key", &w->key, e) || !json_need_u64(n, "read", &w->read, e) ||
-	    !json_need_u64(n, "rows", &w->rows, e) || !json_need_str(n, "row_hash", &hex, e))
-		return false;
-	if (generation > UINT32_MAX || !row_hash_from_hex(hex, w->rows, &w->hash))
-		return err_set(e, ERR_DAMAGE, "the tags of a window are damaged");
-	w->generation = (unsigned)generation;
-	return true;
-}
-
 static bool read_windows(struct str text, struct arena *a, struct table_file *f, struct err *e)
 {
 	struct json_node *list = NULL;
 	if (!json_parse(text, a, &list, e))
 		return false;
-	f->windows = arena_array(a, struct table_window, list->n_children + 1);
-	for (const struct json_node *n = list->child; n; n = n->next)
-		if (!read_window(n, &f->windows[f->n_windows++], e))
-			return err_wrap(e, "tag sluice.windows");
-	return true;
+	return json_get_windows(list, a, &f->windows, &f->n_windows, e) || err_wrap(e, "tag sluice.windows");
 }
 
 static bool read_add(const struct json_node *n, struct arena *a, struct table_file *f, struct err *e)
@@ -226,7 +177,7 @@ static bool read_add(const struct json_node *n, struct arena *a, struct table_fi
 	const struct json_node *tags = json_get(n, "tags");
 	struct str windows = json_str_or(tags, "sluice.windows", STR_NONE);
 	f->has_hash = json_get(tags, "sluice.sha256") != NULL;
-	if (f->has_hash && !need_hash(tags, "sluice.sha256", &f->hash, e))
+	if (f->has_hash && !json_need_hash(tags, "sluice.sha256", &f->hash, e))
 		return err_wrap(e, "add of %.*s", STR_ARG(f->path));
 	if (!json_parse(f->stats, a, &stats, e) || !json_need_u64(stats, "numRecords", &f->rows, e))
 		return err_wrap(e, "add of %.*s", STR_ARG(f->path));
@@ -276,7 +227,7 @@ static bool replay_info(struct replay *r, const struct json_node *n, struct err 
 		return err_set(e, ERR_DAMAGE, "a second commitInfo");
 	if (!json_need_str(n, "sluice.nonce", &r->t->last_nonce, e) || !json_need_u64(n, "sluice.actions", &r->declared, e))
 		return err_wrap(e, "commitInfo");
-	if (r->version > 0 && !need_hash(n, "sluice.previous", &previous, e))
+	if (r->version > 0 && !json_need_hash(n, "sluice.previous", &previous, e))
 		return err_wrap(e, "commitInfo");
 	if (r->version == 0 ? !before || before->type != JSON_NULL : !sha256_eq(previous, r->t->last_hash))
 		return err_set(e, ERR_DAMAGE, "it was written behind another version %lld than the one that is there",

@@ -22,6 +22,10 @@ struct table_window { /* tags "sluice.windows" of an add: rule 28 */
 	uint64_t read;            /* records read from Raw for this window, in this table's books */
 	uint64_t rows;
 	struct row_hash hash;     /* sum; .rows == rows */
+	/* What `_window` and `_gen` of its rows say: the earliest promoted fetch with this content (rule 31). Empty and 0 in a
+	 * commit to be written: the same as `name` and `generation`. */
+	struct str row_window;
+	unsigned row_generation;
 };
 
 struct table_file {

@@ -45,6 +45,17 @@ struct str engine_text(struct buf *b, struct arena *a)
 	return text;
 }
 
+struct job_window job_window_rows(const struct job_window *w)
+{
+	struct job_window out = *w;
+	if (w->row_window.n == 0) {
+		out.row_window = w->name;
+		out.row_generation = w->generation;
+		out.row_seal = w->seal;
+	}
+	return out;
+}
+
 /* ── encoding ── */
 
 static void put_windows(struct json_out *o, const struct engine_job *j)
@@ -59,6 +70,11 @@ static void put_windows(struct json_out *o, const struct engine_job *j)
 		engine_put_hash(o, "seal", w->seal);
 		engine_put_hash(o, "key", w->key);
 		json_put_u64(o, "records", w->records);
+		if (w->row_window.n > 0) {
+			json_put_str(o, "row_window", w->row_window);
+			json_put_u64(o, "row_generation", w->row_generation);
+			engine_put_hash(o, "row_seal", w->row_seal);
+		}
 		json_end_object(o);
 	}
 	json_end_array(o);
@@ -154,6 +170,11 @@ static bool get_windows(const struct json_node *root, struct arena *a, struct en
 		if (!json_need_str(n, "window", &w->name, e) || !engine_need_unsigned(n, "generation", &w->generation, e) ||
 		    !engine_need_hash(n, "content", &w->content, e) || !engine_need_hash(n, "seal", &w->seal, e) ||
 		    !engine_need_hash(n, "key", &w->key, e) || !json_need_u64(n, "records", &w->records, e))
+			return err_wrap(e, "window %zu of the job", j->n_windows);
+		if (json_get(n, "row_window") &&
+		    (!json_need_str(n, "row_window", &w->row_window, e) ||
+		     !engine_need_unsigned(n, "row_generation", &w->row_generation, e) ||
+		     !engine_need_hash(n, "row_seal", &w->row_seal, e)))
 			return err_wrap(e, "window %zu of the job", j->n_windows);
 	}
 	return true;

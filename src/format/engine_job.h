@@ -18,7 +18,13 @@ struct job_window { /* prepare: in */
 	unsigned generation;
 	struct sha256 content, seal, key;
 	uint64_t records; /* as sealed: decides how windows share files */
+	/* The fetch that is read, and that `_window` and `_gen` name: the earliest promoted one with this content (rule 31).
+	 * No window: the one above. */
+	struct str row_window;
+	unsigned row_generation;
+	struct sha256 row_seal;
 };
+struct job_window job_window_rows(const struct job_window *w); /* with the last three filled in */
 
 struct job_input { /* refine: in; a table pinned to a version */
 	struct str schema, table; /* "prepare", "flights" */

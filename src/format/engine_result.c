@@ -1,6 +1,7 @@
 #include "base/check.h"
 #include "format/engine_job.h"
 #include "format/engine_json.h"
+#include "format/json_parts.h"
 
 #include <string.h>
 
@@ -18,23 +19,7 @@ static void put_file(struct json_out *o, const struct table_file *f)
 	json_put_u64(o, "size", f->size_bytes);
 	json_put_u64(o, "rows", f->rows);
 	json_put_str(o, "stats", f->stats);
-	json_begin_array(o, "windows");
-	for (size_t i = 0; i < f->n_windows; i++) {
-		const struct table_window *w = &f->windows[i];
-		char hex[33];
-		row_hash_hex(&w->hash, hex);
-		json_begin_object(o, NULL);
-		json_put_str(o, "window", w->name);
-		json_put_u64(o, "generation", w->generation);
-		engine_put_hash(o, "content", w->content);
-		engine_put_hash(o, "seal", w->seal);
-		engine_put_hash(o, "key", w->key);
-		json_put_u64(o, "read", w->read);
-		json_put_u64(o, "rows", w->rows);
-		json_put_z(o, "row_hash", hex);
-		json_end_object(o);
-	}
-	json_end_array(o);
+	json_put_windows(o, "windows", f->windows, f->n_windows);
 	json_end_object(o);
 }
 
@@ -136,17 +121,6 @@ struct str engine_error_encode(const struct err *why, struct arena *a)
 
 /* ── decoding ── */
 
-static bool get_window(const struct json_node *n, struct table_window *w, struct err *e)
-{
-	struct str hex;
-	if (!json_need_str(n, "window", &w->name, e) || !engine_need_unsigned(n, "generation", &w->generation, e) ||
-	    !engine_need_hash(n, "content", &w->content, e) || !engine_need_hash(n, "seal", &w->seal, e) ||
-	    !engine_need_hash(n, "key", &w->key, e) || !json_need_u64(n, "read", &w->read, e) ||
-	    !json_need_u64(n, "rows", &w->rows, e) || !json_need_str(n, "row_hash", &hex, e))
-		return false;
-	return row_hash_from_hex(hex, w->rows, &w->hash) || err_set(e, ERR_DAMAGE, "\"row_hash\" is no row hash");
-}
-
 static bool get_files(const struct json_node *root, const char *key, struct arena *a, struct table_file **out, size_t *n,
 		      struct err *e)
 {
@@ -161,10 +135,8 @@ static bool get_files(const struct json_node *root, const char *key, struct aren
 		    !json_need_u64(f, "rows", &t->rows, e) || !json_need_str(f, "stats", &t->stats, e) ||
 		    !json_need(f, "windows", JSON_ARRAY, &windows, e))
 			return false;
-		t->windows = arena_array(a, struct table_window, windows->n_children + 1);
-		for (const struct json_node *w = windows->child; w; w = w->next)
-			if (!get_window(w, &t->windows[t->n_windows++], e))
-				return false;
+		if (!json_get_windows(windows, a, &t->windows, &t->n_windows, e))
+			return false;
 	}
 	return true;
 }

@@ -255,9 +255,10 @@ static void files_describe(struct prepare *p, const uint64_t *read, struct engin
 		f->windows = arena_array(p->arena, struct table_window, t->n_shares);
 		for (size_t k = 0; k < t->n_shares; k++) {
 			const struct share *s = &t->shares[k];
-			const struct job_window *w = &p->job->windows[s->window];
+			const struct job_window *w = &p->windows[s->window];
 			f->windows[k] = (struct table_window){ w->name, w->generation, w->content, w->seal, w->key,
-							       read[s->window], s->hash.rows, s->hash };
+							       read[s->window], s->hash.rows, s->hash, w->row_window,
+							       w->row_generation };
 		}
 	}
 }
@@ -348,8 +349,11 @@ static bool prepare_open(struct prepare *p, struct err *e)
 	p->secret = key_secret_new();
 	p->sort_bytes = job->memory_bytes / MEMORY_SHARE < SORT_BYTES_MAX ? job->memory_bytes / MEMORY_SHARE : SORT_BYTES_MAX;
 	p->losers = arena_array(p->arena, struct losers, job->n_windows);
-	for (size_t i = 0; i < job->n_windows; i++)
+	p->windows = arena_array(p->arena, struct job_window, job->n_windows);
+	for (size_t i = 0; i < job->n_windows; i++) {
 		p->losers[i].records = job->windows[i].records;
+		p->windows[i] = job_window_rows(&job->windows[i]);
+	}
 	plan(p);
 	p->queue = arena_array(p->arena, struct file_task *, p->n_tasks);
 	return store_open_disk(arena_zero_terminated(p->arena, job->lake), false, &p->store, e) &&

@@ -90,7 +90,7 @@ static bool back(struct reader *f, struct engine_connection *c, const char *path
 	bool ok;
 
 	for (size_t i = 0; i < t->n_shares; i++)
-		sums[i] = (struct window_sum){ .name = reader_window(f, i)->name, .sum = t->shares[i].sum };
+		sums[i] = (struct window_sum){ .name = reader_window(f, i)->row_window, .sum = t->shares[i].sum };
 	ok = read_back(c, path, p->contract, p->shape, p->n_columns, sums, t->n_shares, e);
 	for (size_t i = 0; i < t->n_shares; i++)
 		t->shares[i].hash = sums[i].hash;

@@ -363,7 +363,7 @@ bool pages_begin(struct pages *p, const struct job_window *w, uint64_t from, uin
 	CHECK(!p->page);
 	arena_reset(&p->arena);
 	resource = key_resource(p->job->pipeline, p->job->table, &p->arena);
-	p->generation_key = key_generation(key_window(resource, w->name, &p->arena), w->generation, &p->arena);
+	p->generation_key = key_generation(key_window(resource, w->row_window, &p->arena), w->row_generation, &p->arena);
 	p->window = w;
 	p->from = from;
 	p->to = to;
@@ -408,7 +408,7 @@ static bool entry_next(struct pages *p, bool *end, struct err *e)
 		}
 		if (p->entry.has_seal) {
 			p->sealed = true;
-			if (!sha256_eq(p->entry.hash, p->window->seal))
+			if (!sha256_eq(p->entry.hash, p->window->row_seal))
 				return wrong_seal(p, e);
 		}
 		if (p->entry.n_pages > 0)

@@ -49,6 +49,7 @@ struct file_task {
 
 struct prepare {
 	const struct engine_job *job;
+	struct job_window *windows; /* of the job, all filled in */
 	struct contract *contract;
 	struct batch_shape *shape;
 	size_t n_columns;

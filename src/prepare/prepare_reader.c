@@ -20,7 +20,7 @@ static struct share *share_at(struct reader *f)
 
 const struct job_window *reader_window(const struct reader *f, size_t share)
 {
-	return &f->p->job->windows[f->t->shares[share].window];
+	return &f->p->windows[f->t->shares[share].window];
 }
 
 static bool share_begin(struct reader *f, struct err *e)
@@ -57,8 +57,8 @@ static void address_put(struct reader *f, struct batch *b, size_t row, const str
 	struct batch_column *meta = &b->columns[f->p->contract->n_columns];
 	const struct job_window *w = reader_window(f, f->share);
 
-	meta[META_WINDOW].s[row] = w->name;
-	meta[META_GEN].i64[row] = w->generation;
+	meta[META_WINDOW].s[row] = w->row_window;
+	meta[META_GEN].i64[row] = w->row_generation;
 	meta[META_PAGE].i64[row] = (int64_t)page->number;
 	meta[META_OFF].i64[row] = f->raw[row].p - page->body.p;
 	meta[META_LEN].i64[row] = (int64_t)f->raw[row].n;

@@ -146,7 +146,7 @@ static void bad_put(struct batch *b, const struct engine_job *job, const struct 
 {
 	size_t row = b->n_rows++;
 
-	b->columns[BAD_WINDOW].s[row] = job->windows[h->window].name;
+	b->columns[BAD_WINDOW].s[row] = job_window_rows(&job->windows[h->window]).row_window;
 	b->columns[BAD_GEN].i64[row] = h->generation;
 	b->columns[BAD_PAGE].i64[row] = (int64_t)h->page;
 	b->columns[BAD_OFF].i64[row] = (int64_t)h->offset;
@@ -216,9 +216,10 @@ static void windows_describe(const struct bad_source *s, const uint64_t *read, s
 	out->n_windows = s->n_windows;
 	out->windows = arena_array(a, struct table_window, s->n_windows);
 	for (size_t i = 0; i < s->n_windows; i++) {
-		const struct job_window *w = &s->job->windows[s->windows[i]];
-		out->windows[i] = (struct table_window){ w->name, w->generation, w->content, w->seal, w->key,
-							 read[s->windows[i]], s->sums[i].hash.rows, s->sums[i].hash };
+		struct job_window w = job_window_rows(&s->job->windows[s->windows[i]]);
+		out->windows[i] = (struct table_window){ w.name, w.generation, w.content, w.seal, w.key,
+							 read[s->windows[i]], s->sums[i].hash.rows, s->sums[i].hash,
+							 w.row_window, w.row_generation };
 	}
 }
 
@@ -239,7 +240,7 @@ bool quarantine_write(struct engine_connection *c, struct quarantine *q, const s
 	CHECK(snprintf(name, sizeof name, "quarantine_%zu", index) < (int)sizeof name);
 	s.sums = arena_array(&own, struct window_sum, n_windows);
 	for (size_t i = 0; i < n_windows; i++)
-		s.sums[i].name = job->windows[windows[i]].name;
+		s.sums[i].name = job_window_rows(&job->windows[windows[i]]).row_window;
 	stats_begin(stats, columns, BAD_COLUMNS);
 	ok = (!q || quarantine_flush(q, e)) && engine_add_source(c, &source, e) &&
 	     parquet_file_write(&file, c, arena_format(&own, "SELECT * FROM %s()", name), a, out, e);

@@ -390,7 +390,8 @@ static bool build(struct publish *u, struct plan_resource *p, struct todo *t, st
 	if (p->resource->kind == KIND_WINDOW)
 		close_over_files(p, t, a);
 	qsort(t->v, t->n, sizeof *t->v, by_name);
-	if (!types_fit(p, &schema, t, e) || !call_engine(u, p, t, job_key(t), &r, a, e) || !books_balance(&r, t, e))
+	if (!types_fit(p, &schema, t, e) || !publish_origins(u, p->resource, t->v, t->n, a, e) ||
+	    !call_engine(u, p, t, job_key(t), &r, a, e) || !books_balance(&r, t, e))
 		return false;
 	if (!commit_both(u, p, t, &r, again, a, e))
 		return false;
@@ -452,7 +453,8 @@ static void split_windows(struct plan_resource *p, struct todo *t, struct same_l
 		if (is_same_content(p, w, &found))
 			*arena_push(a, *same) = found;
 		else
-			todo_add(t, (struct job_window){ w->name, w->promoted, w->content, w->seal, w->key, w->records }, a);
+			todo_add(t, (struct job_window){ .name = w->name, .generation = w->promoted, .content = w->content,
+						 .seal = w->seal, .key = w->key, .records = w->records }, a);
 	}
 }
 

@@ -29,6 +29,10 @@ bool publish_model(struct publish *u, const struct model *m, struct run_table *o
 /* Totals of the table as it stands. */
 void publish_totals(const struct table_snapshot *t, struct run_table *out);
 
+/* publish_origin.c: which fetch the rows of each window are read from, and name. */
+bool publish_origins(struct publish *u, const struct resource *r, struct job_window *v, size_t n, struct arena *a,
+		     struct err *e);
+
 /* publish_commit.c */
 struct table_schema publish_schema(const struct contract *c, bool prepare, struct arena *a);
 struct table_schema publish_quarantine_schema(struct arena *a);

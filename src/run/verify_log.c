@@ -70,6 +70,25 @@ static bool is_parquet(struct verify *v, struct str key, uint64_t size)
 	       memcmp(tail, "PAR1", 4) == 0;
 }
 
+/* What the rows name, where that is an older fetch than the tag's (rule 31): Raw has it, with the same content. */
+static void check_row_origin(struct verify *v, const struct verify_table *t, const struct table_window *w)
+{
+	struct arena a = ARENA_INIT;
+	struct err e = ERR_INIT;
+	struct ledger l;
+	struct project *j = v->project;
+	struct str resource = key_resource(j->pipeline->name, t->name, &a);
+	struct str key = key_generation(key_window(resource, w->row_window, &a), w->row_generation, &a);
+	v->about = (struct finding){ .kind = FINDING_ORIGIN, .zone = t->zone, .name = t->name, .window = w->row_window,
+				     .generation = w->row_generation };
+	if (!ledger_open(j->store, j->clock, key, STR_NONE, &a, &l, &e))
+		verify_found(v, key, "rows of %.*s name this generation: %s", STR_ARG(t->key), e.message);
+	else if (l.n_entries == 0 || !sha256_eq(l.seal.digest, w->content))
+		verify_found(v, key, "rows of %.*s name this generation, which has %s", STR_ARG(t->key),
+			     l.n_entries == 0 ? "no ledger" : "another content");
+	arena_free(&a);
+}
+
 /* What the table says it was made of is still what Raw has, and its truth. */
 static void check_origin(struct verify *v, const struct verify_table *t, const struct table_window *w)
 {
@@ -117,8 +136,12 @@ void verify_file(struct verify *v, const struct verify_table *t, const struct ta
 		verify_found(v, key, "it is no Parquet file");
 	else if (!v->o->fast && bytes_agree(v, key, f))
 		check_rows(v, key, t, f);
-	for (size_t i = 0; t->zone != ZONE_REFINE && i < f->n_windows; i++)
-		check_origin(v, t, &f->windows[i]);
+	for (size_t i = 0; t->zone != ZONE_REFINE && i < f->n_windows; i++) {
+		const struct table_window *w = &f->windows[i];
+		check_origin(v, t, w);
+		if (!str_eq(w->row_window, w->name) || w->row_generation != w->generation)
+			check_row_origin(v, t, w);
+	}
 	arena_free(&a);
 }
 

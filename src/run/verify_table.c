@@ -83,11 +83,12 @@ static bool begin(struct back *k, struct err *e)
 	return true;
 }
 
-/* A snapshot that came again with the same content: the tag names the newest one, the rows the one that they came with
- * (rule 31). */
+/* A snapshot that came again with the same content, in tags of before they named what the rows say (row_window): the rows
+ * name an older window than the tag. */
 static bool is_earlier_snapshot(struct back *k, struct str name)
 {
-	if (k->file->n_windows != 1 || str_cmp(name, k->file->windows[0].name) > 0)
+	const struct table_window *w = &k->file->windows[0];
+	if (k->file->n_windows != 1 || !str_eq(w->row_window, w->name) || str_cmp(name, w->name) > 0)
 		return false;
 	if (k->earlier.n == 0)
 		k->earlier = arena_copy(k->arena, name);
@@ -100,7 +101,7 @@ static bool find_window(struct back *k, struct str name)
 {
 	for (size_t i = 0; i < k->file->n_windows; i++) {
 		size_t at = (k->at + i) % k->file->n_windows;
-		if (str_eq(k->file->windows[at].name, name)) {
+		if (str_eq(k->file->windows[at].row_window, name)) {
 			k->at = at;
 			return true;
 		}

@@ -4,8 +4,9 @@
 #include "format/engine_job.h"
 
 static struct job_window sample_windows[] = {
-	{ { "20130101T050000Z_20130102T050000Z", 33 }, 1, { { 1 } }, { { 2 } }, { { 3 } }, 842 },
-	{ { "20130102T050000Z_20130103T050000Z", 33 }, 2, { { 4 } }, { { 5 } }, { { 6 } }, 0 },
+	{ { "20130101T050000Z_20130102T050000Z", 33 }, 1, { { 1 } }, { { 2 } }, { { 3 } }, 842, { NULL, 0 }, 0, { { 0 } } },
+	{ { "20130102T050000Z_20130103T050000Z", 33 }, 2, { { 4 } }, { { 5 } }, { { 6 } }, 0,
+	  { "20130101T050000Z_20130102T050000Z", 33 }, 1, { { 7 } } },
 };
 static struct table_column sample_columns[] = {
 	{ { "carrier", 7 }, TYPE_STRING, 0, 0, { NULL, 0 } },
@@ -59,7 +60,8 @@ static struct engine_job job_sample(size_t i)
 }
 
 static struct table_window sample_table_windows[] = {
-	{ { "20130101T050000Z_20130102T050000Z", 33 }, 1, { { 1 } }, { { 2 } }, { { 3 } }, 844, 842, { 77, 842 } },
+	{ { "20130101T050000Z_20130102T050000Z", 33 }, 1, { { 1 } }, { { 2 } }, { { 3 } }, 844, 842, { 77, 842 },
+	  { "20121231T050000Z_20130101T050000Z", 33 }, 3 },
 };
 static struct table_file sample_table_files[] = {
 	{ .path = { "data/a-b/0.parquet", 18 }, .size_bytes = 51234, .rows = 842, .stats = { "{\"numRecords\":842}", 18 },
