@@ -2,17 +2,18 @@
 
 #include "base/check.h"
 #include "base/json.h"
+#include "format/delta_parts.h"
 #include "format/json_parts.h"
 #include "format/ledger.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-enum { LOG_FILE_NAME = 25 }; /* 20 digits and ".json" */
+
 
 /* ── writing ── */
 
-static struct str windows_json(const struct table_file *f, struct arena *a)
+struct str delta_windows_json(const struct table_file *f, struct arena *a)
 {
 	struct buf b = BUF_INIT(DELTA_COMMIT_MAX_BYTES);
 	struct json_out o = JSON_OUT(&b);
@@ -22,7 +23,7 @@ static struct str windows_json(const struct table_file *f, struct arena *a)
 	return text;
 }
 
-static void put_add(struct json_out *o, const struct table_file *f, struct arena *a)
+void delta_put_add(struct json_out *o, const struct table_file *f, struct arena *a)
 {
 	json_begin_object(o, NULL);
 	json_begin_object(o, "add");
@@ -35,7 +36,7 @@ static void put_add(struct json_out *o, const struct table_file *f, struct arena
 	json_put_str(o, "stats", f->stats.n > 0 ? f->stats
 						: arena_format(a, "{\"numRecords\":%" PRIu64 "}", f->rows));
 	json_begin_object(o, "tags");
-	json_put_str(o, "sluice.windows", windows_json(f, a));
+	json_put_str(o, "sluice.windows", delta_windows_json(f, a));
 	if (f->has_hash)
 		json_put_hash(o, "sluice.sha256", f->hash);
 	json_end_object(o);
@@ -58,7 +59,7 @@ static void put_remove(struct json_out *o, const struct table_file *f, int64_t m
 	json_end_object(o);
 }
 
-static void put_metadata(struct json_out *o, const struct table_commit *c, struct arena *a)
+void delta_put_metadata(struct json_out *o, const struct table_commit *c, struct arena *a)
 {
 	json_begin_object(o, NULL);
 	json_begin_object(o, "protocol");
@@ -123,14 +124,14 @@ struct str table_commit_encode(const struct table_commit *c, struct arena *a)
 	buf_add_char(&b, '\n');
 	o.need_comma = false;
 	if (c->schema)
-		put_metadata(&o, c, a);
+		delta_put_metadata(&o, c, a);
 	for (size_t i = 0; i < c->n_remove; i++) {
 		put_remove(&o, &c->remove[i], c->time_us / 1000);
 		buf_add_char(&b, '\n');
 		o.need_comma = false;
 	}
 	for (size_t i = 0; i < c->n_add; i++) {
-		put_add(&o, &c->add[i], a);
+		delta_put_add(&o, &c->add[i], a);
 		buf_add_char(&b, '\n');
 		o.need_comma = false;
 	}
@@ -140,7 +141,7 @@ struct str table_commit_encode(const struct table_commit *c, struct arena *a)
 	return text;
 }
 
-static struct str log_key(struct str table_key, uint64_t version, struct arena *a)
+struct str delta_log_key(struct str table_key, uint64_t version, struct arena *a)
 {
 	return arena_format(a, "%.*s/_delta_log/%020" PRIu64 ".json", STR_ARG(table_key), version);
 }
@@ -150,7 +151,7 @@ bool table_commit_write(struct store *s, struct str table_key, const struct tabl
 {
 	CHECK(c->version >= 0);
 	bool ours = false;
-	struct str key = log_key(table_key, (uint64_t)c->version, a);
+	struct str key = delta_log_key(table_key, (uint64_t)c->version, a);
 	if (!store_create_checked(s, key, table_commit_encode(c, a), &ours, a, e))
 		return err_wrap(e, "commit of %.*s", STR_ARG(table_key));
 	*out = ours ? TABLE_COMMITTED : TABLE_TAKEN;
@@ -186,18 +187,6 @@ static bool read_add(const struct json_node *n, struct arena *a, struct table_fi
 	return read_windows(windows, a, f, e) || err_wrap(e, "add of %.*s", STR_ARG(f->path));
 }
 
-struct replay {
-	struct table_snapshot *t;
-	struct arena *a;
-	int64_t version; /* being read */
-	uint64_t actions, declared; /* of this version: behind its commitInfo */
-	bool has_info, has_protocol, has_metadata; /* has_info: of this version */
-	struct {
-		struct table_file *v;
-		size_t n, cap;
-	} files;
-};
-
 static bool replay_remove(struct replay *r, struct str path)
 {
 	size_t kept = 0, before = r->files.n;
@@ -214,6 +203,9 @@ static bool replay_metadata(struct replay *r, const struct json_node *n, struct 
 	if (!json_need_str(n, "id", &r->t->id, e) || !json_need_str(n, "schemaString", &schema, e))
 		return err_wrap(e, "metaData");
 	r->t->contract_meaning = json_str_or(json_get(n, "configuration"), "sluice.contract", STR_NONE);
+	r->t->name = json_str_or(n, "name", STR_NONE);
+	r->t->description = json_str_or(n, "description", STR_NONE);
+	r->t->created_us = json_i64_or(n, "createdTime", 0) * 1000;
 	r->has_metadata = true;
 	return table_schema_parse(schema, r->a, &r->t->schema, e);
 }
@@ -238,7 +230,7 @@ static bool replay_info(struct replay *r, const struct json_node *n, struct err 
 	return true;
 }
 
-static bool replay_action(struct replay *r, const struct json_node *action, struct err *e)
+bool replay_action(struct replay *r, const struct json_node *action, struct err *e)
 {
 	const struct json_node *n = json_get(action, "commitInfo");
 	if (n)
@@ -273,7 +265,7 @@ static bool replay_action(struct replay *r, const struct json_node *action, stru
 	return true;
 }
 
-static bool replay_version(struct replay *r, struct str text, struct err *e)
+bool replay_version(struct replay *r, struct str text, struct err *e)
 {
 	struct sha256 hash = sha256_of(text);
 	struct str line;
@@ -302,7 +294,7 @@ static bool replay_version(struct replay *r, struct str text, struct err *e)
 	return true;
 }
 
-static bool newest_version(struct store *s, struct str table_key, int64_t *out, struct err *e)
+bool delta_newest_version(struct store *s, struct str table_key, int64_t *out, struct err *e)
 {
 	struct arena a = ARENA_INIT;
 	struct store_listing list = { 0 };
@@ -311,7 +303,7 @@ static bool newest_version(struct store *s, struct str table_key, int64_t *out, 
 	for (size_t i = 0; ok && i < list.n; i++) {
 		uint64_t n = 0;
 		struct str name = list.v[i].name;
-		if (name.n != LOG_FILE_NAME || !str_ends(name, STR(".json")) || !str_to_u64(str_sub(name, 0, 20), &n))
+		if (name.n != DELTA_LOG_NAME || !str_ends(name, STR(".json")) || !str_to_u64(str_sub(name, 0, 20), &n))
 			continue;
 		if ((int64_t)n != *out + 1)
 			ok = err_set(e, ERR_DAMAGE, "%.*s: version %lld is missing in _delta_log", STR_ARG(table_key),
@@ -336,29 +328,38 @@ static void index_windows(struct table_snapshot *t, struct arena *a)
 		}
 }
 
-bool table_load(struct store *s, struct str table_key, int64_t version, struct arena *a, struct table_snapshot *out,
-		struct err *e)
+bool replay_log(struct replay *r, struct store *s, struct str table_key, int64_t to, struct err *e)
+{
+	while (r->t->version < to) {
+		struct str text;
+		r->version = r->t->version + 1;
+		if (!store_get(s, delta_log_key(table_key, (uint64_t)r->version, r->a), DELTA_COMMIT_MAX_BYTES, r->a, &text, e) ||
+		    !replay_version(r, text, e))
+			return err_wrap(e, "%.*s, version %lld", STR_ARG(table_key), (long long)r->version);
+		r->t->version = r->version;
+	}
+	r->t->files = r->files.v;
+	r->t->n_files = r->files.n;
+	return true;
+}
+
+static bool load(struct store *s, struct str table_key, int64_t version, bool by_state, struct arena *a,
+		 struct table_snapshot *out, struct err *e)
 {
 	int64_t newest = -1;
 	memset(out, 0, sizeof *out);
 	out->version = -1;
-	if (!newest_version(s, table_key, &newest, e))
+	if (!delta_newest_version(s, table_key, &newest, e))
 		return false;
 	if (version > newest)
 		return err_set(e, ERR_MISSING, "%.*s has no version %lld", STR_ARG(table_key), (long long)version);
 	if (version < 0)
 		version = newest;
 	struct replay r = { .t = out, .a = a };
-	for (int64_t v = 0; v <= version; v++) {
-		struct str text;
-		r.version = v;
-		if (!store_get(s, log_key(table_key, (uint64_t)v, a), DELTA_COMMIT_MAX_BYTES, a, &text, e) ||
-		    !replay_version(&r, text, e))
-			return err_wrap(e, "%.*s, version %lld", STR_ARG(table_key), (long long)v);
-	}
-	out->version = version;
-	out->files = r.files.v;
-	out->n_files = r.files.n;
+	if (by_state && version >= TABLE_STATE_EVERY)
+		state_begin(&r, s, table_key, version);
+	if (!replay_log(&r, s, table_key, version, e))
+		return false;
 	index_windows(out, a);
 	return true;
 }
@@ -380,6 +381,18 @@ bool table_good_versions(struct store *s, struct str table_key, int64_t *n, stru
 	if (why.code == ERR_STORAGE)
 		*e = why;
 	return why.code != ERR_STORAGE;
+}
+
+bool table_load(struct store *s, struct str table_key, int64_t version, struct arena *a, struct table_snapshot *out,
+		struct err *e)
+{
+	return load(s, table_key, version, true, a, out, e);
+}
+
+bool table_replay(struct store *s, struct str table_key, int64_t version, struct arena *a, struct table_snapshot *out,
+		  struct err *e)
+{
+	return load(s, table_key, version, false, a, out, e);
 }
 
 const struct table_window *table_find_window(const struct table_snapshot *t, struct str name)

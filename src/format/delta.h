@@ -56,6 +56,8 @@ struct table_snapshot {
 	struct str id;            /* metaData.id */
 	struct table_schema schema;
 	struct str contract_meaning; /* configuration "sluice.contract" */
+	struct str name, description;
+	int64_t created_us;          /* of the newest metaData */
 	struct table_file *files;
 	size_t n_files;
 	const struct table_window **windows; /* of all files, in their order; each name's first one is found by... */
@@ -63,14 +65,32 @@ struct table_snapshot {
 	struct str last_nonce, last_run; /* commitInfo of `version` */
 	int64_t last_commit_us;
 	struct sha256 last_hash;         /* of the bytes of `version`: what the next commit names */
+	struct str bad_state;            /* a folded state was passed over, and why; empty: none was */
 };
 
-/* Version -1 is the newest. Replays the log. ERR_DAMAGE, naming table and version, where the log has a gap, a version does
+/* Version -1 is the newest. Reads the newest folded state up to it and replays the log from there. ERR_DAMAGE, naming table and version, where the log has a gap, a version does
  * not parse or is not whole, or is not the one that its successor was written behind. */
 bool table_load(struct store *s, struct str table_key, int64_t version, struct arena *a, struct table_snapshot *out,
 		struct err *e);
 /* For repair: how many versions from 0 on replay and follow from each other. */
 bool table_good_versions(struct store *s, struct str table_key, int64_t *n, struct err *e);
+/* The same, by the log alone. */
+bool table_replay(struct store *s, struct str table_key, int64_t version, struct arena *a, struct table_snapshot *out,
+		  struct err *e);
+
+/* Folded states: state/<20 digits>.json holds the table as the versions up to that one leave it, so that a snapshot costs
+ * one listing and few reads however long the log. They follow from the log: one that is missing, damaged or disagrees is
+ * passed over. */
+enum { TABLE_STATE_EVERY = 20 };
+struct str table_state_encode(const struct table_snapshot *t, struct arena *a);
+/* Create-if-absent; losing the race is fine. */
+bool table_state_write(struct store *s, struct str table_key, const struct table_snapshot *t, struct arena *a,
+		       struct err *e);
+/* Every state that there is, against the log replayed from its beginning. `found` is called for each that is damaged or
+ * disagrees. False: it could not be looked at (ERR_STORAGE), or the log itself is damaged. */
+bool table_states_check(struct store *s, struct str table_key, void (*found)(void *user, struct str where, struct str what),
+			void *user, struct err *e);
+
 /* The window's tag in the newest files, or NULL. A window over file_rows stands in several files with equal tags for
  * everything but rows and hash. */
 const struct table_window *table_find_window(const struct table_snapshot *t, struct str name);

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "run/plan_window.h"
+#include "run/upkeep.h"
 
 #include <string.h>
 
@@ -65,6 +66,8 @@ static bool plan_one(struct project *j, const struct plan_request *q, struct pla
 	struct str aside = project_table_key(j, ZONE_QUARANTINE, r->name, a);
 	if (!table_load(j->store, table, -1, a, &p->table, e) || !table_load(j->store, aside, -1, a, &p->quarantine, e))
 		return false;
+	upkeep_warn_state(&p->table);
+	upkeep_warn_state(&p->quarantine);
 	if (p->contract && p->table.version >= 0) {
 		char hex[SHA256_HEX + 1];
 		sha256_hex(p->contract->meaning, hex);
@@ -167,6 +170,7 @@ static bool plan_models(struct project *j, struct plan *p, struct arena *a, stru
 		m->selected = p->request.refine && selects(p->request.only, m->model->name);
 		if (!table_load(j->store, project_table_key(j, ZONE_REFINE, m->model->name, a), -1, a, &m->table, e))
 			return false;
+		upkeep_warn_state(&m->table);
 	}
 	for (size_t i = 0; i < p->n_models; i++)
 		plan_model(p, &p->models[i], a);

@@ -5,6 +5,7 @@
 #include "format/process.h"
 #include "run/relationship.h"
 #include "run/stage.h"
+#include "run/upkeep.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -103,9 +104,12 @@ static void prepare_one(struct run_state *s, struct plan_resource *p)
 			     .threads = s->threads, .checks = &s->checks, .progress = on_rows, .user = &progress };
 	struct err why = ERR_INIT;
 	int64_t began = c->monotonic_us(c);
+	int64_t main = p->table.version, aside = p->quarantine.version;
 	run_show(s, STAGE_PREPARE, t->name, 0, progress.total);
 	if (!publish_resource(&u, p, t, s->arena, &why))
 		table_failed(s, t, &why);
+	upkeep_table(&u, ZONE_PREPARE, t->name, main, p->table.version);
+	upkeep_table(&u, ZONE_QUARANTINE, t->name, aside, p->quarantine.version);
 	t->took_us = c->monotonic_us(c) - began;
 	if (u.peak_rss_bytes > s->out->peak_rss_engine_bytes)
 		s->out->peak_rss_engine_bytes = u.peak_rss_bytes;
@@ -194,6 +198,7 @@ static void refine_one(struct run_state *s, const struct plan_model *p)
 	run_show(s, STAGE_REFINE, t->name, 0, 0);
 	if (!publish_model(&u, m, t, s->arena, &why))
 		table_failed(s, t, &why);
+	upkeep_table(&u, ZONE_REFINE, t->name, p->table.version, t->version);
 	t->took_us = c->monotonic_us(c) - began;
 	if (u.peak_rss_bytes > s->out->peak_rss_engine_bytes)
 		s->out->peak_rss_engine_bytes = u.peak_rss_bytes;

@@ -39,6 +39,8 @@ static struct str what_to_do(const struct finding *f, struct arena *a)
 	case FINDING_ORIGIN:
 		return arena_format(a, "find out which of the two was changed: `sluice raw ls %.*s %.*s` shows what Raw has",
 				    STR_ARG(f->name), STR_ARG(f->window));
+	case FINDING_STATE:
+		return STR("remove it: the table is whole without it, and runs pass it over");
 	case FINDING_RECORD:
 		break;
 	}

@@ -159,13 +159,29 @@ static void check_pieces(struct verify *v, const struct verify_table *t)
 		}
 }
 
+static void bad_state(void *user, struct str where, struct str what)
+{
+	verify_found(user, where, "%.*s", STR_ARG(what));
+}
+
+/* By the log alone, and then every folded state against it. */
+static bool load_table(struct verify *v, struct verify_table *t, struct err *e)
+{
+	if (!table_replay(v->project->store, t->key, -1, &v->arena, &t->t, e))
+		return false;
+	v->about.kind = FINDING_STATE;
+	bool ok = table_states_check(v->project->store, t->key, bad_state, v, e);
+	v->about.kind = FINDING_LOG;
+	return ok;
+}
+
 bool verify_log(struct verify *v, enum lake_zone zone, struct str table)
 {
 	struct err why = ERR_INIT;
 	struct verify_table t = { .zone = zone, .name = table };
 	t.key = key_table(zone, v->project->pipeline->name, table, &v->arena);
 	v->about = (struct finding){ .kind = FINDING_LOG, .zone = zone, .name = table };
-	if (!table_load(v->project->store, t.key, -1, &v->arena, &t.t, &why)) {
+	if (!load_table(v, &t, &why)) {
 		verify_found(v, t.key, "%s", why.message);
 		return false;
 	}

@@ -51,7 +51,7 @@ static void on_progress(void *user, uint64_t done, uint64_t total, struct str at
 
 static const char *finding_name(enum finding_kind k)
 {
-	static const char *const names[] = { "grid", "raw", "log", "file", "origin", "record" };
+	static const char *const names[] = { "grid", "raw", "log", "state", "file", "origin", "record" };
 	return names[k];
 }
 
