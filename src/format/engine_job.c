@@ -9,7 +9,7 @@
 enum { JOB_MAX_BYTES = 256 << 20 };
 
 static const char job_format[] = "sluice-engine-job/1";
-static const char *const kind_names[] = { "prepare", "refine", "graph", "count" };
+static const char *const kind_names[] = { "prepare", "refine", "graph", "count", "checkpoint" };
 
 void engine_put_hash(struct json_out *o, const char *key, struct sha256 h)
 {
@@ -149,6 +149,9 @@ struct str engine_job_encode(const struct engine_job *j, struct arena *a)
 		json_put_raw(&o, "budget_percent", double_to_text(j->budget_percent, a));
 		json_put_u64(&o, "budget_rows", j->budget_rows);
 		put_windows(&o, j);
+	} else if (j->kind == ENGINE_CHECKPOINT) {
+		json_put_str(&o, "table_key", j->table_key);
+		json_put_u64(&o, "version", j->version);
 	} else {
 		put_refine(&o, j);
 	}
@@ -268,6 +271,9 @@ bool engine_job_decode(struct str text, struct arena *a, struct engine_job *j, s
 	const struct json_node *contract = json_get(root, "contract");
 	if (contract)
 		j->contract = contract->raw;
+	if (j->kind == ENGINE_CHECKPOINT)
+		return (json_need_str(root, "table_key", &j->table_key, e) && json_need_u64(root, "version", &j->version, e)) ||
+		       err_wrap(e, "engine job");
 	bool ok = j->kind != ENGINE_PREPARE
 			  ? get_refine(root, a, j, e)
 			  : json_need_str(root, "quarantine_output", &j->quarantine_output, e) &&

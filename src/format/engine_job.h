@@ -4,14 +4,15 @@
  * kind "prepare": windows of one resource → files of the table and of its quarantine
  * kind "refine":  one model → files of its table
  * kind "graph":   SELECT texts → the tables that each reads
- * kind "count":   SELECT texts over tables → one number each */
+ * kind "count":   SELECT texts over tables → one number each
+ * kind "checkpoint": the log of a table up to a version → Delta's classic checkpoint */
 #ifndef SLUICE_FORMAT_ENGINE_JOB_H
 #define SLUICE_FORMAT_ENGINE_JOB_H
 
 #include "format/delta.h"
 #include "format/ledger.h"
 
-enum engine_job_kind { ENGINE_PREPARE, ENGINE_REFINE, ENGINE_GRAPH, ENGINE_COUNT };
+enum engine_job_kind { ENGINE_PREPARE, ENGINE_REFINE, ENGINE_GRAPH, ENGINE_COUNT, ENGINE_CHECKPOINT };
 
 struct job_window { /* prepare: in */
 	struct str name;
@@ -58,6 +59,9 @@ struct engine_job {
 	size_t n_sql;
 	struct job_input *inputs;
 	size_t n_inputs;
+	/* checkpoint */
+	struct str table_key;     /* prepare/<p>/<table> */
+	uint64_t version;
 };
 
 struct rule_count {

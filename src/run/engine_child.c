@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "driver/engine.h"
+#include "format/checkpoint.h"
 #include "prepare/prepare.h"
 #include "refine/count.h"
 #include "refine/model.h"
@@ -34,6 +35,8 @@ static bool work(const struct engine_job *job, struct arena *a, struct engine_re
 		return graph_run(job, a, r, e);
 	case ENGINE_COUNT:
 		return count_run(job, a, r, e);
+	case ENGINE_CHECKPOINT:
+		return checkpoint_run(job, a, r, e);
 	}
 	return err_set(e, ERR_BUG, "an engine job of no known kind");
 }

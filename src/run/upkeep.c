@@ -1,6 +1,8 @@
 #include "run/upkeep.h"
 
+#include "base/file.h"
 #include "base/log.h"
+#include "format/checkpoint.h"
 
 /* The newest multiple of `every` that the run has reached; 0: none. */
 static int64_t due(int64_t before, int64_t after, int64_t every)
@@ -26,6 +28,51 @@ static void fold_state(struct publish *u, struct str key, int64_t version)
 	arena_free(&a);
 }
 
+/* The child writes into a folder that nobody reads; what it wrote is brought to its place as a whole. */
+static bool make_checkpoint(struct publish *u, struct str key, struct str table, uint64_t version, const char *folder,
+			    struct arena *a, struct err *e)
+{
+	struct project *j = u->project;
+	struct engine_result r;
+	struct str bytes;
+	struct engine_job job = {
+		.kind = ENGINE_CHECKPOINT,
+		.run_id = u->run_id,
+		.pipeline = j->pipeline->name,
+		.table = table,
+		.lake = str_from(j->lake_path),
+		.threads = 1,
+		.memory_bytes = j->pipeline->memory_bytes,
+		.file_rows = j->pipeline->file_rows,
+		.output = str_from(folder),
+		.table_key = key,
+		.version = version,
+	};
+	struct engine_call call = { .job = &job, .stop = u->options ? u->options->stop : NULL };
+	if (!engine_call(&call, a, &r, e))
+		return false;
+	if (r.n_files != 1 || r.files->rows == 0)
+		return err_set(e, ERR_ENGINE, "the engine wrote no checkpoint");
+	const char *path = arena_format(a, "%s/checkpoint.parquet", folder).p;
+	return file_read(path, CHECKPOINT_MAX_BYTES, a, &bytes, e) &&
+	       (bytes.n == r.files->size_bytes || err_set(e, ERR_ENGINE, "the checkpoint has another size than the engine said")) &&
+	       checkpoint_publish(j->store, key, version, bytes, r.files->rows, a, e);
+}
+
+static void checkpoint(struct publish *u, struct str key, struct str table, int64_t version)
+{
+	struct arena a = ARENA_INIT;
+	struct err why = ERR_INIT, ignored = ERR_INIT;
+	char *folder = NULL;
+	if (!file_make_scratch(NULL, &a, &folder, &why) ||
+	    !make_checkpoint(u, key, table, (uint64_t)version, folder, &a, &why))
+		log_warn("%.*s: the checkpoint of version %lld could not be written: %s", STR_ARG(key), (long long)version,
+			 why.message);
+	if (folder)
+		file_remove_tree(folder, &ignored);
+	arena_free(&a);
+}
+
 void upkeep_table(struct publish *u, enum lake_zone zone, struct str table, int64_t before, int64_t after)
 {
 	struct arena a = ARENA_INIT;
@@ -33,5 +80,8 @@ void upkeep_table(struct publish *u, enum lake_zone zone, struct str table, int6
 	int64_t state = due(before, after, TABLE_STATE_EVERY);
 	if (state > 0)
 		fold_state(u, key, state);
+	int64_t point = due(before, after, CHECKPOINT_EVERY);
+	if (point > 0)
+		checkpoint(u, key, table, point);
 	arena_free(&a);
 }

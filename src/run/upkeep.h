@@ -1,4 +1,4 @@
-/* What keeps a table quick to open, after its commits: folded states for us. All of it follows from the log, so a failure is
+/* What keeps a table quick to open, after its commits: folded states for us, checkpoints for other readers. All of it follows from the log, so a failure is
  * a warning on standard error and no more; losing a race likewise. Private to run/. */
 #ifndef SLUICE_RUN_UPKEEP_H
 #define SLUICE_RUN_UPKEEP_H
