@@ -18,9 +18,7 @@ struct str delta_windows_json(const struct table_file *f, struct arena *a)
 	struct buf b = BUF_INIT(DELTA_COMMIT_MAX_BYTES);
 	struct json_out o = JSON_OUT(&b);
 	json_put_windows(&o, NULL, f->windows, f->n_windows);
-	struct str text = arena_copy(a, buf_str(&b));
-	buf_free(&b);
-	return text;
+	return json_text(&b, a);
 }
 
 void delta_put_add(struct json_out *o, const struct table_file *f, struct arena *a)
@@ -50,7 +48,7 @@ static void put_remove(struct json_out *o, const struct table_file *f, int64_t m
 	json_begin_object(o, "remove");
 	json_put_str(o, "path", f->path);
 	json_put_i64(o, "deletionTimestamp", ms);
-	json_put_bool(o, "dataChange", true);
+	json_put_bool(o, "dataChange", !f->same_data);
 	json_put_bool(o, "extendedFileMetadata", true);
 	json_begin_object(o, "partitionValues");
 	json_end_object(o);
@@ -135,10 +133,7 @@ struct str table_commit_encode(const struct table_commit *c, struct arena *a)
 		buf_add_char(&b, '\n');
 		o.need_comma = false;
 	}
-	CHECK(!b.overflow);
-	struct str text = arena_copy(a, buf_str(&b));
-	buf_free(&b);
-	return text;
+	return json_text(&b, a);
 }
 
 struct str delta_log_key(struct str table_key, uint64_t version, struct arena *a)
@@ -373,7 +368,7 @@ bool table_good_versions(struct store *s, struct str table_key, int64_t *n, stru
 	for (*n = 0;; ++*n) {
 		struct str text;
 		r.version = *n;
-		if (!store_get(s, log_key(table_key, (uint64_t)*n, &a), DELTA_COMMIT_MAX_BYTES, &a, &text, &why) ||
+		if (!store_get(s, delta_log_key(table_key, (uint64_t)*n, &a), DELTA_COMMIT_MAX_BYTES, &a, &text, &why) ||
 		    !replay_version(&r, text, &why))
 			break;
 	}

@@ -10,23 +10,9 @@
 #include "contract/batch.h"
 #include "driver/store.h"
 #include "format/row_hash.h"
+#include "format/table_window.h"
 
 enum { DELTA_COMMIT_MAX_BYTES = 256 << 20 };
-
-struct table_window { /* tags "sluice.windows" of an add: rule 28 */
-	struct str name;          /* window name; "full" for a model of kind full */
-	unsigned generation;
-	struct sha256 content;    /* content digest; for models the digest of the inputs' keys */
-	struct sha256 seal;       /* SHA-256 of the seal entry; zero for models */
-	struct sha256 key;        /* window key, rule 26 */
-	uint64_t read;            /* records read from Raw for this window, in this table's books */
-	uint64_t rows;
-	struct row_hash hash;     /* sum; .rows == rows */
-	/* What `_window` and `_gen` of its rows say: the earliest promoted fetch with this content (rule 31). Empty and 0 in a
-	 * commit to be written: the same as `name` and `generation`. */
-	struct str row_window;
-	unsigned row_generation;
-};
 
 struct table_file {
 	struct str path;          /* relative to the table: data/<job key>-<nonce>/<n>.parquet */
@@ -37,7 +23,7 @@ struct table_file {
 	size_t n_windows;
 	bool has_hash;
 	struct sha256 hash;       /* of the file's bytes, tag "sluice.sha256": what `verify` compares */
-	bool same_data;           /* in a commit: the file is there already, only its tags change */
+	bool same_data;           /* in a commit: no rows come or go with it (only tags change, or rows move to another file) */
 };
 
 struct table_column {

@@ -62,10 +62,7 @@ struct str table_state_encode(const struct table_snapshot *t, struct arena *a)
 	json_put_hash(&o, "end", all);
 	json_end_object(&o);
 	end_line(&o);
-	CHECK(!b.overflow);
-	struct str text = arena_copy(a, buf_str(&b));
-	buf_free(&b);
-	return text;
+	return json_text(&b, a);
 }
 
 bool table_state_write(struct store *s, struct str table_key, const struct table_snapshot *t, struct arena *a,
@@ -190,7 +187,7 @@ void state_begin(struct replay *r, struct store *s, struct str table_key, int64_
 	struct err ignored = ERR_INIT;
 	int64_t likely = version - version % TABLE_STATE_EVERY, at = 0;
 	if (state_try(r, s, table_key, likely) ||
-	    !store_list(s, state_folder(table_key, r->a), r->a, &list, &ignored))
+	    !store_list_names(s, state_folder(table_key, r->a), r->a, &list, &ignored))
 		return;
 	for (size_t i = list.n, tries = 0; i > 0 && tries < STATE_TRIES; i--) {
 		if (!version_of(list.v[i - 1].name, &at) || at > version || at == likely)
@@ -229,7 +226,7 @@ bool table_states_check(struct store *s, struct str table_key, void (*found)(voi
 	struct store_listing list = { 0 };
 	struct check c = { .store = s, .table_key = table_key, .found = found, .user = user };
 	int64_t newest = -1;
-	bool ok = store_list(s, state_folder(table_key, &a), &a, &list, e) &&
+	bool ok = store_list_names(s, state_folder(table_key, &a), &a, &list, e) &&
 		  (list.n == 0 || delta_newest_version(s, table_key, &newest, e));
 	fresh(&c.log, &a);
 	for (size_t i = 0; ok && i < list.n; i++) {

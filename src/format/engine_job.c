@@ -2,48 +2,14 @@
 
 #include "base/check.h"
 #include "base/json.h"
-#include "format/engine_json.h"
+#include "format/json_parts.h"
 
 #include <string.h>
 
 enum { JOB_MAX_BYTES = 256 << 20 };
 
 static const char job_format[] = "sluice-engine-job/1";
-static const char *const kind_names[] = { "prepare", "refine", "graph", "count", "checkpoint" };
-
-void engine_put_hash(struct json_out *o, const char *key, struct sha256 h)
-{
-	char hex[SHA256_HEX + 1];
-	sha256_hex(h, hex);
-	json_put_z(o, key, hex);
-}
-
-bool engine_need_hash(const struct json_node *n, const char *key, struct sha256 *out, struct err *e)
-{
-	struct str hex;
-	if (!json_need_str(n, key, &hex, e))
-		return false;
-	return sha256_from_hex(hex, out) || err_set(e, ERR_DAMAGE, "\"%s\" is no SHA-256", key);
-}
-
-bool engine_need_unsigned(const struct json_node *n, const char *key, unsigned *out, struct err *e)
-{
-	uint64_t v = 0;
-	if (!json_need_u64(n, key, &v, e))
-		return false;
-	if (v > UINT32_MAX)
-		return err_set(e, ERR_DAMAGE, "\"%s\" is out of range", key);
-	*out = (unsigned)v;
-	return true;
-}
-
-struct str engine_text(struct buf *b, struct arena *a)
-{
-	CHECK(!b->overflow);
-	struct str text = arena_copy(a, buf_str(b));
-	buf_free(b);
-	return text;
-}
+static const char *const kind_names[] = { "prepare", "refine", "graph", "count", "checkpoint", "compact" };
 
 struct job_window job_window_rows(const struct job_window *w)
 {
@@ -66,28 +32,25 @@ static void put_windows(struct json_out *o, const struct engine_job *j)
 		json_begin_object(o, NULL);
 		json_put_str(o, "window", w->name);
 		json_put_u64(o, "generation", w->generation);
-		engine_put_hash(o, "content", w->content);
-		engine_put_hash(o, "seal", w->seal);
-		engine_put_hash(o, "key", w->key);
+		json_put_hash(o, "content", w->content);
+		json_put_hash(o, "seal", w->seal);
+		json_put_hash(o, "key", w->key);
 		json_put_u64(o, "records", w->records);
 		if (w->row_window.n > 0) {
 			json_put_str(o, "row_window", w->row_window);
 			json_put_u64(o, "row_generation", w->row_generation);
-			engine_put_hash(o, "row_seal", w->row_seal);
+			json_put_hash(o, "row_seal", w->row_seal);
 		}
 		json_end_object(o);
 	}
 	json_end_array(o);
 }
 
-static void put_input(struct json_out *o, const struct job_input *in)
+static void put_columns(struct json_out *o, const struct table_schema *columns)
 {
-	json_begin_object(o, NULL);
-	json_put_str(o, "schema", in->schema);
-	json_put_str(o, "table", in->table);
 	json_begin_array(o, "columns");
-	for (size_t i = 0; i < in->columns.n; i++) {
-		const struct table_column *c = &in->columns.v[i];
+	for (size_t i = 0; i < columns->n; i++) {
+		const struct table_column *c = &columns->v[i];
 		json_begin_object(o, NULL);
 		json_put_str(o, "name", c->name);
 		json_put_z(o, "type", column_type_name(c->type));
@@ -98,11 +61,38 @@ static void put_input(struct json_out *o, const struct job_input *in)
 		json_end_object(o);
 	}
 	json_end_array(o);
+}
+
+static void put_files(struct json_out *o, const struct str *files, size_t n)
+{
 	json_begin_array(o, "files");
-	for (size_t i = 0; i < in->n_files; i++)
-		json_put_str(o, NULL, in->files[i]);
+	for (size_t i = 0; i < n; i++)
+		json_put_str(o, NULL, files[i]);
 	json_end_array(o);
+}
+
+static void put_input(struct json_out *o, const struct job_input *in)
+{
+	json_begin_object(o, NULL);
+	json_put_str(o, "schema", in->schema);
+	json_put_str(o, "table", in->table);
+	put_columns(o, &in->columns);
+	put_files(o, in->files, in->n_files);
 	json_end_object(o);
+}
+
+static void put_compact(struct json_out *o, const struct engine_job *j)
+{
+	json_put_bool(o, "quarantine", j->quarantine);
+	put_columns(o, &j->columns);
+	json_begin_array(o, "merges");
+	for (size_t i = 0; i < j->n_merges; i++) {
+		json_begin_object(o, NULL);
+		put_files(o, j->merges[i].files, j->merges[i].n_files);
+		json_put_windows(o, "windows", j->merges[i].windows, j->merges[i].n_windows);
+		json_end_object(o);
+	}
+	json_end_array(o);
 }
 
 static void put_refine(struct json_out *o, const struct engine_job *j)
@@ -152,12 +142,14 @@ struct str engine_job_encode(const struct engine_job *j, struct arena *a)
 	} else if (j->kind == ENGINE_CHECKPOINT) {
 		json_put_str(&o, "table_key", j->table_key);
 		json_put_u64(&o, "version", j->version);
+	} else if (j->kind == ENGINE_COMPACT) {
+		put_compact(&o, j);
 	} else {
 		put_refine(&o, j);
 	}
 	json_end_object(&o);
 	buf_add_char(&b, '\n');
-	return engine_text(&b, a);
+	return json_text(&b, a);
 }
 
 /* ── decoding ── */
@@ -170,14 +162,14 @@ static bool get_windows(const struct json_node *root, struct arena *a, struct en
 	j->windows = arena_array(a, struct job_window, list->n_children + 1);
 	for (const struct json_node *n = list->child; n; n = n->next) {
 		struct job_window *w = &j->windows[j->n_windows++];
-		if (!json_need_str(n, "window", &w->name, e) || !engine_need_unsigned(n, "generation", &w->generation, e) ||
-		    !engine_need_hash(n, "content", &w->content, e) || !engine_need_hash(n, "seal", &w->seal, e) ||
-		    !engine_need_hash(n, "key", &w->key, e) || !json_need_u64(n, "records", &w->records, e))
+		if (!json_need_str(n, "window", &w->name, e) || !json_need_unsigned(n, "generation", &w->generation, e) ||
+		    !json_need_hash(n, "content", &w->content, e) || !json_need_hash(n, "seal", &w->seal, e) ||
+		    !json_need_hash(n, "key", &w->key, e) || !json_need_u64(n, "records", &w->records, e))
 			return err_wrap(e, "window %zu of the job", j->n_windows);
 		if (json_get(n, "row_window") &&
 		    (!json_need_str(n, "row_window", &w->row_window, e) ||
-		     !engine_need_unsigned(n, "row_generation", &w->row_generation, e) ||
-		     !engine_need_hash(n, "row_seal", &w->row_seal, e)))
+		     !json_need_unsigned(n, "row_generation", &w->row_generation, e) ||
+		     !json_need_hash(n, "row_seal", &w->row_seal, e)))
 			return err_wrap(e, "window %zu of the job", j->n_windows);
 	}
 	return true;
@@ -196,22 +188,51 @@ static bool get_column(const struct json_node *n, struct table_column *c, struct
 	c->type = (enum column_type)t;
 	if (c->type != TYPE_DECIMAL)
 		return true;
-	return engine_need_unsigned(n, "precision", &c->precision, e) && engine_need_unsigned(n, "scale", &c->scale, e);
+	return json_need_unsigned(n, "precision", &c->precision, e) && json_need_unsigned(n, "scale", &c->scale, e);
+}
+
+static bool get_columns(const struct json_node *n, struct arena *a, struct table_schema *out, struct err *e)
+{
+	const struct json_node *columns;
+	if (!json_need(n, "columns", JSON_ARRAY, &columns, e))
+		return false;
+	out->v = arena_array(a, struct table_column, columns->n_children + 1);
+	for (const struct json_node *c = columns->child; c; c = c->next)
+		if (!get_column(c, &out->v[out->n++], e))
+			return false;
+	return true;
+}
+
+static bool get_files(const struct json_node *n, struct arena *a, struct str **out, size_t *n_files, struct err *e)
+{
+	const struct json_node *files;
+	if (!json_need(n, "files", JSON_ARRAY, &files, e))
+		return false;
+	*out = arena_array(a, struct str, files->n_children + 1);
+	for (const struct json_node *f = files->child; f; f = f->next)
+		(*out)[(*n_files)++] = f->text;
+	return true;
 }
 
 static bool get_input(const struct json_node *n, struct arena *a, struct job_input *in, struct err *e)
 {
-	const struct json_node *columns, *files;
-	if (!json_need_str(n, "schema", &in->schema, e) || !json_need_str(n, "table", &in->table, e) ||
-	    !json_need(n, "columns", JSON_ARRAY, &columns, e) || !json_need(n, "files", JSON_ARRAY, &files, e))
+	return json_need_str(n, "schema", &in->schema, e) && json_need_str(n, "table", &in->table, e) &&
+	       get_columns(n, a, &in->columns, e) && get_files(n, a, &in->files, &in->n_files, e);
+}
+
+static bool get_compact(const struct json_node *root, struct arena *a, struct engine_job *j, struct err *e)
+{
+	const struct json_node *list, *windows;
+	if (!json_need_bool(root, "quarantine", &j->quarantine, e) || !get_columns(root, a, &j->columns, e) ||
+	    !json_need(root, "merges", JSON_ARRAY, &list, e))
 		return false;
-	in->columns.v = arena_array(a, struct table_column, columns->n_children + 1);
-	for (const struct json_node *c = columns->child; c; c = c->next)
-		if (!get_column(c, &in->columns.v[in->columns.n++], e))
-			return false;
-	in->files = arena_array(a, struct str, files->n_children + 1);
-	for (const struct json_node *f = files->child; f; f = f->next)
-		in->files[in->n_files++] = f->text;
+	j->merges = arena_array(a, struct job_merge, list->n_children + 1);
+	for (const struct json_node *n = list->child; n; n = n->next) {
+		struct job_merge *m = &j->merges[j->n_merges++];
+		if (!get_files(n, a, &m->files, &m->n_files, e) || !json_need(n, "windows", JSON_ARRAY, &windows, e) ||
+		    !json_get_windows(windows, a, &m->windows, &m->n_windows, e))
+			return err_wrap(e, "merge %zu of the job", j->n_merges);
+	}
 	return true;
 }
 
@@ -264,7 +285,7 @@ bool engine_job_decode(struct str text, struct arena *a, struct engine_job *j, s
 	if (!json_parse(text, a, &root, e) || !get_kind(root, j, e) || !json_need_str(root, "run", &j->run_id, e) ||
 	    !json_need_str(root, "pipeline", &j->pipeline, e) || !json_need_str(root, "table", &j->table, e) ||
 	    !json_need_str(root, "lake", &j->lake, e) || !json_need_str(root, "result", &j->result_path, e) ||
-	    !json_need_str(root, "scratch", &j->scratch, e) || !engine_need_unsigned(root, "threads", &j->threads, e) ||
+	    !json_need_str(root, "scratch", &j->scratch, e) || !json_need_unsigned(root, "threads", &j->threads, e) ||
 	    !json_need_u64(root, "memory_bytes", &j->memory_bytes, e) ||
 	    !json_need_u64(root, "file_rows", &j->file_rows, e) || !json_need_str(root, "output", &j->output, e))
 		return err_wrap(e, "engine job");
@@ -274,13 +295,15 @@ bool engine_job_decode(struct str text, struct arena *a, struct engine_job *j, s
 	if (j->kind == ENGINE_CHECKPOINT)
 		return (json_need_str(root, "table_key", &j->table_key, e) && json_need_u64(root, "version", &j->version, e)) ||
 		       err_wrap(e, "engine job");
+	if (j->kind == ENGINE_COMPACT)
+		return get_compact(root, a, j, e) || err_wrap(e, "engine job");
 	bool ok = j->kind != ENGINE_PREPARE
 			  ? get_refine(root, a, j, e)
 			  : json_need_str(root, "quarantine_output", &j->quarantine_output, e) &&
 				    json_need_str(root, "records", &j->records, e) &&
 				    json_need_u64(root, "max_body_bytes", &j->max_body_bytes, e) &&
-				    engine_need_unsigned(root, "max_ratio", &j->max_ratio, e) &&
-				    engine_need_unsigned(root, "json_depth", &j->json_depth, e) &&
+				    json_need_unsigned(root, "max_ratio", &j->max_ratio, e) &&
+				    json_need_unsigned(root, "json_depth", &j->json_depth, e) &&
 				    get_percent(root, &j->budget_percent, e) &&
 				    json_need_u64(root, "budget_rows", &j->budget_rows, e) &&
 				    get_windows(root, a, j, e);

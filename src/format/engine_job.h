@@ -5,6 +5,7 @@
  * kind "refine":  one model → files of its table
  * kind "graph":   SELECT texts → the tables that each reads
  * kind "count":   SELECT texts over tables → one number each
+ * kind "compact": files of a table of Prepare → fewer files with the same rows
  * kind "checkpoint": the log of a table up to a version → Delta's classic checkpoint */
 #ifndef SLUICE_FORMAT_ENGINE_JOB_H
 #define SLUICE_FORMAT_ENGINE_JOB_H
@@ -12,7 +13,7 @@
 #include "format/delta.h"
 #include "format/ledger.h"
 
-enum engine_job_kind { ENGINE_PREPARE, ENGINE_REFINE, ENGINE_GRAPH, ENGINE_COUNT, ENGINE_CHECKPOINT };
+enum engine_job_kind { ENGINE_PREPARE, ENGINE_REFINE, ENGINE_GRAPH, ENGINE_COUNT, ENGINE_CHECKPOINT, ENGINE_COMPACT };
 
 struct job_window { /* prepare: in */
 	struct str name;
@@ -32,6 +33,13 @@ struct job_input { /* refine: in; a table pinned to a version */
 	struct table_schema columns;
 	struct str *files;        /* paths, absolute or s3:// */
 	size_t n_files;
+};
+
+struct job_merge { /* compact: in; becomes one file */
+	struct str *files;        /* absolute, each holds some of the windows, and perhaps others */
+	size_t n_files;
+	struct table_window *windows; /* in time order, as their tags say; each stands in one of the files */
+	size_t n_windows;
 };
 
 struct engine_job {
@@ -62,6 +70,11 @@ struct engine_job {
 	/* checkpoint */
 	struct str table_key;     /* prepare/<p>/<table> */
 	uint64_t version;
+	/* compact */
+	bool quarantine;          /* which columns the row hash covers */
+	struct table_schema columns;
+	struct job_merge *merges;
+	size_t n_merges;
 };
 
 struct rule_count {

@@ -1,6 +1,5 @@
 #include "base/check.h"
 #include "format/engine_job.h"
-#include "format/engine_json.h"
 #include "format/json_parts.h"
 
 #include <string.h>
@@ -101,7 +100,7 @@ struct str engine_result_encode(const struct engine_result *r, struct arena *a)
 	json_put_i64(&o, "read_back_us", r->read_back_us);
 	json_end_object(&o);
 	buf_add_char(&b, '\n');
-	return engine_text(&b, a);
+	return json_text(&b, a);
 }
 
 struct str engine_error_encode(const struct err *why, struct arena *a)
@@ -116,7 +115,7 @@ struct str engine_error_encode(const struct err *why, struct arena *a)
 	json_end_object(&o);
 	json_end_object(&o);
 	buf_add_char(&b, '\n');
-	return engine_text(&b, a);
+	return json_text(&b, a);
 }
 
 /* ── decoding ── */

@@ -3,14 +3,12 @@
 #ifndef SLUICE_FORMAT_JSON_PARTS_H
 #define SLUICE_FORMAT_JSON_PARTS_H
 
+#include "base/hash.h"
 #include "base/json.h"
-#include "format/delta.h"
 
 void json_put_hash(struct json_out *o, const char *key, struct sha256 h);
 bool json_need_hash(const struct json_node *n, const char *key, struct sha256 *out, struct err *e);
 bool json_need_unsigned(const struct json_node *n, const char *key, unsigned *out, struct err *e);
-/* A list of objects: spec/table.md, "Tag sluice.windows". */
-void json_put_windows(struct json_out *o, const char *key, const struct table_window *v, size_t n);
-bool json_get_windows(const struct json_node *list, struct arena *a, struct table_window **out, size_t *n, struct err *e);
+struct str json_text(struct buf *b, struct arena *a); /* moves it into the arena */
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/json.h"
+#include "format/json_parts.h"
 
 #include <string.h>
 
@@ -21,13 +22,6 @@ const char *consistency_name(enum consistency c)
 	static const char *const names[] = { "snapshot", "keyset", "offset-verified", "best-effort" };
 	CHECK((size_t)c < sizeof names / sizeof *names);
 	return names[c];
-}
-
-static void put_hash(struct json_out *o, const char *key, struct sha256 h)
-{
-	char hex[SHA256_HEX + 1];
-	sha256_hex(h, hex);
-	json_put_z(o, key, hex);
 }
 
 static void put_time(struct json_out *o, const char *key, int64_t us, struct arena *a)
@@ -67,12 +61,12 @@ static void put_page(struct json_out *o, const struct ledger_page *p)
 	json_begin_object(o, NULL);
 	json_put_u64(o, "page", p->page);
 	json_put_str(o, "request", p->request);
-	put_hash(o, "fingerprint", p->fingerprint);
+	json_put_hash(o, "fingerprint", p->fingerprint);
 	json_put_u64(o, "status", p->status);
 	json_put_u64(o, "attempts", p->attempts);
 	json_put_u64(o, "offset", p->offset);
 	json_put_u64(o, "size", p->size);
-	put_hash(o, "body", p->body);
+	json_put_hash(o, "body", p->body);
 	json_put_u64(o, "body_bytes", p->body_bytes);
 	json_put_u64(o, "records", p->records);
 	if (p->has_total)
@@ -91,7 +85,7 @@ static void put_attempt(struct json_out *o, const struct ledger_attempt *t)
 	json_put_str(o, "error", t->error);
 	json_put_u64(o, "offset", t->offset);
 	json_put_u64(o, "size", t->size);
-	put_hash(o, "body", t->body);
+	json_put_hash(o, "body", t->body);
 	json_end_object(o);
 }
 
@@ -115,10 +109,10 @@ static void put_state(struct json_out *o, const struct ledger_state *s, struct a
 	json_put_u64(o, "records", s->records);
 	json_put_u64(o, "bytes", s->bytes);
 	json_put_u64(o, "failed_attempts", s->failed_attempts);
-	put_hash(o, "digest", s->digest);
+	json_put_hash(o, "digest", s->digest);
 	put_next(o, &s->next);
 	json_begin_object(o, "guard");
-	put_hash(o, "saved", s->guard.saved);
+	json_put_hash(o, "saved", s->guard.saved);
 	json_put_u64(o, "power", s->guard.power);
 	json_put_u64(o, "length", s->guard.length);
 	json_end_object(o);
@@ -131,7 +125,7 @@ static void put_state(struct json_out *o, const struct ledger_state *s, struct a
 	if (s->keyset.path.n > 0)
 		put_keyset(o, &s->keyset);
 	if (s->has_first_page)
-		put_hash(o, "first_page", s->first_page);
+		json_put_hash(o, "first_page", s->first_page);
 	json_end_object(o);
 }
 
@@ -142,7 +136,7 @@ static void put_origin(struct json_out *o, const struct ledger_origin *g, struct
 	json_put_str(o, "ask", g->ask);
 	put_time(o, "from", g->window.from_us, a);
 	put_time(o, "to", g->window.to_us, a);
-	put_hash(o, "definition", g->definition);
+	json_put_hash(o, "definition", g->definition);
 	json_put_raw(o, "request", g->definition_json);
 	json_end_object(o);
 }
@@ -171,7 +165,7 @@ static void put_seal(struct json_out *o, const struct ledger_seal *s, struct are
 	json_put_u64(o, "pages", s->pages);
 	json_put_u64(o, "records", s->records);
 	json_put_u64(o, "bytes", s->bytes);
-	put_hash(o, "digest", s->digest);
+	json_put_hash(o, "digest", s->digest);
 	put_time(o, "sealed", s->sealed_us, a);
 	json_end_object(o);
 }
@@ -182,7 +176,7 @@ static void put_payload(struct json_out *o, const struct ledger_entry *t)
 		json_begin_object(o, "segment");
 		json_put_str(o, "name", t->segment);
 		json_put_u64(o, "size", t->segment_size);
-		put_hash(o, "sha256", t->segment_hash);
+		json_put_hash(o, "sha256", t->segment_hash);
 		json_end_object(o);
 	}
 	json_begin_array(o, "pages");
@@ -208,7 +202,7 @@ struct str ledger_encode(const struct ledger_entry *t, struct arena *a)
 	if (t->n == 0)
 		json_put_null(&o, "previous");
 	else
-		put_hash(&o, "previous", t->previous);
+		json_put_hash(&o, "previous", t->previous);
 	json_put_u64(&o, "epoch", t->epoch);
 	json_put_str(&o, "nonce", t->nonce);
 	json_put_str(&o, "run", t->run_id);
@@ -234,14 +228,6 @@ struct str ledger_encode(const struct ledger_entry *t, struct arena *a)
 
 /* ── reading ── */
 
-static bool need_hash(const struct json_node *n, const char *key, struct sha256 *out, struct err *e)
-{
-	struct str hex;
-	if (!json_need_str(n, key, &hex, e))
-		return false;
-	return sha256_from_hex(hex, out) || err_set(e, ERR_DAMAGE, "\"%s\" is no SHA-256", key);
-}
-
 static bool need_time(const struct json_node *n, const char *key, int64_t *out, struct err *e)
 {
 	struct str text;
@@ -249,17 +235,6 @@ static bool need_time(const struct json_node *n, const char *key, int64_t *out, 
 	if (!json_need_str(n, key, &text, e))
 		return false;
 	return us_from_rfc3339(text, out, &more) || err_set(e, ERR_DAMAGE, "\"%s\" is no time", key);
-}
-
-static bool need_unsigned(const struct json_node *n, const char *key, unsigned *out, struct err *e)
-{
-	uint64_t v = 0;
-	if (!json_need_u64(n, key, &v, e))
-		return false;
-	if (v > UINT32_MAX)
-		return err_set(e, ERR_DAMAGE, "\"%s\" is out of range", key);
-	*out = (unsigned)v;
-	return true;
 }
 
 static bool get_next(const struct json_node *parent, struct arena *a, struct page_next *out, struct err *e)
@@ -302,18 +277,18 @@ static bool get_page(const struct json_node *n, struct arena *a, struct ledger_p
 	if (p->has_total && !json_need_u64(n, "total", &p->total, e))
 		return false;
 	return json_need_u64(n, "page", &p->page, e) && json_need_str(n, "request", &p->request, e) &&
-	       need_hash(n, "fingerprint", &p->fingerprint, e) && need_unsigned(n, "status", &p->status, e) &&
-	       need_unsigned(n, "attempts", &p->attempts, e) && json_need_u64(n, "offset", &p->offset, e) &&
-	       json_need_u64(n, "size", &p->size, e) && need_hash(n, "body", &p->body, e) &&
+	       json_need_hash(n, "fingerprint", &p->fingerprint, e) && json_need_unsigned(n, "status", &p->status, e) &&
+	       json_need_unsigned(n, "attempts", &p->attempts, e) && json_need_u64(n, "offset", &p->offset, e) &&
+	       json_need_u64(n, "size", &p->size, e) && json_need_hash(n, "body", &p->body, e) &&
 	       json_need_u64(n, "body_bytes", &p->body_bytes, e) && json_need_u64(n, "records", &p->records, e) &&
 	       get_next(n, a, &p->next, e);
 }
 
 static bool get_attempt(const struct json_node *n, struct ledger_attempt *t, struct err *e)
 {
-	return json_need_str(n, "request", &t->request, e) && need_unsigned(n, "status", &t->status, e) &&
+	return json_need_str(n, "request", &t->request, e) && json_need_unsigned(n, "status", &t->status, e) &&
 	       json_need_str(n, "error", &t->error, e) && json_need_u64(n, "offset", &t->offset, e) &&
-	       json_need_u64(n, "size", &t->size, e) && need_hash(n, "body", &t->body, e);
+	       json_need_u64(n, "size", &t->size, e) && json_need_hash(n, "body", &t->body, e);
 }
 
 static bool get_keyset(const struct json_node *parent, struct ledger_keyset *k, struct err *e)
@@ -345,14 +320,14 @@ static bool get_state(const struct json_node *parent, struct arena *a, struct le
 	if (json_get(n, "first_sent") && !need_time(n, "first_sent", &s->first_sent_us, e))
 		return false;
 	s->has_first_page = json_get(n, "first_page") != NULL;
-	if (s->has_first_page && !need_hash(n, "first_page", &s->first_page, e))
+	if (s->has_first_page && !json_need_hash(n, "first_page", &s->first_page, e))
 		return false;
 	if (json_get(n, "keyset") && !get_keyset(n, &s->keyset, e))
 		return false;
 	return json_need_u64(n, "pages", &s->pages, e) && json_need_u64(n, "records", &s->records, e) &&
 	       json_need_u64(n, "bytes", &s->bytes, e) &&
-	       json_need_u64(n, "failed_attempts", &s->failed_attempts, e) && need_hash(n, "digest", &s->digest, e) &&
-	       get_next(n, a, &s->next, e) && need_hash(guard, "saved", &s->guard.saved, e) &&
+	       json_need_u64(n, "failed_attempts", &s->failed_attempts, e) && json_need_hash(n, "digest", &s->digest, e) &&
+	       get_next(n, a, &s->next, e) && json_need_hash(guard, "saved", &s->guard.saved, e) &&
 	       json_need_u64(guard, "power", &s->guard.power, e) &&
 	       json_need_u64(guard, "length", &s->guard.length, e);
 }
@@ -365,7 +340,7 @@ static bool get_origin(const struct json_node *n, struct ledger_origin *g, struc
 	g->definition_json = request->raw;
 	return json_need_str(n, "reason", &g->reason, e) && json_need_str(n, "ask", &g->ask, e) &&
 	       need_time(n, "from", &g->window.from_us, e) && need_time(n, "to", &g->window.to_us, e) &&
-	       need_hash(n, "definition", &g->definition, e);
+	       json_need_hash(n, "definition", &g->definition, e);
 }
 
 static bool get_lease(const struct json_node *n, struct ledger_lease *l, struct err *e)
@@ -390,7 +365,7 @@ static bool get_seal(const struct json_node *n, struct ledger_seal *s, struct er
 	s->candidate_reason = json_str_or(n, "candidate", STR_NONE);
 	return json_need_str(n, "evidence", &s->evidence, e) && json_need_bool(n, "promoted", &s->promoted, e) &&
 	       json_need_u64(n, "pages", &s->pages, e) && json_need_u64(n, "records", &s->records, e) &&
-	       json_need_u64(n, "bytes", &s->bytes, e) && need_hash(n, "digest", &s->digest, e) &&
+	       json_need_u64(n, "bytes", &s->bytes, e) && json_need_hash(n, "digest", &s->digest, e) &&
 	       need_time(n, "sealed", &s->sealed_us, e);
 }
 
@@ -412,7 +387,7 @@ static bool get_payload(const struct json_node *root, struct arena *a, struct le
 	const struct json_node *segment = json_get(root, "segment"), *pages, *failed = json_get(root, "failed");
 	if (segment && (!json_need_str(segment, "name", &t->segment, e) ||
 			!json_need_u64(segment, "size", &t->segment_size, e) ||
-			!need_hash(segment, "sha256", &t->segment_hash, e)))
+			!json_need_hash(segment, "sha256", &t->segment_hash, e)))
 		return false;
 	if (segment && !segment_name_ok(t->segment))
 		return err_set(e, ERR_DAMAGE, "\"name\" is none of a segment");
@@ -451,7 +426,7 @@ static bool get_head(const struct json_node *root, struct ledger_entry *t, struc
 		return err_set(e, ERR_DAMAGE, "unknown kind \"%.*s\"", STR_ARG(kind));
 	t->kind = (enum entry_kind)k;
 	const struct json_node *previous = json_get(root, "previous");
-	if (!json_need_u64(root, "n", &t->n, e) || (t->n > 0 && !need_hash(root, "previous", &t->previous, e)))
+	if (!json_need_u64(root, "n", &t->n, e) || (t->n > 0 && !json_need_hash(root, "previous", &t->previous, e)))
 		return false;
 	if (t->n == 0 && (!previous || previous->type != JSON_NULL))
 		return err_set(e, ERR_DAMAGE, "the first entry names one before it");

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "driver/engine.h"
 #include "format/checkpoint.h"
+#include "prepare/compact.h"
 #include "prepare/prepare.h"
 #include "refine/count.h"
 #include "refine/model.h"
@@ -35,6 +36,8 @@ static bool work(const struct engine_job *job, struct arena *a, struct engine_re
 		return graph_run(job, a, r, e);
 	case ENGINE_COUNT:
 		return count_run(job, a, r, e);
+	case ENGINE_COMPACT:
+		return compact_run(job, tell_progress, NULL, a, r, e);
 	case ENGINE_CHECKPOINT:
 		return checkpoint_run(job, a, r, e);
 	}

@@ -1,8 +1,8 @@
 #include "run/plan.h"
 
 #include "base/check.h"
+#include "base/log.h"
 #include "run/plan_window.h"
-#include "run/upkeep.h"
 
 #include <string.h>
 
@@ -54,6 +54,12 @@ static bool definition_check(struct project *j, struct plan_resource *p, struct 
 	return true;
 }
 
+static void warn_state(const struct table_snapshot *t)
+{
+	if (t->bad_state.n > 0)
+		log_warn("%.*s; it is passed over, and the table's log read instead", STR_ARG(t->bad_state));
+}
+
 static bool plan_one(struct project *j, const struct plan_request *q, struct plan_resource *p, struct arena *a,
 		     struct err *e)
 {
@@ -66,8 +72,8 @@ static bool plan_one(struct project *j, const struct plan_request *q, struct pla
 	struct str aside = project_table_key(j, ZONE_QUARANTINE, r->name, a);
 	if (!table_load(j->store, table, -1, a, &p->table, e) || !table_load(j->store, aside, -1, a, &p->quarantine, e))
 		return false;
-	upkeep_warn_state(&p->table);
-	upkeep_warn_state(&p->quarantine);
+	warn_state(&p->table);
+	warn_state(&p->quarantine);
 	if (p->contract && p->table.version >= 0) {
 		char hex[SHA256_HEX + 1];
 		sha256_hex(p->contract->meaning, hex);
@@ -170,7 +176,7 @@ static bool plan_models(struct project *j, struct plan *p, struct arena *a, stru
 		m->selected = p->request.refine && selects(p->request.only, m->model->name);
 		if (!table_load(j->store, project_table_key(j, ZONE_REFINE, m->model->name, a), -1, a, &m->table, e))
 			return false;
-		upkeep_warn_state(&m->table);
+		warn_state(&m->table);
 	}
 	for (size_t i = 0; i < p->n_models; i++)
 		plan_model(p, &p->models[i], a);

@@ -45,6 +45,7 @@ struct commit_ask {
 	size_t n_add;
 	struct table_file *remove;
 	size_t n_remove;
+	bool moves; /* compaction: rows go into other files, and nothing else changes */
 	bool whole; /* it replaces all of the table: whatever another run commits moves the ground */
 };
 /* Rule 32. On success *t is the table as committed. *again: the ground has moved, build on the newest version anew. */

@@ -139,7 +139,7 @@ enum verdict { ADD_ON_TOP, ALREADY_DONE, BUILD_AGAIN, LOST };
 static enum verdict judge_winners(const struct commit_ask *ask, const struct table_snapshot *before,
 				  const struct table_snapshot *now, struct arena *a)
 {
-	if (all_there(now, ask))
+	if (!ask->moves && all_there(now, ask))
 		return ALREADY_DONE;
 	bool same_schema = before->version >= 0 && schema_eq(&before->schema, &now->schema, a);
 	if (!same_schema && !schema_eq(ask->schema, &now->schema, a))
@@ -149,7 +149,7 @@ static enum verdict judge_winners(const struct commit_ask *ask, const struct tab
 		if (!untouched(before, now, ask->remove[i].path))
 			verdict = BUILD_AGAIN;
 	for (size_t i = 0; i < ask->n_add; i++) {
-		if (ask->add[i].same_data && !untouched(before, now, ask->add[i].path))
+		if (ask->add[i].same_data && !ask->moves && !untouched(before, now, ask->add[i].path))
 			verdict = BUILD_AGAIN;
 		for (size_t k = 0; k < ask->add[i].n_windows; k++) {
 			const struct table_window *ours = &ask->add[i].windows[k];
@@ -206,8 +206,8 @@ bool publish_renew(struct publish *u, enum lake_zone zone, struct str table, con
 static void fill_commit(struct publish *u, const struct commit_ask *ask, const struct table_snapshot *t, bool renew,
 			struct table_commit *c, struct arena *a)
 {
-	bool new_schema = t->version < 0 || renew || !schema_eq(&t->schema, ask->schema, a) ||
-			  !str_eq(t->contract_meaning, ask->contract_meaning);
+	bool new_schema = renew || (!ask->moves && (t->version < 0 || !schema_eq(&t->schema, ask->schema, a) ||
+						    !str_eq(t->contract_meaning, ask->contract_meaning)));
 	*c = (struct table_commit){
 		.version = t->version + 1,
 		.operation = ask->operation,

@@ -31,7 +31,7 @@ static bool newest_generation(struct project *j, struct str window_key, struct a
 {
 	struct store_listing list = { 0 };
 	*out = 0;
-	if (!store_list(j->store, window_key, a, &list, e))
+	if (!store_list_names(j->store, window_key, a, &list, e))
 		return false;
 	for (size_t i = 0; i < list.n; i++) {
 		unsigned g = 0;

@@ -11,12 +11,6 @@ static int64_t due(int64_t before, int64_t after, int64_t every)
 	return after >= every && newest > before ? newest : 0;
 }
 
-void upkeep_warn_state(const struct table_snapshot *t)
-{
-	if (t->bad_state.n > 0)
-		log_warn("%.*s; it is passed over, and the table's log read instead", STR_ARG(t->bad_state));
-}
-
 static void fold_state(struct publish *u, struct str key, int64_t version)
 {
 	struct arena a = ARENA_INIT;

@@ -7,7 +7,5 @@
 
 /* `before`, `after`: the table's versions at the plan and now. */
 void upkeep_table(struct publish *u, enum lake_zone zone, struct str table, int64_t before, int64_t after);
-/* Says once that a folded state was passed over. */
-void upkeep_warn_state(const struct table_snapshot *t);
 
 #endif

@@ -113,3 +113,89 @@ def test_states_fold_the_log(daily_copy):
     assert "passed over" not in p.sluice("plan", "--from", day(0), "--to", day(DAYS)).err
     p.sluice("verify")
     assert p.digest() == undisturbed
+
+
+# ── compaction ──
+
+def content(digest):
+    """Without the lines about files: what does not depend on how windows are spread over them."""
+    return [line for line in digest.splitlines() if not line.startswith("file ")]
+
+
+@pytest.fixture(scope="module")
+def at_once(tmp_path_factory, daily):
+    """The same days in one run."""
+    p = daily.on(tmp_path_factory.mktemp("once") / "lake")
+    p.sluice("run --only flights", "--from", day(0), "--to", day(DAYS))
+    return p
+
+
+def test_compaction_gives_the_files_of_one_run(daily_copy, at_once):
+    p = daily_copy
+    zones = ("prepare", "quarantine")
+    before = {z: (rows_of(p.table(z, "flights")), p.digest()) for z in zones}
+    old = {z: L.snapshot(p.table(z, "flights")) for z in zones}
+    say = p.sluice("compact", "--dry-run").out
+    assert "prepare.flights: 51 files with" in say and "would become 1 file" in say
+    assert {z: L.snapshot(p.table(z, "flights")) for z in zones} == old
+    done = p.sluice("compact", "--json").json
+    assert [(t["table"], t["merged"], t["made"], t["files_after"]) for t in done] == [
+        ("prepare.flights", 51, 1, 1), ("quarantine.flights", 51, 1, 1)]
+    for z in zones:
+        table = p.table(z, "flights")
+        t = DeltaTable(table)
+        assert t.version() == DAYS and len(t.file_uris()) == 1
+        want, digest = before[z]
+        assert rows_of(table).equals(want)
+        assert rows_of(table, DAYS - 1).equals(want)                      # time travel: the old files are there
+        assert rows_of(table, 0).num_rows < want.num_rows or want.num_rows == 0
+        now = L.snapshot(table)
+        assert {k: now[k] for k in old[z]} == old[z]
+        with open(os.path.join(table, "_delta_log", f"{DAYS:020}.json"), encoding="utf-8") as f:
+            actions = [json.loads(line) for line in f]
+        assert actions[0]["commitInfo"]["operation"] == "sluice compact"
+        assert not any("metaData" in a for a in actions)
+        assert {a[k]["dataChange"] for a in actions[1:] for k in a} == {False}
+        assert content(p.digest()) == content(digest)
+    assert p.digest() == at_once.digest()                                 # byte for byte what one run writes
+    p.sluice("verify")
+    # nothing is stale, and nothing is left to compact
+    done = p.sluice("run --only flights", "--from", day(0), "--to", day(DAYS))
+    assert DeltaTable(p.table("prepare", "flights")).version() == DAYS
+    assert all(t["made"] == 0 for t in p.sluice("compact", "--json").json)
+    assert DeltaTable(p.table("prepare", "flights")).version() == DAYS
+    # a day more, a day again, and compaction again
+    p.sluice("run --only flights", "--from", day(DAYS), "--to", day(DAYS + 2))
+    p.sluice("run --only flights", "--from", day(3), "--to", day(4), "--refetch")
+    p.sluice("compact", "flights")
+    assert len(DeltaTable(p.table("prepare", "flights")).file_uris()) == 1
+    p.sluice("verify")
+    q = at_once
+    q.sluice("run --only flights", "--from", day(DAYS), "--to", day(DAYS + 2))
+    q.sluice("compact")
+    assert p.digest() == q.digest()
+
+
+@pytest.mark.parametrize("words, status, part", [
+    (["airlines"], 2, "not asked by window"),
+    (["flihgts"], 2, "did you mean flights"),
+    (["weather"], 0, ""),  # never made
+])
+def test_what_cannot_be_compacted(daily, words, status, part):
+    done = daily.sluice("compact", *words, status=status)
+    assert part in done.err
+
+
+def test_damage_is_not_compacted(daily_copy):
+    """Rows that are not those of their tags go into no new file."""
+    p = daily_copy
+    table = p.table("prepare", "flights")
+    path = sorted(glob.glob(os.path.join(table, "data", "*", "*.parquet")))[5]
+    rows = pq.read_table(path)
+    i = rows.schema.get_field_index("dep_time")
+    import pyarrow as pa
+    changed = rows.set_column(i, rows.schema.field(i), pa.array([1] * rows.num_rows, type=rows.schema.field(i).type))
+    pq.write_table(changed, path)
+    done = p.sluice("compact", status=8)
+    assert "the table's log says" in done.err
+    assert DeltaTable(table).version() == DAYS - 1

@@ -113,7 +113,7 @@ static void opened_with_few_reads(void **unused)
 	struct store_ops ops = *s->ops;
 	struct count c = { .store = *s, .inner = s };
 	ops.get = count_get;
-	ops.list = count_list;
+	ops.list = ops.list_names = count_list;
 	c.store.ops = &ops;
 	assert_done(table_load(&c.store, TABLE, -1, &a, &t, &e), &e);
 	assert_int_equal(t.version, VERSIONS - 1);

@@ -21,7 +21,13 @@ static struct job_input sample_inputs[] = {
 static struct str sample_sql[] = { { "SELECT carrier, 'a\"b' AS x\nFROM prepare.flights", 47 }, { "SELECT 1", 8 } };
 static struct str sample_names[] = { { "per_carrier", 11 }, { "one", 3 } };
 
-enum { JOBS = 4 };
+static struct table_window sample_table_windows[] = {
+	{ { "20130101T050000Z_20130102T050000Z", 33 }, 1, { { 1 } }, { { 2 } }, { { 3 } }, 844, 842, { 77, 842 },
+	  { "20121231T050000Z_20130101T050000Z", 33 }, 3 },
+};
+static struct job_merge sample_merges[] = { { sample_files, 1, sample_table_windows, 1 } };
+
+enum { JOBS = 6 };
 
 static struct engine_job job_sample(size_t i)
 {
@@ -49,6 +55,14 @@ static struct engine_job job_sample(size_t i)
 		j.json_depth = 128;
 		j.budget_percent = 0.1;
 		j.budget_rows = 5;
+	} else if (i == ENGINE_CHECKPOINT) {
+		j.table_key = STR("prepare/flights/flights");
+		j.version = 50;
+	} else if (i == ENGINE_COMPACT) {
+		j.quarantine = true;
+		j.columns = (struct table_schema){ sample_columns, 3 };
+		j.merges = sample_merges;
+		j.n_merges = 1;
 	} else {
 		j.sql = sample_sql;
 		j.sql_names = sample_names;
@@ -59,10 +73,6 @@ static struct engine_job job_sample(size_t i)
 	return j;
 }
 
-static struct table_window sample_table_windows[] = {
-	{ { "20130101T050000Z_20130102T050000Z", 33 }, 1, { { 1 } }, { { 2 } }, { { 3 } }, 844, 842, { 77, 842 },
-	  { "20121231T050000Z_20130101T050000Z", 33 }, 3 },
-};
 static struct table_file sample_table_files[] = {
 	{ .path = { "data/a-b/0.parquet", 18 }, .size_bytes = 51234, .rows = 842, .stats = { "{\"numRecords\":842}", 18 },
 	  .windows = sample_table_windows, .n_windows = 1 },

@@ -1,0 +1,227 @@
+#include "run/compact.h"
+
+#include "base/check.h"
+#include "run/publish.h"
+#include "run/upkeep.h"
+
+#include <signal.h>
+#include <string.h>
+
+enum { BUILD_TRIES = 5 };
+
+struct compaction {
+	struct publish u;
+	const struct compact_options *o;
+	const struct resource *resource;
+	int64_t now_us;
+};
+
+/* No run without --refetch asks for it any more. */
+static bool is_closed(void *user, struct str name)
+{
+	const struct compaction *c = user;
+	const struct resource *r = c->resource;
+	struct window w;
+	if (!window_from_name(name, &w))
+		return false;
+	int64_t margin = r->lookback_us > 0 ? w.to_us - w.from_us : 0; /* today's run may be still to come */
+	return w.to_us + r->settle_us + r->lookback_us + margin <= c->now_us;
+}
+
+/* ── the engine's part ── */
+
+static struct sha256 job_key(const struct compact_choice *c)
+{
+	struct sha256_state s;
+	sha256_begin(&s);
+	sha256_add_str(&s, STR("sluice-compact/1"));
+	for (size_t i = 0; i < c->n_targets; i++)
+		for (size_t k = 0; k < c->targets[i].n_windows; k++)
+			sha256_add(&s, c->targets[i].windows[k].key.b, SHA256_SIZE);
+	return sha256_end(&s);
+}
+
+static bool call_engine(struct compaction *c, enum lake_zone zone, struct str key, const struct table_snapshot *t,
+			const struct compact_choice *choice, struct engine_result *r, struct arena *a, struct err *e)
+{
+	struct project *j = c->u.project;
+	struct engine_job job = {
+		.kind = ENGINE_COMPACT,
+		.run_id = c->u.run_id,
+		.pipeline = j->pipeline->name,
+		.table = c->resource->name,
+		.lake = str_from(j->lake_path),
+		.threads = 1,
+		.memory_bytes = j->pipeline->memory_bytes,
+		.file_rows = j->pipeline->file_rows,
+		.quarantine = zone == ZONE_QUARANTINE,
+		.columns = t->schema,
+		.merges = arena_array(a, struct job_merge, choice->n_targets + 1),
+		.n_merges = choice->n_targets,
+	};
+	for (size_t i = 0; i < choice->n_targets; i++) {
+		const struct compact_target *x = &choice->targets[i];
+		struct job_merge *m = &job.merges[i];
+		*m = (struct job_merge){ .windows = x->windows, .n_windows = x->n_windows, .n_files = x->n_from,
+					 .files = arena_array(a, struct str, x->n_from + 1) };
+		for (size_t k = 0; k < x->n_from; k++)
+			m->files[k] = arena_format(a, "%s/%.*s/%.*s", j->lake_path, STR_ARG(key), STR_ARG(x->from[k]->path));
+	}
+	struct engine_call call = { .job = &job, .stop = c->o->stop };
+	if (!publish_folder(&c->u, key, job_key(choice), a, &job.output, e) || !engine_call(&call, a, r, e) ||
+	    !publish_settle(&c->u, key, r->files, r->n_files, a, e))
+		return false;
+	return r->n_files == choice->n_targets ||
+	       err_set(e, ERR_ENGINE, "%zu files were made where %zu were asked for", r->n_files, choice->n_targets);
+}
+
+/* What the engine gave back is what it was asked for: the same windows, with the same rows. */
+static bool files_fit(const struct compact_choice *choice, const struct engine_result *r, struct err *e)
+{
+	for (size_t i = 0; i < r->n_files; i++) {
+		const struct compact_target *x = &choice->targets[i];
+		const struct table_file *f = &r->files[i];
+		uint64_t rows = 0;
+		bool same = f->n_windows == x->n_windows;
+		for (size_t k = 0; same && k < f->n_windows; k++) {
+			rows += x->windows[k].rows;
+			same = str_eq(f->windows[k].name, x->windows[k].name) && f->windows[k].rows == x->windows[k].rows &&
+			       row_hash_eq(&f->windows[k].hash, &x->windows[k].hash);
+		}
+		if (!same || f->rows != rows)
+			return err_set(e, ERR_ENGINE, "file %zu has other windows than it was asked for", i + 1);
+	}
+	return true;
+}
+
+/* ── a table ── */
+
+static bool merge_files(struct compaction *c, enum lake_zone zone, struct table_snapshot *t, const struct compact_choice *choice,
+			bool *again, struct arena *a, struct err *e)
+{
+	struct str key = project_table_key(c->u.project, zone, c->resource->name, a);
+	struct table_file *remove = arena_array(a, struct table_file, choice->n_remove + 1);
+	struct engine_result r;
+	if (!call_engine(c, zone, key, t, choice, &r, a, e) || !files_fit(choice, &r, e))
+		return false;
+	for (size_t i = 0; i < choice->n_remove; i++) {
+		remove[i] = *choice->remove[i];
+		remove[i].same_data = true;
+	}
+	for (size_t i = 0; i < r.n_files; i++) {
+		r.files[i].windows = choice->targets[i].windows; /* the tags as they were */
+		r.files[i].same_data = true;
+	}
+	struct table_schema schema = t->schema;
+	struct commit_ask ask = {
+		.zone = zone,
+		.table = c->resource->name,
+		.operation = STR("sluice compact"),
+		.description = t->description,
+		.contract_meaning = t->contract_meaning,
+		.schema = &schema,
+		.job_key = job_key(choice),
+		.add = r.files,
+		.n_add = r.n_files,
+		.remove = remove,
+		.n_remove = choice->n_remove,
+		.moves = true,
+	};
+	return publish_commit(&c->u, &ask, t, again, a, e);
+}
+
+static void report(const struct compaction *c, enum lake_zone zone, const struct table_snapshot *t,
+		   const struct compact_choice *choice, size_t before, struct compact_report *r)
+{
+	*r = (struct compact_report){ .zone = zone, .name = c->resource->name, .version = t->version, .files_before = before,
+				      .files_after = before - choice->n_remove + choice->n_targets,
+				      .merged = choice->n_remove, .made = choice->n_targets };
+	for (size_t i = 0; i < choice->n_remove; i++)
+		r->rows += choice->remove[i]->rows;
+}
+
+/* Of the quarantine's layout, `main` as it will be: in a dry run that is not committed. */
+static struct table_snapshot as_if(const struct table_snapshot *t, const struct compact_choice *choice, struct arena *a)
+{
+	struct table_snapshot out = { .version = t->version };
+	struct str_map gone = { 0 };
+	for (size_t i = 0; i < choice->n_remove; i++)
+		str_map_add(&gone, choice->remove[i]->path, i, a);
+	out.files = arena_array(a, struct table_file, t->n_files + choice->n_targets + 1);
+	out.windows = t->windows;
+	out.by_name = t->by_name;
+	for (size_t i = 0; i < t->n_files; i++)
+		if (str_map_get(&gone, t->files[i].path) == SIZE_MAX)
+			out.files[out.n_files++] = t->files[i];
+	for (size_t i = 0; i < choice->n_targets; i++)
+		out.files[out.n_files++] = (struct table_file){ .path = arena_format(a, "new %zu", i),
+								.windows = choice->targets[i].windows,
+								.n_windows = choice->targets[i].n_windows };
+	return out;
+}
+
+/* `main`: of the quarantine, the table that it belongs to. On success *t is the table as it is, or would be, now. */
+static bool compact_table(struct compaction *c, enum lake_zone zone, const struct table_snapshot *main,
+			  struct table_snapshot *t, struct arena *a, struct err *e)
+{
+	struct project *j = c->u.project;
+	struct str key = project_table_key(j, zone, c->resource->name, a);
+	for (int tries = 0; tries < BUILD_TRIES; tries++) {
+		struct compact_choice choice;
+		struct compact_report r;
+		bool again = false;
+		if (!table_load(j->store, key, -1, a, t, e))
+			return false;
+		if (t->version < 0)
+			return true;
+		int64_t before = t->version;
+		if (main)
+			compact_choose_quarantine(t, main, is_closed, c, a, &choice);
+		else
+			compact_choose(t, j->pipeline->file_rows, is_closed, c, a, &choice);
+		report(c, zone, t, &choice, t->n_files, &r);
+		if (choice.n_targets > 0 && c->o->dry_run)
+			*t = as_if(t, &choice, a);
+		else if (choice.n_targets > 0 && !merge_files(c, zone, t, &choice, &again, a, e))
+			return err_wrap(e, "compact %s.%.*s", lake_zone_name(zone), STR_ARG(c->resource->name));
+		if (again)
+			continue;
+		r.version = t->version;
+		if (!c->o->dry_run)
+			upkeep_table(&c->u, zone, c->resource->name, before, t->version);
+		c->o->tell(c->o->user, &r);
+		return true;
+	}
+	return err_set(e, ERR_FENCED, "compact %.*s: other runs changed the same files %d times", STR_ARG(c->resource->name),
+		       BUILD_TRIES);
+}
+
+static bool is_wanted(const struct compact_options *o, struct str name)
+{
+	bool wanted = o->n_only == 0;
+	for (size_t i = 0; i < o->n_only; i++)
+		wanted = wanted || str_eq(o->only[i], name);
+	return wanted;
+}
+
+bool compact_lake(struct project *j, const struct compact_options *o, struct arena *a, struct err *e)
+{
+	struct run_options options = { .stop = o->stop };
+	struct compaction c = { .u = { .project = j, .options = &options, .run_id = run_id_new(j->clock, a), .threads = 1 },
+				.o = o, .now_us = j->clock->wall_us(j->clock) };
+	for (size_t i = 0; i < j->pipeline->n_resources; i++) {
+		struct table_snapshot main, aside;
+		struct arena each = ARENA_INIT;
+		c.resource = &j->pipeline->resources[i];
+		if (c.resource->kind != KIND_WINDOW || !is_wanted(o, c.resource->name))
+			continue;
+		bool ok = compact_table(&c, ZONE_PREPARE, NULL, &main, &each, e) &&
+			  (main.version < 0 || compact_table(&c, ZONE_QUARANTINE, &main, &aside, &each, e));
+		arena_free(&each);
+		if (!ok)
+			return false;
+		if (o->stop && *o->stop != 0)
+			return err_set(e, *o->stop == SIGINT ? ERR_SIGINT : ERR_SIGTERM, "stopped by a signal");
+	}
+	return true;
+}
