@@ -127,6 +127,7 @@ def at_once(tmp_path_factory, daily):
     """The same days in one run."""
     p = daily.on(tmp_path_factory.mktemp("once") / "lake")
     p.sluice("run --only flights", "--from", day(0), "--to", day(DAYS))
+    p.undisturbed = p.digest()
     return p
 
 
@@ -157,10 +158,10 @@ def test_compaction_gives_the_files_of_one_run(daily_copy, at_once):
         assert not any("metaData" in a for a in actions)
         assert {a[k]["dataChange"] for a in actions[1:] for k in a} == {False}
         assert content(p.digest()) == content(digest)
-    assert p.digest() == at_once.digest()                                 # byte for byte what one run writes
+    assert p.digest() == at_once.undisturbed                              # byte for byte what one run writes
     p.sluice("verify")
     # nothing is stale, and nothing is left to compact
-    done = p.sluice("run --only flights", "--from", day(0), "--to", day(DAYS))
+    p.sluice("run --only flights", "--from", day(0), "--to", day(DAYS))
     assert DeltaTable(p.table("prepare", "flights")).version() == DAYS
     assert all(t["made"] == 0 for t in p.sluice("compact", "--json").json)
     assert DeltaTable(p.table("prepare", "flights")).version() == DAYS
@@ -174,6 +175,34 @@ def test_compaction_gives_the_files_of_one_run(daily_copy, at_once):
     q.sluice("run --only flights", "--from", day(DAYS), "--to", day(DAYS + 2))
     q.sluice("compact")
     assert p.digest() == q.digest()
+
+
+def folders(p, zone):
+    return len(os.listdir(os.path.join(p.table(zone, "flights"), "data")))
+
+
+@pytest.mark.parametrize("zone", ["prepare", "quarantine"])
+@pytest.mark.parametrize("point", ["folder", "file", "commit"])
+def test_a_killed_compaction_changes_nothing_or_all(daily_copy, at_once, zone, point):
+    p = daily_copy
+    table = p.table(zone, "flights")
+    reached = {
+        "folder": lambda: folders(p, zone) > DAYS,
+        "file": lambda: len(glob.glob(os.path.join(table, "data", "*", "*.parquet"))) > DAYS,
+        "commit": lambda: len(log_files(table, "*.json")) > DAYS,
+    }[point]
+    child = p.begin("compact")
+    while child.poll() is None and not reached():
+        pass
+    if child.poll() is None:
+        child.kill()
+    child.communicate(timeout=60)
+    p.sluice("verify")
+    p.sluice("run --only flights", "--from", day(0), "--to", day(DAYS))
+    assert content(p.digest()) == content(at_once.undisturbed)
+    p.sluice("compact")
+    p.sluice("verify")
+    assert p.digest() == at_once.undisturbed
 
 
 @pytest.mark.parametrize("words, status, part", [
