@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/scratch.h"
 #include "format/checkpoint.h"
 
 /* The newest multiple of `every` that the run has reached; 0: none. */
@@ -56,14 +57,12 @@ static bool make_checkpoint(struct publish *u, struct str key, struct str table,
 static void checkpoint(struct publish *u, struct str key, struct str table, int64_t version)
 {
 	struct arena a = ARENA_INIT;
-	struct err why = ERR_INIT, ignored = ERR_INIT;
-	char *folder = NULL;
-	if (!file_make_scratch(NULL, &a, &folder, &why) ||
-	    !make_checkpoint(u, key, table, (uint64_t)version, folder, &a, &why))
+	struct err why = ERR_INIT;
+	struct scratch folder = { 0 };
+	if (!scratch_open(&a, &folder, &why) || !make_checkpoint(u, key, table, (uint64_t)version, folder.path, &a, &why))
 		log_warn("%.*s: the checkpoint of version %lld could not be written: %s", STR_ARG(key), (long long)version,
 			 why.message);
-	if (folder)
-		file_remove_tree(folder, &ignored);
+	scratch_close(&folder);
 	arena_free(&a);
 }
 
