@@ -84,8 +84,8 @@
 #else
 
 #define EFFECT_CLASSES(X) \
-	X(memory, ENOMEM) X(open, EMFILE) X(read, EIO) X(write, ENOSPC) X(sync, EIO) X(link, EIO) X(rename, EIO) \
-	X(mkdir, ENOSPC) X(unlink, EIO) X(list, EIO) X(stat, EIO) X(descriptor, EMFILE) X(spawn, EAGAIN) \
+	X(memory, ENOMEM) X(open, EMFILE) X(read, EIO) X(write, ENOSPC) X(sync, EIO) X(close, EIO) X(link, EIO) X(rename, EIO) \
+	X(mkdir, ENOSPC) X(unlink, EIO) X(list, EIO) X(stat, EIO) X(descriptor, EMFILE) X(spawn, EAGAIN) X(wait, ECHILD) \
 	X(thread, EAGAIN) X(load, EIO) X(http, ECONNRESET) X(store, EIO) X(engine, EIO) X(say, EIO) X(look, EIO)
 enum effect_class {
 #define X(name, sys_errno) EFFECT_##name,
@@ -126,13 +126,13 @@ struct effect_file {
 
 #define EFFECT_REFUSED(class, name) (effect_count(EFFECT_SITE(class, name)) == EFFECT_REFUSE)
 
-/* `call` itself where it may go; `failed` (with errno) where not. Its arguments are evaluated by the call alone. */
+/* `call` itself where it may go; `failed` (with errno) where not. What it gives back cannot be lost: it would leak. */
 #define EFFECT_CALL(class, name, type, failed, call) ({ \
 	type effect_result = (failed); \
 	enum effect_verdict effect_go = effect_count(EFFECT_SITE(class, name)); \
 	if (effect_go != EFFECT_REFUSE) \
 		effect_result = (call); \
-	if (effect_go == EFFECT_REFUSE || effect_go == EFFECT_LOSE) { \
+	else { \
 		effect_result = (failed); \
 		errno = effect_errno(); \
 	} \
@@ -144,7 +144,7 @@ struct effect_file {
 #define sys_dup2(...) EFFECT_INT(descriptor, dup2, __VA_ARGS__)
 #define sys_dup3(...) EFFECT_INT(descriptor, dup3, __VA_ARGS__)
 #define sys_execv(...) EFFECT_INT(spawn, execv, __VA_ARGS__)
-#define sys_fchmod(...) EFFECT_INT(write, fchmod, __VA_ARGS__)
+#define sys_fchmod(...) EFFECT_INT(stat, fchmod, __VA_ARGS__)
 #define sys_fcntl(...) EFFECT_INT(descriptor, fcntl, __VA_ARGS__)
 #define sys_fdopendir(...) EFFECT_CALL(list, fdopendir, DIR *, NULL, fdopendir(__VA_ARGS__))
 #define sys_fork(...) EFFECT_INT(spawn, fork, )
@@ -161,11 +161,11 @@ struct effect_file {
 #define sys_socket(...) EFFECT_INT(descriptor, socket, __VA_ARGS__)
 #define sys_stat(...) EFFECT_INT(stat, stat, __VA_ARGS__)
 #define sys_syscall(...) EFFECT_CALL(open, syscall, long, -1, syscall(__VA_ARGS__))
-#define sys_wait4(...) EFFECT_INT(spawn, wait4, __VA_ARGS__)
-#define sys_waitid(...) EFFECT_INT(spawn, waitid, __VA_ARGS__)
+#define sys_wait4(...) EFFECT_INT(wait, wait4, __VA_ARGS__)
+#define sys_waitid(...) EFFECT_INT(wait, waitid, __VA_ARGS__)
 
 /* Those that can be done in part, or that the trace wants to know. */
-#define sys_close(...) effect_close(EFFECT_SITE(write, close), __VA_ARGS__)
+#define sys_close(...) effect_close(EFFECT_SITE(close, close), __VA_ARGS__)
 #define sys_fsync(...) effect_fsync(EFFECT_SITE(sync, fsync), __VA_ARGS__)
 #define sys_linkat(...) effect_linkat(EFFECT_SITE(link, linkat), __VA_ARGS__)
 #define sys_mkdir(...) effect_mkdirat(EFFECT_SITE(mkdir, mkdir), AT_FDCWD, __VA_ARGS__)

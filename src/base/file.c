@@ -101,6 +101,13 @@ bool file_exists(const char *path)
 	return sys_stat(path, &st) == 0;
 }
 
+bool file_look(const char *path, bool *there, struct err *e)
+{
+	struct stat st;
+	*there = sys_stat(path, &st) == 0;
+	return *there || errno == ENOENT || errno == ENOTDIR || fail(e, errno, "looking at", path);
+}
+
 /* ── writing ── */
 
 bool file_write_all(int fd, const void *p, size_t n, struct err *e)
@@ -164,9 +171,10 @@ static bool make_dir(const char *path, struct err *e)
 		return true;
 	int why = errno;
 	struct stat st;
-	if (sys_stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+	bool seen = sys_stat(path, &st) == 0;
+	if (seen && S_ISDIR(st.st_mode))
 		return true;
-	return fail_write(e, why == EEXIST ? ENOTDIR : why, "making folder", path);
+	return fail_write(e, why != EEXIST ? why : seen ? ENOTDIR : errno, "making folder", path);
 }
 
 bool file_make_dirs(const char *path, struct err *e)

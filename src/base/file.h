@@ -10,7 +10,9 @@
 bool file_read(const char *path, size_t max_bytes, struct arena *a, struct str *out, struct err *e);
 /* Replaces or creates, mode 0644, through a temporary file beside it and rename; not fsynced (reports, caches). */
 bool file_write(const char *path, struct str bytes, struct err *e);
-bool file_exists(const char *path);
+bool file_exists(const char *path); /* as far as it can be seen */
+/* The same where "no" must be true: what cannot be looked at is ERR_STORAGE. */
+bool file_look(const char *path, bool *there, struct err *e);
 bool file_make_dirs(const char *path, struct err *e); /* like mkdir -p; not fsynced */
 bool file_remove_tree(const char *path, struct err *e); /* missing is fine; does not follow links */
 /* All of n bytes, through EINTR and short writes. */

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/json.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +64,19 @@ void problem_file(struct problems *p, const char *file, unsigned line, unsigned 
 	va_start(args, format);
 	problem_vadd(p, file, line, column, false, advice, format, args);
 	va_end(args);
+}
+
+void problem_unread(struct problems *p, const char *file, const char *advice, const struct err *e)
+{
+	bool wrong = e->code != ERR_STORAGE || e->sys_errno == EACCES || e->sys_errno == EPERM || e->sys_errno == EISDIR ||
+		     e->sys_errno == ELOOP || e->sys_errno == ENAMETOOLONG;
+	if (!wrong && !advice)
+		advice = err_hint_text(e);
+	else if (e->sys_errno == EACCES || e->sys_errno == EPERM)
+		advice = "the user who runs sluice must be allowed to read it";
+	problem_file(p, file, 0, 0, advice, "%s", e->message);
+	if (!wrong && p->n < PROBLEMS_MAX)
+		p->v[p->n - 1].trouble = true;
 }
 
 static int problem_compare(const void *left, const void *right)
@@ -128,14 +142,23 @@ void problems_json(const struct problems *p, struct buf *out)
 	json_end_array(&o);
 }
 
+enum err_code problems_code(const struct problems *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->v[i].trouble && !p->v[i].warning)
+			return ERR_STORAGE;
+	return p->n_errors ? ERR_CONFIG : ERR_NONE;
+}
+
 bool problems_to_err(const struct problems *p, struct err *e)
 {
-	if (!p->n_errors)
+	enum err_code code = problems_code(p);
+	if (code == ERR_NONE)
 		return true;
 	const struct problem *first = NULL;
 	const struct problem **v = problems_sorted(p);
 	for (size_t i = 0; i < p->n && !first; i++)
-		if (!v[i]->warning)
+		if (!v[i]->warning && v[i]->trouble == (code == ERR_STORAGE))
 			first = v[i];
 	CHECK(first != NULL);
 	char place[32] = "";
@@ -144,11 +167,11 @@ bool problems_to_err(const struct problems *p, struct err *e)
 		CHECK(n > 0 && (size_t)n < sizeof place);
 	}
 	if (p->n_errors == 1) {
-		err_set(e, ERR_CONFIG, "%s%s: %.*s", first->file, place, STR_ARG(first->message));
+		err_set(e, code, "%s%s: %.*s", first->file, place, STR_ARG(first->message));
 		if (first->advice.n)
 			err_hint(e, "%.*s", STR_ARG(first->advice));
 		return false;
 	}
-	return err_set(e, ERR_CONFIG, "%s%s: %.*s (and %zu more)", first->file, place, STR_ARG(first->message),
+	return err_set(e, code, "%s%s: %.*s (and %zu more)", first->file, place, STR_ARG(first->message),
 		       p->n_errors - 1);
 }

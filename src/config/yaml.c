@@ -291,8 +291,8 @@ bool yaml_load(const char *path, struct arena *a, struct yaml_node **root, struc
 	struct err e = ERR_INIT;
 	*root = NULL;
 	if (!file_read(path, YAML_FILE_MAX, a, &text, &e)) {
-		problem_file(p, arena_zero_terminated(p->arena, str_from(path)), 0, 0,
-			     e.code == ERR_MISSING ? "`sluice init URL` writes a first one" : NULL, "%s", e.message);
+		problem_unread(p, arena_zero_terminated(p->arena, str_from(path)),
+			       e.code == ERR_MISSING ? "`sluice init URL` writes a first one" : NULL, &e);
 		return false;
 	}
 	return yaml_parse(path, text, a, root, p);

@@ -331,7 +331,13 @@ bool contract_find(struct str folder, struct str table, struct arena *a, struct 
 {
 	struct str path = arena_format(a, "%.*s/contracts/%.*s.yaml", STR_ARG(folder), STR_ARG(table));
 	*out = NULL;
-	if (!file_exists(path.p))
+	struct err e = ERR_INIT;
+	bool there;
+	if (!file_look(path.p, &there, &e)) {
+		problem_unread(p, path.p, NULL, &e);
+		return false;
+	}
+	if (!there)
 		return true;
 	struct contract *c;
 	if (!contract_load(path.p, a, &c, p))

@@ -91,6 +91,14 @@ static _Noreturn void child_exec(const struct child_options *o, pid_t parent, in
 	_exit(127);
 }
 
+/* The machine's limits, not the engine: nothing has begun, and the same command may do better in a moment. */
+static bool cannot_start(const struct child *c, int sys_errno, struct err *e)
+{
+	bool gone = sys_errno == ENOENT || sys_errno == EACCES;
+	err_set_errno(e, gone ? ERR_ENGINE : ERR_STORAGE, sys_errno, "%s: cannot be started", c->o->argv[0]);
+	return gone ? err_hint(e, "the program must stay where it was begun; run the same command again") : false;
+}
+
 static bool child_start(struct child *c, struct err *e)
 {
 	int out[2] = { -1, -1 }, err[2] = { -1, -1 }, report[2] = { -1, -1 };
@@ -98,7 +106,7 @@ static bool child_start(struct child *c, struct err *e)
 	pid_t parent = getpid();
 	if (null == -1 || sys_pipe2(out, O_CLOEXEC) == -1 || sys_pipe2(err, O_CLOEXEC) == -1 ||
 	    sys_pipe2(report, O_CLOEXEC) == -1 || (c->pid = sys_fork()) == -1) {
-		err_set_errno(e, ERR_ENGINE, errno, "%s: cannot be started", c->o->argv[0]);
+		cannot_start(c, errno, e);
 		close_pair(out);
 		close_pair(err);
 		close_pair(report);
@@ -134,7 +142,7 @@ static bool child_started(struct child *c, struct err *e)
 	c->exec_error = -1;
 	if (n != (ssize_t)sizeof failed)
 		return true;
-	return err_set_errno(e, ERR_ENGINE, failed, "%s: cannot be started", c->o->argv[0]);
+	return cannot_start(c, failed, e);
 }
 
 /* ── while it runs ── */
@@ -300,8 +308,10 @@ static bool judge(struct child *c, struct arena *a, struct str *result, struct e
 	if (c->stopped_by)
 		return err_set(e, c->stopped_by == SIGINT ? ERR_SIGINT : ERR_SIGTERM, "%s: stopped by %s", program,
 			       c->stopped_by == SIGINT ? "SIGINT" : "SIGTERM");
-	if (c->lost)
-		return err_set(e, ERR_ENGINE, "%s: how it ended is not known, SIGCHLD is ignored in this process", program);
+	if (c->lost) {
+		err_set(e, ERR_ENGINE, "%s: how it ended is not known, SIGCHLD is ignored in this process", program);
+		return err_hint(e, "whatever made this process ignore SIGCHLD must not; then run the same command again");
+	}
 	if (WIFSIGNALED(c->status)) {
 		int s = WTERMSIG(c->status);
 		tail_text(c, tail);
@@ -319,7 +329,11 @@ static bool judge(struct child *c, struct arena *a, struct str *result, struct e
 	if (got && own_error(*result, a, e))
 		return false;
 	tail_text(c, tail);
-	err_set(e, ERR_ENGINE, "%s: exit status %d, %s%s%s", program, status,
+	/* Our own program: short of memory it has time for one line only, and short of disk for no result. */
+	if (!got && status == err_exit_status(ERR_MEMORY) && tail[0])
+		return err_set(e, strstr(tail, "out of memory") ? ERR_MEMORY : ERR_STORAGE, "%s: %s", program, tail);
+	bool ours = !got && (read_err.code == ERR_STORAGE || status == err_exit_status(ERR_STORAGE));
+	err_set(e, ours ? ERR_STORAGE : ERR_ENGINE, "%s: exit status %d, %s%s%s", program, status,
 		got ? "and its result holds no error that can be read" : read_err.message,
 		tail[0] ? "; its last words: " : "", tail);
 	return false;

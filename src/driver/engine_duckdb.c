@@ -333,6 +333,16 @@ static bool one_statement(struct engine_connection *c, const char *sql, enum err
 	return n == 1;
 }
 
+/* Interrupted is not failed; after any other answer it would be of no use to ask again. */
+static bool sync_again(int fd)
+{
+	int r;
+	do
+		r = sys_fsync(fd);
+	while (r == -1 && errno == EINTR);
+	return r == 0;
+}
+
 /* What a commit names must outlive a loss of power: the bytes, and the name in its folder. */
 static bool file_settle(const char *path, uint64_t *size_bytes, struct err *e)
 {
@@ -347,7 +357,7 @@ static bool file_settle(const char *path, uint64_t *size_bytes, struct err *e)
 	if (slash)
 		*slash = '\0';
 	folder_fd = sys_open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ok = fd >= 0 && folder_fd >= 0 && sys_fsync(fd) == 0 && sys_fsync(folder_fd) == 0 && sys_fstat(fd, &st) == 0;
+	ok = fd >= 0 && folder_fd >= 0 && sync_again(fd) && sync_again(folder_fd) && sys_fstat(fd, &st) == 0;
 	if (ok)
 		*size_bytes = (uint64_t)st.st_size;
 	else

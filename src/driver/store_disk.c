@@ -200,10 +200,12 @@ static int open_object(int folder_fd, const char *name, struct stat *st)
 	int fd = sys_openat(folder_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd == -1)
 		return -1;
-	if (sys_fstat(fd, st) == 0 && S_ISREG(st->st_mode))
+	bool seen = sys_fstat(fd, st) == 0;
+	if (seen && S_ISREG(st->st_mode))
 		return fd;
-	close(fd);
-	errno = EISDIR;
+	if (seen)
+		errno = EISDIR;
+	disk_close_fd(fd);
 	return -1;
 }
 

@@ -153,6 +153,11 @@ bool table_commit_write(struct store *s, struct str table_key, const struct tabl
 	return true;
 }
 
+bool table_settle(struct store *s, struct str table_key, const struct table_snapshot *t, struct arena *a, struct err *e)
+{
+	return t->version < 0 || store_settle(s, log_key(table_key, (uint64_t)t->version, a), e);
+}
+
 /* ── reading ── */
 
 static bool read_windows(struct str text, struct arena *a, struct table_file *f, struct err *e)

@@ -77,6 +77,9 @@ bool table_state_write(struct store *s, struct str table_key, const struct table
 bool table_states_check(struct store *s, struct str table_key, void (*found)(void *user, struct str where, struct str what),
 			void *user, struct err *e);
 
+/* Rule 16: whoever acts on a version that it did not commit itself makes sure first that it survives a power cut. With
+ * the newest one all before it do. */
+bool table_settle(struct store *s, struct str table_key, const struct table_snapshot *t, struct arena *a, struct err *e);
 /* The window's tag in the newest files, or NULL. A window over file_rows stands in several files with equal tags for
  * everything but rows and hash. */
 const struct table_window *table_find_window(const struct table_snapshot *t, struct str name);

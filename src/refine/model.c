@@ -43,7 +43,7 @@ static void model_load(struct str folder, struct str name, const char *file, str
 			problem_file(p, file, 0, 0, "split it into several models", "the model is larger than %d bytes",
 				     MODEL_MAX_BYTES);
 		else
-			problem_file(p, file, 0, 0, NULL, "%s", e.message);
+			problem_unread(p, file, NULL, &e);
 		return;
 	}
 	if (!str_is_utf8(m->sql) || str_find_char(m->sql, '\0') < m->sql.n) {
@@ -83,6 +83,13 @@ struct names {
 	size_t n, cap;
 };
 
+static void unlisted(const char *path, int sys_errno, struct arena *a, struct problems *p)
+{
+	struct err e = ERR_INIT;
+	err_set_errno(&e, ERR_STORAGE, sys_errno, "cannot be listed");
+	problem_unread(p, arena_zero_terminated(a, str_from(path)), NULL, &e);
+}
+
 /* Files *.sql of the folder, by name; none where there is no folder. */
 static void names_list(const char *path, struct arena *a, struct names *out, struct problems *p)
 {
@@ -91,15 +98,16 @@ static void names_list(const char *path, struct arena *a, struct names *out, str
 
 	if (!dir) {
 		if (errno != ENOENT)
-			problem_file(p, arena_zero_terminated(a, str_from(path)), 0, 0, NULL, "cannot be listed: %s",
-				     strerror(errno));
+			unlisted(path, errno, a, p);
 		return;
 	}
-	while ((entry = sys_readdir(dir)) != NULL) {
+	while ((errno = 0, entry = sys_readdir(dir)) != NULL) {
 		struct str name = str_from(entry->d_name);
 		if (str_ends(name, STR(".sql")) && name.p[0] != '.')
 			*arena_push(a, *out) = arena_copy(a, str_sub(name, 0, name.n - 4));
 	}
+	if (errno != 0) /* a part of the models is not what is asked for */
+		unlisted(path, errno, a, p);
 	closedir(dir);
 	if (out->n > 1)
 		qsort(out->v, out->n, sizeof *out->v, text_cmp);

@@ -55,6 +55,7 @@ int engine_child_main(const char *job_path)
 	sys_setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
 	if (!file_read(job_path, JOB_MAX, &a, &text, &e) || !engine_job_decode(text, &a, &job, &e)) {
 		fprintf(stderr, "sluice: %s\n", e.message);
+		arena_free(&a);
 		return err_exit_status(e.code);
 	}
 	bool ok = work(&job, &a, &result, &e);
@@ -63,6 +64,7 @@ int engine_child_main(const char *job_path)
 	struct str answer = ok ? engine_result_encode(&result, &a) : engine_error_encode(&e, &a);
 	if (!file_write(arena_zero_terminated(&a, job.result_path), answer, &late)) {
 		fprintf(stderr, "sluice: %s\n", late.message);
+		arena_free(&a);
 		return err_exit_status(late.code);
 	}
 	int status = ok ? 0 : err_exit_status(e.code);

@@ -56,7 +56,8 @@ bool project_load(const struct project_options *o, struct arena *a, struct proje
 	j->tables_ok = contracts && models;
 	if (!j->tables_ok)
 		j->models = (struct models){ 0 };
-	return j->tables_ok || o->without_tables;
+	/* Trouble of the machine is no mistake to be reported at the end: it may be gone when the run is tried again. */
+	return j->tables_ok || (o->without_tables && problems_code(p) != ERR_STORAGE);
 }
 
 bool project_open_lake(struct project *j, const struct project_options *o, struct err *e)
@@ -74,7 +75,7 @@ bool project_open_lake(struct project *j, const struct project_options *o, struc
 		return false;
 	char *absolute = sys_realpath(path, NULL);
 	if (absolute == NULL)
-		return err_set(e, ERR_STORAGE, "lake %s: its path cannot be resolved", path);
+		return err_set_errno(e, ERR_STORAGE, errno, "lake %s: its path cannot be resolved", path);
 	j->lake_path = arena_zero_terminated(j->arena, str_from(absolute));
 	free(absolute);
 	struct stat st;

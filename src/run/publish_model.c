@@ -51,6 +51,8 @@ static bool load_inputs(struct publish *u, const struct model *m, struct inputs 
 				return err_hint(e, "it has no contract yet: sluice contract draft %.*s", STR_ARG(table));
 			return err_hint(e, "`sluice plan` shows what is missing");
 		}
+		if (!table_settle(j->store, key, &t, a, e)) /* it may be newer than the plan, and another run's */
+			return false;
 		out->v[i].schema = schema;
 		out->v[i].table = table;
 		out->keys[i] = table_content_key(&t);

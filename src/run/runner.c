@@ -283,6 +283,8 @@ bool run_pipeline(struct project *j, const struct run_options *o, struct arena *
 	const struct plan *p = &out->plan;
 	out->tables = arena_array(a, struct run_table, p->n_resources + p->n_models + 1);
 	out->nothing_to_do = !p->anything;
+	if (!run_settle_seen(&s, e))
+		return false;
 	if (!put_object(&s, "plan.json", plan_json(p, a), e))
 		return false;
 	if (tables_wanted && !j->tables_ok)

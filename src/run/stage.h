@@ -21,6 +21,8 @@ struct run_state {
 /* Fetches what the plan wants and takes what was sealed into the plan's windows; failures go to the result. False: a
  * secret is missing, so nothing was begun. */
 bool run_ingest(struct run_state *s);
+/* Rule 16: makes durable what the plan found done. */
+bool run_settle_seen(struct run_state *s, struct err *e);
 bool run_wants_fetch(const struct plan_window *w);
 bool run_stopped(const struct run_state *s);
 void run_note_err(struct run_result *r, const struct err *why);

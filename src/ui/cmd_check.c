@@ -176,7 +176,7 @@ static int print_check(struct ui *u, const struct problems *p, size_t n_contract
 		ui_say(u, buf_str(&b));
 	}
 	buf_free(&b);
-	return ui_done(u, p->n_errors > 0 ? err_exit_status(ERR_CONFIG) : 0);
+	return ui_done(u, err_exit_status(problems_code(p)));
 }
 
 /* Its mistakes were told by project_load, which keeps no models then. */

@@ -139,8 +139,7 @@ static int say_result(struct ui *u, const struct run_result *r)
 		buf_clear(&b);
 	}
 	u->json_errors = false; /* the record has them */
-	if (!ui_flush(u, &e))
-		return ui_fail(u, &e);
+	bool printed = ui_flush(u, &e); /* whatever comes of that, the run's own end is told first */
 	for (size_t i = 0; i < r->n_failures && i < FAILURES_SHOWN; i++)
 		say_failure(u, &r->failures[i], &b);
 	size_t n_shown = r->n_failures < FAILURES_SHOWN ? r->n_failures : FAILURES_SHOWN;
@@ -150,7 +149,9 @@ static int say_result(struct ui *u, const struct run_result *r)
 	ssize_t n = sys_say(STDERR_FILENO, b.p, b.n);
 	(void)n;
 	buf_free(&b);
-	return r->err.code != ERR_NONE ? say_end(u, r, n_shown) : 0;
+	int status = r->err.code != ERR_NONE ? say_end(u, r, n_shown) : 0;
+	int unprinted = printed ? 0 : ui_fail(u, &e);
+	return status ? status : unprinted;
 }
 
 int cmd_run(struct ui *u)

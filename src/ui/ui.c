@@ -288,7 +288,8 @@ bool ui_load(struct ui *u, int *status)
 		say_problems(u, &p, !ok);
 	if (ok)
 		return true;
-	*status = err_exit_status(ERR_CONFIG);
+	enum err_code code = problems_code(&p);
+	*status = err_exit_status(code != ERR_NONE ? code : ERR_CONFIG);
 	return false;
 }
 
@@ -310,7 +311,7 @@ bool ui_open(struct ui *u, enum ui_lake lake, bool link, int *status)
 	if (!open_lake(u, lake, &e) || (link && !project_link(&u->project, &p, &e))) {
 		if (p.n_errors > 0) {
 			say_problems(u, &p, true);
-			*status = err_exit_status(ERR_CONFIG);
+			*status = err_exit_status(problems_code(&p));
 		} else {
 			*status = ui_fail(u, &e);
 		}

@@ -1,0 +1,156 @@
+"""What must hold after a run in which something failed."""
+import errno
+import hashlib
+import os
+import re
+
+import effects as E
+
+# What a run may end with, by the class of what failed. 0 where the failure was one that is got over; then everything must
+# be as if nothing had happened. Never 1, never a signal.
+STATUSES = {
+    "memory": {0, 7},
+    "http": {0, 3},
+    "engine": {0, 9},
+    "load": {0, 9},
+    "spawn": {0, 7, 9},
+    "wait": {0, 9},
+    "thread": {0, 7},
+    "say": {0},
+    "look": {0},
+}
+STORAGE = {0, 7}
+# Places whose failure may say something else, and why.
+SPECIAL = {
+}
+
+
+class Done:
+    def __init__(self, line, status, out, err):
+        self.line, self.status, self.out, self.err = line, status, out, err
+
+    def __str__(self):
+        return f"{' '.join(self.line)}\nexit {self.status}\n--- stdout\n{self.out[-3000:]}\n--- stderr\n{self.err[-4000:]}"
+
+
+def files(folder):
+    found = {}
+    for where, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(where, name)
+            with open(path, "rb") as f:
+                found[os.path.relpath(path, folder)] = hashlib.sha256(f.read()).hexdigest()
+    return found
+
+
+class Judge:
+    def __init__(self, case, spec, met, done, lake, scratch):
+        self.case, self.met, self.done, self.lake, self.scratch = case, met, done, lake, scratch
+        self.complaints = []
+        self.failed = [s for s, n in zip(met.sites, met.fails) if n]
+        m = re.fullmatch(r"(\d+)(\+?)(?::(\w+))?(?:@(.*))?", spec)
+        self.all_after, self.how = bool(m.group(2)), m.group(3) or ""
+
+    def complain(self, text):
+        self.complaints.append(text)
+
+    def judge(self):
+        if not isinstance(self.done.status, int) or self.done.status < 0:
+            self.complain(f"ended by {self.done.status}\n{self.done.err[-2000:]}")
+        else:
+            self.judge_status()
+            self.judge_words()
+        self.judge_left_over()
+        self.judge_lake()
+
+    def allowed(self):
+        allowed = set()
+        for site in self.failed:
+            allowed |= SPECIAL.get((site.place.split(":")[0], site.call), STATUSES.get(site.cls, STORAGE))
+        if self.how == "EACCES":  # of a file of the user: a mistake, not trouble; of the program: the engine's end
+            allowed |= {2, 9}
+        return allowed or {0}
+
+    def judge_status(self):
+        status, allowed = self.done.status, self.allowed()
+        if status not in allowed:
+            what = ", ".join(sorted({f"{s.cls} {s.call} at {s.place}" for s in self.failed})[:4])
+            self.complain(f"exit status {status}, not one of {sorted(allowed)}, after {what}\n{self.done.err[-1500:]}")
+        met = {s.call for s in self.failed}  # the count may differ from run to run, and so what was met
+        if status != 0 and (self.how == "short" or self.how == "EINTR" and met <= E.INTERRUPTIBLE):
+            self.complain(f"exit status {status}, though {self.how} is no failure\n{self.done.err[-1500:]}")
+
+    def judge_words(self):
+        """What failed, where, why; and what to do."""
+        status, err = self.done.status, self.done.err
+        said = any(s.cls == "say" for s in self.failed)
+        if status == 0 or said:
+            return
+        if not err.strip():
+            self.complain(f"exit status {status} without a word")
+            return
+        if status == 7 and any(s.cls == "memory" for s in self.failed):
+            if "out of memory" not in err:
+                self.complain("memory ran out, but that is not what it said: " + err)
+            return
+        names = {getattr(errno, self.how)} if self.how.startswith("E") else set()
+        causes = {os.strerror(n) for n in names or self.usual_errors()}
+        if any(s.cls == "http" for s in self.failed):
+            causes |= {"connection reset", "Could not connect", "Couldn't connect", "Failed to connect"}
+        if any(s.cls == "wait" for s in self.failed):
+            causes |= {"how it ended is not known"}
+        if any(s.cls == "load" for s in self.failed):
+            causes |= {"cannot be loaded"}
+        if not any(c in err for c in causes):
+            self.complain(f"none of {sorted(causes)} in what it said:\n{err}")
+        if "mistake in sluice" in err:
+            self.complain("says that it is our mistake:\n" + err)
+        if not re.search(r"/|\.yaml|things|standard output", err):
+            self.complain("names no object:\n" + err)
+        if len(err.strip().split("\n")) < 2:
+            self.complain("does not say what to do:\n" + err)
+
+    def usual_errors(self):
+        usual = {"open": errno.EMFILE, "write": errno.ENOSPC, "mkdir": errno.ENOSPC, "descriptor": errno.EMFILE,
+                 "spawn": errno.EAGAIN, "thread": errno.EAGAIN, "http": errno.ECONNRESET, "memory": errno.ENOMEM}
+        return {usual.get(s.cls, errno.EIO) for s in self.failed}
+
+    def judge_left_over(self):
+        """Nothing in the scratch folder or the project; in the lake only what spec/lake.md knows."""
+        if files(self.case.project) != self.case.project_files:
+            self.complain("the project's files have changed")
+        died = any(s.cls == "memory" for s in self.failed) and self.done.status == 7
+        cleaning = any(s.cls in ("unlink", "list", "open") for s in self.failed)
+        left = sorted(os.listdir(self.scratch))
+        if left and not died and not cleaning and not self.all_after:
+            self.complain(f"left behind in TMPDIR: {left}")
+        for where, folders, names in os.walk(self.lake):
+            for name in names:
+                path = os.path.relpath(os.path.join(where, name), self.lake)
+                if not re.match(r"\.tmp/|raw/torture/things/(grid/\d+\.json|\w+/g\d+/(ledger/\d{20}\.json|segments/\d+-[0-9a-f]{64}"
+                                r"\.warc\.gz))$|(prepare|quarantine|refine)/torture/\w+/(_delta_log/\d{20}\.json|state/\d+\.json|"
+                                r"data/[0-9a-f]{16}-[0-9a-f]{12}/[\d.]+\.parquet)$|runs/torture/", path):
+                    self.complain(f"a file that no rule knows: {path}")
+                if path.startswith(".tmp/") and not died and not cleaning and not self.all_after:
+                    self.complain(f"left behind: {path}")
+
+    def judge_lake(self):
+        c = self.case
+        scratch = os.path.join(self.scratch, "after")
+        os.makedirs(scratch)
+        if self.done.status == 0:
+            now = c.release(["digest"], self.lake, scratch)
+            if now.out != c.digest:
+                self.complain(f"exit status 0, but the lake is not as it should be:\n{now.out}{now.err}")
+        found = c.release(["verify"], self.lake, scratch)
+        if found.status != 0 and not (found.status == 6 and not os.listdir(self.lake)):
+            self.complain(f"verify: {found}")
+        again = c.release(c.command, self.lake, scratch)
+        if again.status != 0:
+            self.complain(f"the next run fails: {again}")
+        now = c.release(["digest"], self.lake, scratch)
+        if now.out != c.digest:
+            self.complain(f"after the next run the digest is another one:\n{now.out}{now.err}wanted\n{c.digest}")
+        found = c.release(["verify"], self.lake, scratch)
+        if found.status != 0:
+            self.complain(f"verify after the next run: {found}")

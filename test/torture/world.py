@@ -1,0 +1,162 @@
+"""The mock, and a case as files: what the torture and the power cuts have in common."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import cases as C
+import effects as E
+import judge as J
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+DEV = os.environ.get("SLUICE_DEV_BIN_DIR", os.path.join(ROOT, "build", "dev", "bin"))
+RELEASE = os.environ.get("SLUICE_BIN_DIR", os.path.join(ROOT, "build", "release", "bin"))
+TIMEOUT_S = 60
+
+
+class Mock:
+    """Serves the rows of all cases, each under a path of its own."""
+
+    def __init__(self, folder, chosen, second):
+        os.makedirs(folder)
+        resources = {}
+        for case in chosen:
+            rows = case["second"] if second and case["second"] is not None else case["resource"]["rows"]
+            name = case["name"]
+            with open(os.path.join(folder, name + ".ndjson"), "w", encoding="utf-8") as f:
+                f.writelines(json.dumps(row) + "\n" for row in rows)
+            resources[name] = {**case["resource"]["mock"], "file": name + ".ndjson", "path": "/" + name}
+        with open(os.path.join(folder, "mock.yaml"), "w", encoding="utf-8") as f:
+            json.dump({"base": "/v1", "resources": resources}, f)
+        self.process = subprocess.Popen(
+            [os.path.join(RELEASE, "sluice-mock"), os.path.join(folder, "mock.yaml"), "--data", folder, "--listen",
+             "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit("torture: the mock does not start: " + self.process.stderr.read())
+        self.url = json.loads(line)["url"]
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(10)
+
+
+def write(path, text):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+
+
+class Case:
+    """A project, the lake in which the case begins, and the digest with which it must end."""
+
+    def __init__(self, case, folder, mock, second):
+        self.name, self.command, self.folder = case["name"], case["command"], os.path.join(folder, case["name"])
+        self.project, self.begin = os.path.join(self.folder, "project"), os.path.join(self.folder, "begin")
+        self.environment = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "SLUICE_DUCKDB",
+                                                                         "LD_LIBRARY_PATH", "SLUICE_CACHE")}
+        pipeline = {
+            "pipeline": "torture", "lake": "./lake",
+            "source": {"url": mock.url, "retry": {"attempts": 3, "first": "1ms", "max": "2ms"}},
+            "resources": {"things": {k: v for k, v in case["resource"]["pipeline"].items() if v != ""}},
+            "environments": {"second": {"source": {"url": second.url}}},
+        }
+        pipeline["resources"]["things"]["path"] = "/" + self.name
+        write(os.path.join(self.project, "pipeline.yaml"), json.dumps(pipeline, indent=1))
+        if case["contract"]:
+            write(os.path.join(self.project, "contracts", "things.yaml"), case["contract"])
+        for name, sql in case["models"].items():
+            write(os.path.join(self.project, "models", name + ".sql"), sql)
+            write(os.path.join(self.project, "contracts", name + ".yaml"), C.MODEL_CONTRACT.format(name=name))
+        self.before = case["before"]
+
+    def call(self, program, command, lake, scratch, **environment):
+        line = [program, *command, "-f", os.path.join(self.project, "pipeline.yaml"), "--lake", lake]
+        if command[0] in ("ingest", "prepare", "refine", "run"):
+            line += ["--threads", "1"]
+        try:
+            done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=scratch, timeout=TIMEOUT_S,
+                                  env={**self.environment, "TMPDIR": scratch, **environment})
+        except subprocess.TimeoutExpired as e:
+            return J.Done(line, f"no end after {TIMEOUT_S} s", "", (e.stderr or b"").decode("utf-8", "replace"))
+        return J.Done(line, done.returncode, done.stdout.decode(), done.stderr.decode("utf-8", "replace"))
+
+    def release(self, command, lake, scratch):
+        return self.call(os.path.join(RELEASE, "sluice"), command, lake, scratch)
+
+    def prepare(self, work):
+        """Where it begins, what its effects are, and how it ends when nothing goes wrong."""
+        scratch = os.path.join(work, "tmp")
+        os.makedirs(scratch)
+        os.makedirs(self.begin)
+        for command in self.before:
+            done = self.release(command, self.begin, scratch)
+            assert done.status == 0, f"{self.name}: {done}"
+        lake, counted = os.path.join(work, "lake"), os.path.join(work, "effects")
+        shutil.copytree(self.begin, lake)
+        done = self.call(os.path.join(DEV, "sluice"), self.command, lake, scratch, SLUICE_EFFECTS=counted)
+        assert done.status == 0, f"{self.name}: {done}"
+        if not os.path.exists(counted):
+            sys.exit(f"torture: {DEV}/sluice does not count its effects: configure it with -DSLUICE_EFFECTS=ON")
+        self.effects = E.read(counted)
+        self.digest = self.release(["digest"], lake, scratch).out
+        assert self.digest.strip(), f"{self.name}: a digest of nothing proves nothing"
+        self.project_files = J.files(self.project)
+        assert os.listdir(scratch) == [], os.listdir(scratch)
+        shutil.rmtree(work)
+
+    def torture(self, spec, work):
+        """One run with something wrong, and its outcome: a list of complaints, what it said, what was met."""
+        lake, scratch, counted = (os.path.join(work, n) for n in ("lake", "tmp", "effects"))
+        os.makedirs(scratch)
+        shutil.copytree(self.begin, lake)
+        reports = os.path.join(work, "asan")
+        done = self.call(os.path.join(DEV, "sluice"), self.command, lake, scratch, SLUICE_EFFECTS=counted, SLUICE_FAIL=spec,
+                         ASAN_OPTIONS=f"log_path={reports}:exitcode=99", UBSAN_OPTIONS=f"log_path={reports}:exitcode=99")
+        met = E.read(counted)
+        j = J.Judge(self, spec, met, done, lake, scratch)
+        for name in sorted(os.listdir(work)):
+            if name.startswith("asan"):
+                with open(os.path.join(work, name), encoding="utf-8", errors="replace") as f:
+                    j.complain("a report of the sanitizers:\n" + f.read()[:3000])
+        j.judge()
+        shutil.rmtree(work)
+        return j.complaints, done, met
+
+
+def has_command(name):
+    return subprocess.run([os.path.join(RELEASE, "sluice"), "help", name], capture_output=True).returncode == 0
+
+
+class World:
+    """A folder, the mocks and the chosen cases in it; gone at the end."""
+
+    def __init__(self, names):
+        known = [c["name"] for c in C.CASES]
+        for name in names:
+            if name not in known:
+                sys.exit(f"no case {name}: {', '.join(known)}")
+        self.chosen = [c for c in C.CASES
+                       if (not names or c["name"] in names) and (not c["needs"] or has_command(c["needs"]))]
+        # Short, since paths stand in messages; in memory where that can be: nothing here is cut off from real power.
+        base = os.environ.get("SLUICE_TORTURE_DIR") or ("/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+        self.folder, self.mocks = tempfile.mkdtemp(prefix="torture-", dir=base), []
+
+    def __enter__(self):
+        try:
+            for second in (False, True):
+                self.mocks.append(Mock(os.path.join(self.folder, f"mock{second}"), self.chosen, second))
+            self.cases = [Case(c, self.folder, *self.mocks) for c in self.chosen]
+            for case in self.cases:
+                case.prepare(os.path.join(self.folder, "setup"))
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for m in self.mocks:
+            m.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
