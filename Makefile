@@ -7,7 +7,7 @@ $(error tools/setup --where says nothing: is bash there, and HOME or SLUICE_CACH
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test kill spec bench clean install dev unit e2e tidy check-clang coverage requirements
+.PHONY: help setup build demo test torture kill spec bench clean install dev unit e2e tidy check-clang coverage requirements
 
 help: ## this list
 	@echo 'sluice: REST API -> Raw -> Prepare -> Refine. Targets:'
@@ -64,6 +64,14 @@ unit: ## developers: unit tests only
 e2e: ## developers: end-to-end tests only; ARGS='-k name' goes to pytest
 	@tools/setup test
 	@test/run e2e $(ARGS)
+
+torture: ## developers: each effect fails in turn, and the power is cut at each step: hours; ARGS='--seconds 600'
+	@tools/setup test
+	@tools/build release programs
+	@tools/build dev
+	@test/torture/torture $(ARGS)
+	@test/torture/power $(ARGS)
+	@test/torture/power --mutants
 
 tidy: ## developers: the house rules only
 	@test/tidy

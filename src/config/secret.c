@@ -60,11 +60,19 @@ struct secret secret_make(struct str reference, struct arena *a)
 
 /* ── loading ── */
 
+/* A name or rights that are wrong want another configuration; trouble of the machine wants another try. */
+static bool file_fail(int sys_errno, const char *path, struct err *e)
+{
+	bool wrong = sys_errno == ENOENT || sys_errno == ENOTDIR || sys_errno == EACCES || sys_errno == EPERM ||
+		     sys_errno == EISDIR || sys_errno == ELOOP || sys_errno == ENAMETOOLONG || sys_errno == ENXIO;
+	return err_set_errno(e, wrong ? ERR_SECRET : ERR_STORAGE, sys_errno, "secret file %s", path);
+}
+
 static bool file_check(int fd, const char *path, struct err *e)
 {
 	struct stat st;
 	if (sys_fstat(fd, &st) != 0)
-		return err_set_errno(e, ERR_SECRET, errno, "secret file %s", path);
+		return file_fail(errno, path, e);
 	if (!S_ISREG(st.st_mode))
 		return err_set(e, ERR_SECRET, "secret file %s: not a regular file", path);
 	if (st.st_uid != geteuid()) {
@@ -89,7 +97,7 @@ static bool fd_read(int fd, const char *path, struct buf *text, struct err *e)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return err_set_errno(e, ERR_SECRET, errno, "secret file %s", path);
+			return file_fail(errno, path, e);
 		if (n == 0)
 			return true;
 		text->n += (size_t)n;
@@ -105,7 +113,7 @@ static bool file_load(const struct secret *s, struct arena *a, struct str *out, 
 	/* Not blocking, so that a pipe in its place is met by the check below and not waited for. */
 	int fd = sys_open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
-		return err_set_errno(e, ERR_SECRET, errno, "secret file %s", path);
+		return file_fail(errno, path, e);
 	struct buf text = BUF_INIT(SECRET_MAX_BYTES + 2 + 4096);
 	bool ok = file_check(fd, path, e) && fd_read(fd, path, &text, e);
 	close(fd);

@@ -2,7 +2,8 @@
 
 A case has resources (what the mock serves, how the pipeline asks for it), contracts and models; `before`: commands that
 bring the lake to where the case begins; `command`: the one that is disturbed, and afterwards, undisturbed, ends the job.
-`second`: what the mock serves to `--env second`. `needs`: a command that this version must have."""
+`second`: what the mock serves to `--env second`. `needs`: a command that this version must have. `secret`: the
+token stands in a file."""
 
 INTERVAL = ["--from", "2026-01-01", "--to", "2026-01-02"]
 SEVEN = [{"id": i, "name": f"thing {i}", "price": i + 0.5} for i in range(1, 8)]
@@ -69,20 +70,25 @@ PAGED = dict(
 PAGED["link"]["pipeline"]["records"] = ""
 
 
-def case(name, what, command, before=(), models=False, contract=True, second=None, needs=None):
+def case(name, what, command, before=(), models=False, contract=True, second=None, needs=None, secret=False):
     return dict(name=name, resource=what, command=command, before=list(before), models=MODELS if models else {},
-                contract=CONTRACT if contract else None, second=second, needs=needs)
+                contract=CONTRACT if contract else None, second=second, needs=needs, secret=secret)
 
 
 INGEST, PREPARE, REFINE, RUN = (["ingest", *INTERVAL], ["prepare", *INTERVAL], ["refine", *INTERVAL], ["run", *INTERVAL])
 BAD = dict(PAGED["cursor_body"], rows=WITH_BAD)
 
 CASES = [
-    *[case(f"ingest_{style}", what, INGEST, contract=False) for style, what in PAGED.items()],
+    *[case(f"ingest_{style}", what, INGEST, contract=False, secret=style == "none") for style, what in PAGED.items()],
     case("prepare", BAD, PREPARE, before=[INGEST]),
     case("refine", PAGED["none"], REFINE, before=[INGEST, PREPARE], models=True),
     case("run", PAGED["page"], RUN, models=True),
     case("refetch_same", PAGED["page"], [*RUN, "--refetch=again"], before=[RUN], models=True),
     case("refetch_other", BAD, [*RUN, "--refetch=again", "--env", "second"], before=[RUN], models=True, second=OTHER),
+    case("again", PAGED["page"], RUN, before=[RUN], models=True),
+    case("check", PAGED["none"], ["check"], before=[RUN], models=True, secret=True),
+    case("status", PAGED["none"], ["status"], before=[RUN], models=True),
+    case("verify", BAD, ["verify"], before=[RUN], models=True),
+    case("query", PAGED["none"], ["query", "SELECT count(*) FROM prepare.things"], before=[RUN], models=True),
     case("gc", PAGED["none"], ["gc"], before=[RUN, [*RUN, "--refetch=again"]], models=True, needs="gc"),
 ]

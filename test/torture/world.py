@@ -64,12 +64,16 @@ class Case:
             "environments": {"second": {"source": {"url": second.url}}},
         }
         pipeline["resources"]["things"]["path"] = "/" + self.name
-        write(os.path.join(self.project, "pipeline.yaml"), json.dumps(pipeline, indent=1))
         if case["contract"]:
             write(os.path.join(self.project, "contracts", "things.yaml"), case["contract"])
         for name, sql in case["models"].items():
             write(os.path.join(self.project, "models", name + ".sql"), sql)
             write(os.path.join(self.project, "contracts", name + ".yaml"), C.MODEL_CONTRACT.format(name=name))
+        if case["secret"]:
+            pipeline["source"]["auth"] = {"bearer": {"secret": "file:token"}}
+            write(os.path.join(self.project, "token"), "not-so-secret-here\n")
+            os.chmod(os.path.join(self.project, "token"), 0o600)
+        write(os.path.join(self.project, "pipeline.yaml"), json.dumps(pipeline, indent=1))
         self.before = case["before"]
 
     def call(self, program, command, lake, scratch, **environment):
