@@ -155,7 +155,7 @@ bool table_commit_write(struct store *s, struct str table_key, const struct tabl
 
 bool table_settle(struct store *s, struct str table_key, const struct table_snapshot *t, struct arena *a, struct err *e)
 {
-	return t->version < 0 || store_settle(s, log_key(table_key, (uint64_t)t->version, a), e);
+	return t->version < 0 || store_settle(s, delta_log_key(table_key, (uint64_t)t->version, a), e);
 }
 
 /* ── reading ── */

@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { NAME_DIGITS = 20, NAME_BYTES = 25 };
+enum { NAME_DIGITS = 20 };
 
 /* ── what has to be done ── */
 
@@ -77,6 +77,11 @@ static void on_finding(void *user, const struct finding *f)
 		t->log = true;
 		if (f->version >= 0 && f->version < t->versions_left)
 			t->versions_left = f->version;
+		break;
+	case FINDING_STATE:
+		g->out->states = arena_push_grow(g->arena, g->out->states, g->out->n_states, &g->out->cap_states,
+						 sizeof *g->out->states);
+		g->out->states[g->out->n_states++] = arena_copy(g->arena, f->where);
 		break;
 	case FINDING_GRID:
 	case FINDING_ORIGIN:
@@ -180,33 +185,53 @@ bool repair_plan(struct project *j, const struct verify_options *o, struct arena
 
 /* ── logs ── */
 
-static bool version_of(struct str name, uint64_t *n)
+/* Of a log file, a checkpoint or a folded state: all are named by their version first. */
+static bool version_of(struct str name, struct str *rest, uint64_t *n)
 {
-	return name.n == NAME_BYTES && str_ends(name, STR(".json")) && str_to_u64(str_sub(name, 0, NAME_DIGITS), n);
+	*rest = str_sub(name, NAME_DIGITS, SIZE_MAX);
+	return name.n > NAME_DIGITS && str_to_u64(str_sub(name, 0, NAME_DIGITS), n);
+}
+
+static bool keep_copy(struct project *j, struct str table, struct str key, struct str name, struct str run_id, struct arena *a,
+		      struct err *e)
+{
+	struct str text, copy = arena_format(a, "%.*s/damaged/%.*s/%.*s", STR_ARG(table), STR_ARG(run_id), STR_ARG(name));
+	bool ours = false;
+	return store_get(j->store, key, DELTA_COMMIT_MAX_BYTES, a, &text, e) &&
+	       store_create_checked(j->store, copy, text, &ours, a, e);
+}
+
+/* The names below `folder` from that version on, the newest first. A checkpoint of a version that went would be another
+ * program's way into a history that is none any more; what leads to it goes before it. */
+static bool cut_folder(struct project *j, struct str table, const char *folder, int64_t from, struct str run_id, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct store_listing list;
+	struct str base = arena_format(&a, "%.*s/%s", STR_ARG(table), folder);
+	bool ok = store_list_names(j->store, base, &a, &list, e) &&
+		  store_remove(j->store, arena_format(&a, "%.*s/_last_checkpoint", STR_ARG(base)), e);
+	for (size_t i = list.n; ok && i-- > 0;) {
+		uint64_t n = 0;
+		struct arena each = ARENA_INIT;
+		struct str rest;
+		if (version_of(list.v[i].name, &rest, &n) && n >= (uint64_t)from) {
+			struct str key = arena_format(&each, "%.*s/%.*s", STR_ARG(base), STR_ARG(list.v[i].name));
+			ok = (!str_eq_z(rest, ".json") || keep_copy(j, table, key, list.v[i].name, run_id, &each, e)) &&
+			     store_remove(j->store, key, e);
+		}
+		arena_free(&each);
+	}
+	arena_free(&a);
+	return ok;
 }
 
 /* From the newest one down, each copied before it goes: whatever interrupts this, the rest is a log to be repaired. */
 static bool cut_log(struct project *j, const struct repair_table *t, struct str run_id, struct err *e)
 {
 	struct arena a = ARENA_INIT;
-	struct store_listing list;
 	struct str table = project_table_key(j, t->zone, t->name, &a);
-	struct str log = arena_format(&a, "%.*s/_delta_log", STR_ARG(table));
-	bool ok = store_list(j->store, log, &a, &list, e);
-	for (size_t i = list.n; ok && i-- > 0;) {
-		uint64_t n = 0;
-		struct arena each = ARENA_INIT;
-		struct str text;
-		bool ours = false;
-		if (!version_of(list.v[i].name, &n) || n < (uint64_t)t->versions_left)
-			continue;
-		struct str key = arena_format(&each, "%.*s/%.*s", STR_ARG(log), STR_ARG(list.v[i].name));
-		struct str copy = arena_format(&each, "%.*s/damaged/%.*s/%.*s", STR_ARG(table), STR_ARG(run_id),
-					       STR_ARG(list.v[i].name));
-		ok = store_get(j->store, key, DELTA_COMMIT_MAX_BYTES, &each, &text, e) &&
-		     store_create_checked(j->store, copy, text, &ours, &each, e) && store_remove(j->store, key, e);
-		arena_free(&each);
-	}
+	bool ok = cut_folder(j, table, "state", t->versions_left, run_id, e) &&
+		  cut_folder(j, table, "_delta_log", t->versions_left, run_id, e);
 	arena_free(&a);
 	return ok || err_wrap(e, "the log of %s.%.*s", lake_zone_name(t->zone), STR_ARG(t->name));
 }
@@ -220,6 +245,13 @@ bool repair_run(struct project *j, struct repair *r, const struct run_options *o
 	for (size_t i = 0; i < r->n_tables; i++)
 		if (r->tables[i].log && r->tables[i].by.n > 0 && !cut_log(j, &r->tables[i], options.request.run_id, e))
 			return false;
+	for (size_t i = 0; i < r->n_states; i++)
+		if (!store_remove(j->store, r->states[i], e))
+			return false;
+	if (r->only.n == 0) {
+		memset(out, 0, sizeof *out);
+		return true;
+	}
 	options.request.prepare = options.request.refine = true;
 	options.request.stale = options.request.every_window = true;
 	options.request.only = r->only;

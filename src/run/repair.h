@@ -5,7 +5,9 @@
  *                                           new files removes the old ones
  *   a version of a log is damaged, or gone  it and all behind it go to <table>/damaged/<run>/; what they held is made again on
  *                                           top of the versions that are left, and the table gets another id, since from
- *                                           there on it is another history
+ *                                           there on it is another history. Folded states and checkpoints of the versions
+ *                                           that went are removed
+ *   a folded state disagrees with the log   it is removed: the log says all that it said
  *   the newest version is not the one that its run left   the same, from version 0 on: nothing vouches for what is before it
  * What stands in Raw and is damaged is told: what is lost, who still has its rows, how to ask for it again. Tables whose rows
  * would have to come from there stay as they are.
@@ -39,6 +41,8 @@ struct repair {
 	size_t n_tables, cap_tables;
 	struct repair_loss *losses;
 	size_t n_losses, cap_losses;
+	struct str *states;      /* keys of folded states that are wrong */
+	size_t n_states, cap_states;
 	struct finding *others;  /* what repair cannot decide: grids, tables at odds with Raw, records */
 	size_t n_others, cap_others;
 	struct run_repair run;

@@ -40,7 +40,7 @@ static struct str what_to_do(const struct finding *f, struct arena *a)
 		return arena_format(a, "find out which of the two was changed: `sluice raw ls %.*s %.*s` shows what Raw has",
 				    STR_ARG(f->name), STR_ARG(f->window));
 	case FINDING_STATE:
-		return STR("remove it: the table is whole without it, and runs pass it over");
+		return arena_format(a, "`sluice repair %.*s` removes it: the table is whole without it", STR_ARG(f->name));
 	case FINDING_RECORD:
 		break;
 	}

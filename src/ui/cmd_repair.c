@@ -58,6 +58,10 @@ static void repair_json(struct ui *u, const struct repair *r, bool done)
 	for (size_t i = 0; i < r->n_losses; i++)
 		loss_json(u, &o, &r->losses[i]);
 	json_end_array(&o);
+	json_begin_array(&o, "states");
+	for (size_t i = 0; i < r->n_states; i++)
+		json_put_str(&o, NULL, r->states[i]);
+	json_end_array(&o);
 	json_begin_array(&o, "others");
 	for (size_t i = 0; i < r->n_others; i++) {
 		json_begin_object(&o, NULL);
@@ -111,6 +115,10 @@ static void say_plan(struct ui *u, const struct repair *r)
 {
 	for (size_t i = 0; i < r->n_tables; i++)
 		say_table(u, &r->tables[i]);
+	for (size_t i = 0; i < r->n_states; i++) {
+		put_escaped(u, r->states[i]);
+		buf_add_z(&u->out, ": a folded state that is not what the log says; it is removed\n");
+	}
 	for (size_t i = 0; i < r->n_losses; i++)
 		say_loss(u, &r->losses[i]);
 	for (size_t i = 0; i < r->n_others; i++) {
@@ -121,7 +129,7 @@ static void say_plan(struct ui *u, const struct repair *r)
 		put_escaped(u, r->others[i].todo);
 		buf_add_char(&u->out, '\n');
 	}
-	if (r->n_tables + r->n_losses + r->n_others == 0)
+	if (r->n_tables + r->n_states + r->n_losses + r->n_others == 0)
 		buf_add_z(&u->out, "Nothing to repair.\n");
 }
 
@@ -152,10 +160,11 @@ static int repair_now(struct ui *u, struct repair *r, const struct verify_option
 		return ui_fail(u, &e);
 	if (result.err.code != ERR_NONE)
 		return ui_fail(u, &result.err);
-	again.only = r->only;
+	if (r->only.n > 0)
+		again.only = r->only;
 	if (!repair_plan(&u->project, &again, &u->arena, r, &e))
 		return ui_fail(u, &e);
-	return r->n_tables > 0 ? err_exit_status(ERR_DAMAGE) : 0;
+	return r->n_tables + r->n_states > 0 ? err_exit_status(ERR_DAMAGE) : 0;
 }
 
 int cmd_repair(struct ui *u)
@@ -172,13 +181,13 @@ int cmd_repair(struct ui *u)
 	struct verify_options v = { .only = names_of(u, &e), .stop = &ui_stop };
 	if (e.code != ERR_NONE || !repair_plan(&u->project, &v, &u->arena, &r, &e))
 		return ui_fail(u, &e);
-	bool lost = r.n_losses + r.n_others > 0, work = r.only.n > 0 && !u->args.given[OPT_DRY_RUN];
+	bool lost = r.n_losses + r.n_others > 0, work = r.only.n + r.n_states > 0 && !u->args.given[OPT_DRY_RUN];
 	bool stuck = false;
 	for (size_t i = 0; i < r.n_tables; i++)
 		stuck = stuck || r.tables[i].by.n == 0;
 	if (json)
 		repair_json(u, &r, work);
-	else if (!quiet || r.n_tables + r.n_losses + r.n_others > 0)
+	else if (!quiet || r.n_tables + r.n_states + r.n_losses + r.n_others > 0)
 		say_plan(u, &r);
 	if (work) {
 		if (!ui_flush(u, &e))

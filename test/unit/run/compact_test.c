@@ -153,10 +153,10 @@ static struct str digest(struct world *w, struct arena *a)
 	return text;
 }
 
-static void on_finding(void *user, struct str where, struct str what)
+static void on_finding(void *user, const struct finding *f)
 {
 	(void)user;
-	fail_msg("%.*s: %.*s", STR_ARG(where), STR_ARG(what));
+	fail_msg("%.*s: %.*s", STR_ARG(f->where), STR_ARG(f->what));
 }
 
 static void on_table(void *user, const struct compact_report *r)

@@ -25,10 +25,10 @@ static struct str digest(struct world *w)
 	return text;
 }
 
-static void on_finding(void *user, struct str where, struct str what)
+static void on_finding(void *user, const struct finding *f)
 {
 	(void)user;
-	fail_msg("%.*s: %.*s", STR_ARG(where), STR_ARG(what));
+	fail_msg("%.*s: %.*s", STR_ARG(f->where), STR_ARG(f->what));
 }
 
 static void assert_sound(struct world *w)
