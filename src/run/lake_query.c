@@ -147,6 +147,15 @@ static bool set_damage(struct err *e, struct str file, const char *why)
 	return err_hint(e, "`sluice verify` reads everything and lists what is damaged");
 }
 
+/* That it cannot be looked at now does not make it damaged. */
+static void file_unread(struct err *e, struct str file, const struct err *why)
+{
+	if (why->code != ERR_MISSING && why->code != ERR_DAMAGE)
+		*e = *why;
+	else
+		set_damage(e, file, why->code == ERR_MISSING ? "the file is not there" : why->message);
+}
+
 /* By name and size, before the engine stumbles over them. */
 static void check_files(struct project *j, struct lake_table *t)
 {
@@ -158,7 +167,7 @@ static void check_files(struct project *j, struct lake_table *t)
 		uint64_t size = 0;
 		struct str file = arena_format(&a, "%.*s/%.*s", STR_ARG(key), STR_ARG(f->path));
 		if (!store_size(j->store, file, &size, &why))
-			set_damage(&t->damage, file, why.code == ERR_MISSING ? "the file is not there" : why.message);
+			file_unread(&t->damage, file, &why);
 		else if (size != f->size_bytes)
 			set_damage(&t->damage, file, "it has another size than the table's log says");
 	}
@@ -272,7 +281,7 @@ bool lake_query_watch(struct lake_query *q, const volatile int *stop, struct err
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (failed) {
 		mem_free(w);
-		return err_set_errno(e, ERR_MEMORY, failed, "no thread could be made");
+		return err_set_errno(e, ERR_MEMORY, failed, "no thread could be made for the engine");
 	}
 	q->watch = w;
 	return true;

@@ -1,5 +1,6 @@
 #include "run/verify_parts.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 
@@ -60,6 +61,18 @@ void verify_found(struct verify *v, struct str where, const char *format, ...)
 	v->n->findings++;
 	v->o->finding(v->o->user, &f);
 	arena_free(&a);
+}
+
+void verify_unread(struct verify *v, struct str where, const struct err *why)
+{
+	int n = why->sys_errno;
+	bool of_object = n == 0 || n == EIO || n == ELOOP || n == ENOTDIR || n == EISDIR || n == ENOENT;
+	if (why->code != ERR_MEMORY && (why->code != ERR_STORAGE || of_object)) {
+		verify_found(v, where, "%s", why->message);
+	} else if (v->trouble.code == ERR_NONE) {
+		v->trouble = *why;
+		err_wrap(&v->trouble, "not all could be looked at: %.*s", STR_ARG(where));
+	}
 }
 
 bool verify_late(const struct verify *v)
@@ -190,6 +203,10 @@ bool verify_lake(struct project *j, const struct verify_options *o, struct verif
 	if (o->budget_us > 0)
 		v.deadline_us = j->clock->monotonic_us(j->clock) + o->budget_us;
 	bool ok = list_raw(&v, &units, e) && list_tables(&v, &units, e) && verify_records(&v, e) && look_at_all(&v, &units, e);
+	if (ok && v.trouble.code != ERR_NONE && out->findings == 0) { /* damage weighs more, and was told */
+		*e = v.trouble;
+		ok = false;
+	}
 	verify_engine_close(&v);
 	raw_record_free(&v.record);
 	buf_free(&v.segment);

@@ -39,10 +39,21 @@ static void check_rows(struct verify *v, struct str key, const struct verify_tab
 	struct err why = ERR_INIT;
 	const char *path = arena_format(&a, "%s/%.*s", v->project->lake_path, STR_ARG(key)).p;
 	open_engine(v, t);
-	if (v->engine.connection && !table_file_verify(&v->engine, t->zone, &t->t.schema, path, f, &why) &&
-	    why.code == ERR_DAMAGE)
-		verify_found(v, key, "%s", why.message);
+	if (v->engine.connection && !table_file_verify(&v->engine, t->zone, &t->t.schema, path, f, &why)) {
+		if (why.code == ERR_DAMAGE)
+			verify_unread(v, key, &why);
+		else if (v->n->not_read.n == 0 && !(v->o->stop && *v->o->stop))
+			v->n->not_read = arena_copy(v->project->arena, str_from(why.message));
+	}
 	arena_free(&a);
+}
+
+static void unread(struct verify *v, struct str key, const char *missing, const struct err *why)
+{
+	if (why->code == ERR_MISSING)
+		verify_found(v, key, "%s", missing);
+	else
+		verify_unread(v, key, why);
 }
 
 /* Every byte, also of columns that no row hash covers. */
@@ -53,7 +64,7 @@ static bool bytes_agree(struct verify *v, struct str key, const struct table_fil
 	if (!f->has_hash)
 		return true;
 	if (!object_hash(v->project->store, key, f->size_bytes, &now, &e)) {
-		verify_found(v, key, "%s", e.message);
+		verify_unread(v, key, &e);
 		return false;
 	}
 	if (!sha256_eq(now, f->hash))
@@ -65,9 +76,19 @@ static bool is_parquet(struct verify *v, struct str key, uint64_t size)
 {
 	struct err e = ERR_INIT;
 	char head[4], tail[4];
-	return size >= 12 && store_read_at(v->project->store, key, 0, head, 4, &e) &&
-	       store_read_at(v->project->store, key, size - 4, tail, 4, &e) && memcmp(head, "PAR1", 4) == 0 &&
-	       memcmp(tail, "PAR1", 4) == 0;
+	if (size < 12) {
+		verify_found(v, key, "it is no Parquet file");
+		return false;
+	}
+	if (!store_read_at(v->project->store, key, 0, head, 4, &e) ||
+	    !store_read_at(v->project->store, key, size - 4, tail, 4, &e)) {
+		verify_unread(v, key, &e);
+		return false;
+	}
+	bool is = memcmp(head, "PAR1", 4) == 0 && memcmp(tail, "PAR1", 4) == 0;
+	if (!is)
+		verify_found(v, key, "it is no Parquet file");
+	return is;
 }
 
 /* What the rows name, where that is an older fetch than the tag's (rule 31): Raw has it, with the same content. */
@@ -82,7 +103,7 @@ static void check_row_origin(struct verify *v, const struct verify_table *t, con
 	v->about = (struct finding){ .kind = FINDING_ORIGIN, .zone = t->zone, .name = t->name, .window = w->row_window,
 				     .generation = w->row_generation };
 	if (!ledger_open(j->store, j->clock, key, STR_NONE, &a, &l, &e))
-		verify_found(v, key, "rows of %.*s name this generation: %s", STR_ARG(t->key), e.message);
+		verify_unread(v, key, &e);
 	else if (l.n_entries == 0 || !sha256_eq(l.seal.digest, w->content))
 		verify_found(v, key, "rows of %.*s name this generation, which has %s", STR_ARG(t->key),
 			     l.n_entries == 0 ? "no ledger" : "another content");
@@ -100,14 +121,16 @@ static void check_origin(struct verify *v, const struct verify_table *t, const s
 	v->about = (struct finding){ .kind = FINDING_ORIGIN, .zone = t->zone, .name = t->name, .window = w->name,
 				     .generation = w->generation };
 	const char *what = NULL;
-	if (!ledger_open(j->store, j->clock, key, STR_NONE, &a, &l, &e))
-		what = e.message;
-	else if (l.n_entries == 0)
+	if (!ledger_open(j->store, j->clock, key, STR_NONE, &a, &l, &e)) {
+		err_wrap(&e, "%.*s was made of this generation", STR_ARG(t->key));
+		verify_unread(v, key, &e);
+	} else if (l.n_entries == 0) {
 		what = "Raw does not have it";
-	else if (!sha256_eq(l.seal.digest, w->content) || !sha256_eq(l.seal_hash, w->seal) || l.seal.records != w->read)
+	} else if (!sha256_eq(l.seal.digest, w->content) || !sha256_eq(l.seal_hash, w->seal) || l.seal.records != w->read) {
 		what = "its seal is another one now";
-	else if (l.status != GENERATION_SEALED)
+	} else if (l.status != GENERATION_SEALED) {
 		what = "it is not promoted";
+	}
 	if (what)
 		verify_found(v, key, "%.*s was made of this generation: %s", STR_ARG(t->key), what);
 	arena_free(&a);
@@ -127,14 +150,12 @@ void verify_file(struct verify *v, const struct verify_table *t, const struct ta
 	if (!store_key_ok(key))
 		verify_found(v, t->key, "the log names a file that cannot be one: %.*s", STR_ARG(f->path));
 	else if (!store_size(v->project->store, key, &size, &e))
-		verify_found(v, key, "%s", e.code == ERR_MISSING ? "the file is not there" : e.message);
+		unread(v, key, "the file is not there", &e);
 	else if (size != f->size_bytes)
 		verify_found(v, key, "%" PRIu64 " bytes, the table's log says %" PRIu64, size, f->size_bytes);
 	else if (rows != f->rows)
 		verify_found(v, key, "%" PRIu64 " rows, its windows have %" PRIu64, f->rows, rows);
-	else if (!v->o->fast && !is_parquet(v, key, size))
-		verify_found(v, key, "it is no Parquet file");
-	else if (!v->o->fast && bytes_agree(v, key, f))
+	else if (!v->o->fast && is_parquet(v, key, size) && bytes_agree(v, key, f))
 		check_rows(v, key, t, f);
 	for (size_t i = 0; t->zone != ZONE_REFINE && i < f->n_windows; i++) {
 		const struct table_window *w = &f->windows[i];
@@ -182,7 +203,7 @@ bool verify_log(struct verify *v, enum lake_zone zone, struct str table)
 	t.key = key_table(zone, v->project->pipeline->name, table, &v->arena);
 	v->about = (struct finding){ .kind = FINDING_LOG, .zone = zone, .name = table };
 	if (!load_table(v, &t, &why)) {
-		verify_found(v, t.key, "%s", why.message);
+		verify_unread(v, t.key, &why);
 		return false;
 	}
 	if (t.t.version < 0)

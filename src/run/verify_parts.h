@@ -19,6 +19,7 @@ struct verify {
 	struct arena arena;          /* as long as the verification */
 	struct finding about;        /* what is being looked at: all of a finding but its words */
 	int64_t deadline_us;         /* monotonic; 0 none */
+	struct err trouble;          /* the first */
 	struct raw_record record;
 	struct buf segment;
 	struct http_limits limits;
@@ -32,6 +33,9 @@ struct verify {
 };
 
 void verify_found(struct verify *v, struct str where, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* What could not be looked at: a finding, unless it is trouble of this machine (descriptors, memory, rights), which is
+ * told at the end (exit status 7) and proves nothing about what is stored. */
+void verify_unread(struct verify *v, struct str where, const struct err *why);
 bool verify_late(const struct verify *v);
 bool verify_stopped(const struct verify *v, struct err *e);
 

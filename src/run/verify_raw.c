@@ -18,11 +18,11 @@ void verify_grid(struct verify *v, struct str resource, const struct raw_windows
 	struct str grid = key_grid(v->project->pipeline->name, resource, 0, &a);
 	v->about = (struct finding){ .kind = FINDING_GRID, .name = resource };
 	if (!grid_load(v->project->store, key, &none, &a, &g, &missing, &e)) {
-		verify_found(v, grid, "%s", e.message);
+		verify_unread(v, grid, &e);
 	} else if (missing && windows->n > 0) {
 		verify_found(v, grid, "the grid is not there, and %zu windows are", windows->n);
 	} else if (!missing && !grid_check_bytes(v->project->store, key, &g, &e)) {
-		verify_found(v, grid, "%s", e.message);
+		verify_unread(v, grid, &e);
 	} else if (!missing) {
 		for (size_t i = windows->n; i-- > 0;)
 			if (!grid_has(&g, windows->v[i].window)) {
@@ -38,12 +38,20 @@ void verify_grid(struct verify *v, struct str resource, const struct raw_windows
 
 /* ── segments ── */
 
+static void unread(struct verify *v, struct str key, const char *missing, const struct err *why)
+{
+	if (why->code == ERR_MISSING)
+		verify_found(v, key, "%s", missing);
+	else
+		verify_unread(v, key, why);
+}
+
 static bool segment_there(struct verify *v, struct str key, const struct ledger_entry *entry)
 {
 	struct err e = ERR_INIT;
 	uint64_t size = 0;
 	if (!store_size(v->project->store, key, &size, &e))
-		verify_found(v, key, "%s", e.code == ERR_MISSING ? "the segment is not there" : e.message);
+		unread(v, key, "the segment is not there", &e);
 	else if (size != entry->segment_size)
 		verify_found(v, key, "%" PRIu64 " bytes, the ledger says %" PRIu64, size, entry->segment_size);
 	else if (size > SEGMENT_READ_MAX)
@@ -61,7 +69,7 @@ static bool segment_load(struct verify *v, struct str key, const struct ledger_e
 	buf_clear(&v->segment);
 	char *room = buf_room(&v->segment, size + 1);
 	if (!store_read_at(v->project->store, key, 0, room, size, &e)) {
-		verify_found(v, key, "%s", e.message);
+		verify_unread(v, key, &e);
 		return false;
 	}
 	v->segment.n = size;
@@ -216,7 +224,7 @@ static void check_strays(struct verify *v, struct str key, uint64_t n_entries)
 	struct store_listing list;
 	struct str folder = key_ledger(key, &a);
 	if (!store_list(v->project->store, folder, &a, &list, &e))
-		verify_found(v, folder, "%s", e.message);
+		verify_unread(v, folder, &e);
 	else if (list.n > n_entries)
 		verify_found(v, folder, "%zu objects that are no entries lie in it", list.n - (size_t)n_entries);
 	arena_free(&a);
@@ -233,7 +241,7 @@ static bool check_generation(struct verify *v, struct str key, struct str window
 	bool end = false, ok = true;
 	v->n->generations++;
 	if (!ledger_open(v->project->store, v->project->clock, key, STR_NONE, &a, &l, &why)) {
-		verify_found(v, key, "%s", why.message);
+		verify_unread(v, key, &why);
 		arena_free(&a);
 		return true;
 	}
@@ -255,7 +263,7 @@ static bool check_generation(struct verify *v, struct str key, struct str window
 	}
 	ledger_walk_end(&w);
 	if (!ok)
-		verify_found(v, key, "%s", why.message);
+		verify_unread(v, key, &why);
 	else if (!end)
 		*done = false;
 	arena_free(&a);

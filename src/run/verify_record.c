@@ -88,11 +88,11 @@ static const struct json_node *read_object(struct verify *v, struct str folder, 
 	v->about = (struct finding){ .kind = FINDING_RECORD, .name = run };
 	if (!store_get(v->project->store, key, RECORD_MAX_BYTES, a, &text, &e)) {
 		if (e.code != ERR_MISSING)
-			verify_found(v, key, "%s", e.message);
+			verify_unread(v, key, &e);
 		return NULL;
 	}
 	if (!json_parse(text, a, &root, &e) || !json_need_str(root, "format", &is, &e) || !json_need_str(root, "run", &run, &e)) {
-		verify_found(v, key, "%s", e.message);
+		verify_unread(v, key, &e);
 		return NULL;
 	}
 	if (str_eq_z(is, format) && str_eq(run, v->about.name))

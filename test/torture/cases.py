@@ -90,5 +90,6 @@ CASES = [
     case("status", PAGED["none"], ["status"], before=[RUN], models=True),
     case("verify", BAD, ["verify"], before=[RUN], models=True),
     case("query", PAGED["none"], ["query", "SELECT count(*) FROM prepare.things"], before=[RUN], models=True),
-    case("gc", PAGED["none"], ["gc"], before=[RUN, [*RUN, "--refetch=again"]], models=True, needs="gc"),
+    case("gc", BAD, ["gc", "--yes", "--generations", "--keep-days", "0", "--keep-versions", "1"],
+         before=[RUN, [*RUN, "--refetch=again", "--env", "second"]], models=True, second=OTHER, needs="gc"),
 ]

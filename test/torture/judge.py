@@ -67,6 +67,8 @@ class Judge:
         allowed = set()
         for site in self.failed:
             allowed |= SPECIAL.get((site.place.split(":")[0], site.call), STATUSES.get(site.cls, STORAGE))
+        if self.case.command[0] == "verify":  # an object that the disk does not give back is a finding
+            allowed |= {8}
         if self.how == "EACCES":  # of a file of the user: a mistake, not trouble; of the program: the engine's end
             allowed |= {2, 9}
         return allowed or {0}
@@ -83,6 +85,8 @@ class Judge:
     def judge_words(self):
         """What failed, where, why; and what to do."""
         status, err = self.done.status, self.done.err
+        if self.case.command[0] in ("verify", "check") and status in (2, 7, 8):
+            err += self.done.out  # findings are what was asked for
         said = any(s.cls == "say" for s in self.failed)
         if status == 0 or said:
             return
@@ -105,7 +109,7 @@ class Judge:
             self.complain(f"none of {sorted(causes)} in what it said:\n{err}")
         if "mistake in sluice" in err:
             self.complain("says that it is our mistake:\n" + err)
-        if not re.search(r"/|\.yaml|things|standard output", err):
+        if not re.search(r"/|\.yaml|things|standard output|engine", err):
             self.complain("names no object:\n" + err)
         if len(err.strip().split("\n")) < 2:
             self.complain("does not say what to do:\n" + err)
