@@ -165,8 +165,7 @@ static struct str row_encode(const struct row_hasher *r, const struct batch *b, 
 			return STR_NONE;
 		uint32_t n = (uint32_t)text.n;
 		memcpy(p, &n, 4);
-		if (n > 0)
-			memcpy(p + 4, text.p, n);
+		bytes_copy((char *)p + 4, text.p, n);
 		p += 4 + n;
 		room -= n;
 	}
