@@ -160,7 +160,7 @@ static const char *const SETTINGS[] = {
 	"SET GLOBAL old_implicit_casting=false",
 	"SET GLOBAL ieee_floating_point_ops=true",
 	"SET GLOBAL default_collation=''",
-	"SET GLOBAL enable_external_file_cache=false",
+	"SET GLOBAL enable_external_file_cache=false", /* files are read once: it would only fill the memory */
 };
 
 static bool config_fill(duckdb_config config, const struct engine_options *o, struct err *e)
