@@ -62,7 +62,6 @@ struct prepare {
 	size_t n_tasks;
 	struct arena *arena;
 	size_t sort_bytes;       /* for the rows of a file that are sorted in memory */
-	atomic_size_t row_bytes; /* of rows that were too many to be sorted in memory: what they took each */
 	/* threads */
 	struct file_task **queue;
 	size_t n_queue;

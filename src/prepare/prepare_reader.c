@@ -347,8 +347,21 @@ static bool next_as_it_comes(struct reader *f, struct batch *b, struct err *e)
 static bool window_too_large(struct reader *f, struct err *e)
 {
 	f->too_large = true;
-	atomic_store(&f->p->row_bytes, row_sorter_row_bytes(f->sorter)); /* so that the next one is not tried in vain */
 	return err_set(e, ERR_ENGINE, "a window is too large to be sorted in memory");
+}
+
+static uint64_t share_records(const struct reader *f, size_t share)
+{
+	const struct share *s = &f->t->shares[share];
+	uint64_t records = reader_window(f, share)->records, to = s->to < records ? s->to : records;
+
+	return to > s->from ? to - s->from : 0;
+}
+
+/* By its first rows, with a wide margin: better found out now than after most of it was read. */
+static bool window_seems_too_large(const struct reader *f)
+{
+	return f->share_open && share_records(f, f->share) / 2 > f->p->sort_bytes / row_sorter_row_bytes(f->sorter);
 }
 
 /* A turn is as many whole windows as make a batch. Its texts stay where they are until the turn after it was read: at that
@@ -360,7 +373,7 @@ static bool turn_read(struct reader *f, struct err *e)
 	row_sorter_begin(f->sorter);
 	while (more && !f->ended) {
 		struct batch *b = row_sorter_room(f->sorter);
-		if (!b)
+		if (!b || window_seems_too_large(f))
 			return window_too_large(f, e);
 		texts_forget(f);
 		if (!batch_next(f, b, e))
@@ -406,16 +419,11 @@ bool reader_next(void *user, struct batch *b, struct err *e)
 
 static bool fits_sorter(const struct reader *f)
 {
-	size_t row_bytes = atomic_load(&f->p->row_bytes), max;
+	size_t max = f->p->sort_bytes / row_sorter_row_bytes(f->sorter);
 
-	max = f->p->sort_bytes / (row_bytes > 0 ? row_bytes : row_sorter_row_bytes(f->sorter));
-
-	for (size_t i = 0; i < f->t->n_shares; i++) {
-		const struct share *s = &f->t->shares[i];
-		uint64_t records = reader_window(f, i)->records, to = s->to < records ? s->to : records;
-		if (to > s->from && to - s->from > max)
+	for (size_t i = 0; i < f->t->n_shares; i++)
+		if (share_records(f, i) > max)
 			return false;
-	}
 	return true;
 }
 
