@@ -152,6 +152,7 @@ def test_results_are_counted(text, good, passed, failed, skipped):
     ("src/base/a.c", "int x;\n" * 601, "601 lines, more than 600"),
     ("src/base/a.c", "static int f(void)\n{\n" + "\tg();\n" * 100 + "}\n", "f has 103 lines"),
     ("src/base/a.c", "static int f(void)\n{\n\treturn rand();\n}\n", "a.c:3: rand: use getrandom"),
+    ("src/base/a.c", "int f(int d)\n{\n\treturn fsync(d);\n}\n", "a.c:3: fsync: use sys_fsync"),
     ("docs/a.md", "see https://" + "pypi" + ".org/x\n", "the host of a package registry"),
     ("docs/a.md", "in /" + "root/x\n", "a path of somebody's machine"),
     ("src/base/a.c", "int x; \n", "blanks at the end"),
