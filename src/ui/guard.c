@@ -93,6 +93,7 @@ int ui_guarded(struct ui *u, int (*work)(struct ui *u))
 	if (!known) {
 		kill(pid, SIGKILL);
 		err_set_errno(&e, ERR_ENGINE, errno, "how the engine ended is not known");
+		err_hint(&e, "whatever made this process ignore SIGCHLD must not; then run the same command again");
 		return ui_fail(u, &e);
 	}
 	if (end.si_code == CLD_EXITED)

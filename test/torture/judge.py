@@ -116,7 +116,7 @@ class Judge:
 
     def usual_errors(self):
         usual = {"open": errno.EMFILE, "write": errno.ENOSPC, "mkdir": errno.ENOSPC, "descriptor": errno.EMFILE,
-                 "spawn": errno.EAGAIN, "thread": errno.EAGAIN, "http": errno.ECONNRESET, "memory": errno.ENOMEM}
+                 "spawn": errno.EAGAIN, "thread": errno.EAGAIN, "wait": errno.ECHILD, "http": errno.ECONNRESET, "memory": errno.ENOMEM}
         return {usual.get(s.cls, errno.EIO) for s in self.failed}
 
     def judge_left_over(self):
