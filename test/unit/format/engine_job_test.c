@@ -20,6 +20,11 @@ static struct job_input sample_inputs[] = {
 static struct str sample_sql[] = { { "SELECT carrier, 'a\"b' AS x\nFROM prepare.flights", 47 }, { "SELECT 1", 8 } };
 static struct str sample_names[] = { { "per_carrier", 11 }, { "one", 3 } };
 
+static struct job_table sample_tables[] = {
+	{ { "flights__stops", 14 }, { "/lake/prepare/flights/flights__stops/data/a-c", 45 },
+	  { "/lake/quarantine/flights/flights__stops/data/a-c", 48 }, 12.5, 0 },
+};
+
 enum { JOBS = 4 };
 
 static struct engine_job job_sample(size_t i)
@@ -48,6 +53,8 @@ static struct engine_job job_sample(size_t i)
 		j.json_depth = 128;
 		j.budget_percent = 0.1;
 		j.budget_rows = 5;
+		j.children = sample_tables;
+		j.n_children = COUNT(sample_tables);
 	} else {
 		j.sql = sample_sql;
 		j.sql_names = sample_names;
@@ -77,6 +84,11 @@ static struct str sample_reads[] = { { "prepare.airlines", 16 }, { "prepare.flig
 static struct graph_reads sample_graph[] = { { { "per_carrier", 11 }, sample_reads, 2 }, { { "one", 3 }, NULL, 0 } };
 static uint64_t sample_totals[] = { 0, 50094 };
 
+static struct engine_output sample_outputs[] = {
+	{ { "flights__stops", 14 }, sample_table_files, 1, &sample_table_files[1], 1,
+	  { .read = 848, .published = 842, .quarantined = 1, .with_parent = 5 } },
+};
+
 static struct engine_result result_sample(void)
 {
 	return (struct engine_result){
@@ -87,6 +99,8 @@ static struct engine_result result_sample(void)
 		.n_quarantine_files = 1,
 		.loss = { .read = 844, .published = 842, .quarantined = 2, .rules = sample_rules, .n_rules = 3,
 			  .extra_fields = sample_fields, .extra_counts = sample_counts, .n_extra = 1, .inexact = 4 },
+		.children = sample_outputs,
+		.n_children = COUNT(sample_outputs),
 		.failed_rules = &sample_rules[2],
 		.n_failed_rules = 1,
 		.graph = sample_graph,
