@@ -125,7 +125,7 @@ static bool name_check(struct str name, const char *file, const struct str *reso
 	for (size_t i = 0; i < n_resources; i++)
 		if (str_eq(name, resources[i])) {
 			problem_file(p, file, 0, 0, "give the model another name",
-				     "a resource is called `%.*s` too", STR_ARG(name));
+				     "a table of a resource is called `%.*s` too", STR_ARG(name));
 			return false;
 		}
 	return true;

@@ -93,7 +93,9 @@ static bool list_folders(struct verify *v, struct str folder, struct store_listi
 		return false;
 	*out = (struct store_listing){ 0 };
 	for (size_t i = 0; i < all.n; i++)
-		if (all.v[i].is_folder && name_ok(all.v[i].name) && only_has(v->o->only, all.v[i].name))
+		if (all.v[i].is_folder && name_ok(all.v[i].name) &&
+		    (only_has(v->o->only, all.v[i].name) ||
+		     only_has(v->o->only, project_table_resource(v->project, all.v[i].name))))
 			*arena_push(&v->arena, *out) = all.v[i];
 	return true;
 }

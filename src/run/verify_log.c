@@ -77,7 +77,8 @@ static void check_origin(struct verify *v, const struct verify_table *t, const s
 	struct err e = ERR_INIT;
 	struct ledger l;
 	struct project *j = v->project;
-	struct str key = key_generation(key_window(key_resource(j->pipeline->name, t->name, &a), w->name, &a), w->generation, &a);
+	struct str resource = key_resource(j->pipeline->name, project_table_resource(j, t->name), &a);
+	struct str key = key_generation(key_window(resource, w->name, &a), w->generation, &a);
 	v->about = (struct finding){ .kind = FINDING_ORIGIN, .zone = t->zone, .name = t->name, .window = w->name,
 				     .generation = w->generation };
 	const char *what = NULL;
