@@ -245,7 +245,7 @@ def test_the_books(shop):
     assert {t["table"]: t.get("parent") for t in shop.record["tables"]} == \
         {"orders": None, "orders__lines": "orders", "orders__ship__parcels": "orders"}
     assert "orders__lines" in shop.done.out + shop.done.err
-    assert f" {x.gone_lines:,} rows\n" in shop.done.out.split("gone with their record")[1][:40]
+    assert f" {x.gone_lines:,} rows\n" in shop.done.out
 
 
 def bodies(p):
