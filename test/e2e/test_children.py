@@ -502,6 +502,23 @@ def test_a_child_kept_as_json(shop, tmp_path):
         assert (json.loads(r["lines"]) if r["lines"] is not None else None) == want
 
 
+def test_a_draft_proposes_tables(shop, tmp_path):
+    """Items for arrays of nothing but objects; what the draft says holds for the data it was made of."""
+    p = project(tmp_path / "p", shop.mock, contract())
+    os.unlink(tmp_path / "p" / "contracts" / "orders.yaml")
+    p.sluice("ingest", *RUN)
+    p.sluice("contract draft", "orders")
+    text = (tmp_path / "p" / "contracts" / "orders.yaml").read_text()
+    assert text.count("items:") == 1 and 'name: "ship__parcels"' in text
+    p.sluice("check")
+    p.sluice("run", *RUN)
+    parcels = sum(len((o["ship"] or {}).get("parcels", [])) for o in shop.rows)
+    books = {t["table"]: t["books"] for t in max(p.records(), key=lambda r: r["started"])["tables"]}["orders__ship__parcels"]
+    assert books["read"] == parcels and books["quarantined"] == 0
+    assert duckdb.sql(f"SELECT count(*) FROM read_parquet({files(p, 'prepare', 'orders__ship__parcels')})").fetchone()[0] == \
+        books["published"] > 0
+
+
 def test_names_that_clash(shop, tmp_path):
     p = project(tmp_path / "p", shop.mock, contract(), models={"orders__lines": ("SELECT 1 AS id", SALES_CONTRACT)})
     assert "orders__lines" in p.sluice("check", status=2).out
