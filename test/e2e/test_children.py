@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import shutil
+import time
 
 import duckdb
 import pyarrow.dataset as ds
@@ -53,6 +54,9 @@ PARCELS = """\
             logicalType: array
             items: {logicalType: object, properties: [{name: weight, logicalType: integer}]}
 """
+# in the order of their commits
+TABLES = [("quarantine", "orders__ship__parcels"), ("prepare", "orders__ship__parcels"), ("quarantine", "orders__lines"),
+          ("prepare", "orders__lines"), ("quarantine", "orders"), ("prepare", "orders")]
 DAYS = 4
 DAY = "2024-01-{:02}"
 RUN = ("--from", "2024-01-01", "--to", "2024-01-05")
@@ -447,10 +451,6 @@ def test_fetched_again_with_fewer_children(tmp_path):
     assert mock.stop() == 0
 
 
-TABLES = [("quarantine", "orders__ship__parcels"), ("prepare", "orders__ship__parcels"), ("quarantine", "orders__lines"),
-          ("prepare", "orders__lines"), ("quarantine", "orders"), ("prepare", "orders")]
-
-
 @pytest.mark.parametrize("done", range(len(TABLES)))
 @pytest.mark.parametrize("interval", [RUN, ("--from", "2024-01-02", "--to", "2024-01-03")], ids=["same", "one day"])
 def test_stopped_between_commits(shop_copy, done, interval):
@@ -465,6 +465,74 @@ def test_stopped_between_commits(shop_copy, done, interval):
     assert by_text(set_aside(shop_copy, "orders__lines")) == by_text(shop_copy.x.bad_lines)
     shop_copy.sluice("verify")
     assert not shop_copy.sluice("plan", "--json", *RUN).json["anything"]
+
+
+def test_the_same_content_again_changes_no_data(shop_copy):
+    before = {t: sorted(files(shop_copy, *t)) for t in TABLES}
+    shop_copy.sluice("run", "--refetch", *RUN)
+    for t in TABLES:
+        assert sorted(files(shop_copy, *t)) == before[t]
+        assert {x["generation"] for x in tags(shop_copy, *t).values()} == {2}, t
+    shop_copy.sluice("verify")
+    assert not shop_copy.sluice("plan", "--json", *RUN).json["anything"]
+
+
+@pytest.mark.parametrize("after", [1, 7, 10, 13, 16])
+def test_kill_and_run_again(shop, tmp_path, after):
+    """Killed when so many of its objects below prepare/ and quarantine/ are there."""
+    p = shop.on(tmp_path / "lake")
+
+    def count():
+        return sum(L.count_files(os.path.join(p.lake, z)) for z in ("prepare", "quarantine"))
+    child = p.begin("run", *RUN)
+    while child.poll() is None and count() < after:
+        time.sleep(0.0005)
+    child.kill()
+    child.communicate()
+    p.sluice("run", *RUN)
+    check_rows(p, shop.x)
+    assert p.digest() == shop.undisturbed
+    p.sluice("verify")
+
+
+def test_two_runs_at_once(shop, tmp_path):
+    p = shop.on(tmp_path / "lake")
+    p.sluice("ingest", *RUN)
+    runs = [p.begin("run", *RUN) for _ in range(2)]
+    for r in runs:
+        r.communicate()
+    assert {r.returncode for r in runs} <= {0, 5} and 0 in [r.returncode for r in runs] or \
+        p.sluice("run", *RUN).status == 0
+    p.sluice("run", *RUN)
+    assert p.digest() == shop.undisturbed
+
+
+def test_a_snapshot_has_children(shop, tmp_path):
+    """The whole resource each time: the tables hold the newest only, children and all."""
+    text = contract().replace("      - {property: sluice.window_column, value: at}\n", "")
+    p = project(tmp_path / "p", shop.mock, text)
+    pipeline = json.loads((tmp_path / "p" / "pipeline.yaml").read_text())
+    pipeline["resources"]["orders"] = {"path": "/orders", "kind": "snapshot", "records": "data",
+                                       "paginate": {"page": {"query": "page"}}}
+    (tmp_path / "p" / "pipeline.yaml").write_text(json.dumps(pipeline))
+    p.sluice("run", "--from", "2024-01-01", "--to", "2024-01-05")
+    check_rows(p, shop.x)
+    p.sluice("run", "--from", "2024-01-05", "--to", "2024-01-06")
+    check_rows(p, shop.x)
+    for t in TABLES:
+        assert list(tags(p, *t)) == ["20240105T000000Z_20240106T000000Z"]
+    p.sluice("verify")
+
+
+def test_relationships_of_children(shop, tmp_path):
+    """No order has the number of a quantity."""
+    p = project(tmp_path / "p", shop.mock, contract().replace(
+        "logicalTypeOptions: {minimum: 1}}", "logicalTypeOptions: {minimum: 1}, relationships: [{to: orders.id}]}"))
+    p.sluice("check")
+    p.sluice("run", *RUN)
+    table = {t["table"]: t for t in p.records()[-1]["tables"]}["orders__lines"]
+    assert table["relationships"] == [{"rule": "qty -> orders.id", "action": "warn",
+                                       "rows": len([x for x in shop.x.lines if x[3] is not None])}]
 
 
 def test_a_child_that_was_taken_away_is_made_again(shop_copy):
