@@ -28,10 +28,11 @@ struct prepare_table { /* 0: the resource's own, the others of arrays in its rec
 	const struct contract *contract;
 	struct batch_shape *shape;
 	size_t n_columns;
+	atomic_size_t row_bytes; /* of rows that were too many to be sorted in memory: what they took each */
 };
 
 struct file_task {
-	const struct prepare_table *table;
+	struct prepare_table *table;
 	struct file_task *children; /* files of the same windows, one for each child table */
 	size_t n_children;
 	struct item_log items; /* of a child: what its parent's file has for it */
@@ -75,7 +76,6 @@ struct prepare {
 	size_t n_tasks;
 	struct arena *arena;
 	size_t sort_bytes;       /* for the rows of a file that are sorted in memory */
-	atomic_size_t row_bytes; /* of rows that were too many to be sorted in memory: what they took each */
 	/* threads */
 	struct file_task **queue;
 	size_t n_queue;

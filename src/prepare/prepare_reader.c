@@ -372,7 +372,7 @@ static bool next_as_it_comes(struct reader *f, struct batch *b, struct err *e)
 static bool window_too_large(struct reader *f, struct err *e)
 {
 	f->too_large = true;
-	atomic_store(&f->p->row_bytes, row_sorter_row_bytes(f->sorter)); /* so that the next one is not tried in vain */
+	atomic_store(&f->table->row_bytes, row_sorter_row_bytes(f->sorter)); /* so that the next one is not tried in vain */
 	return err_set(e, ERR_ENGINE, "a window is too large to be sorted in memory");
 }
 
@@ -431,7 +431,7 @@ bool reader_next(void *user, struct batch *b, struct err *e)
 
 static bool fits_sorter(const struct reader *f)
 {
-	size_t row_bytes = atomic_load(&f->p->row_bytes), max;
+	size_t row_bytes = atomic_load(&f->table->row_bytes), max;
 
 	max = f->p->sort_bytes / (row_bytes > 0 ? row_bytes : row_sorter_row_bytes(f->sorter));
 

@@ -19,7 +19,7 @@ struct run { /* rows of one share in the batch: up to the next run */
 struct reader { /* one attempt */
 	struct prepare *p;
 	struct file_task *t;
-	const struct prepare_table *table;
+	struct prepare_table *table;
 	struct pages pages; /* of a child's file: none, its items are read */
 	struct record_reader *records;
 	struct verdicts *verdicts;

@@ -520,11 +520,12 @@ static bool members_read(struct reading *g)
 		n->seen = r->record;
 		if (!n->has_children) {
 			struct value v;
-			if (column_read_quick(g, n->column - 1, ev))
+			bool is_array = n->column > r->contract->n_columns; /* of a child table, and in no column */
+			if (!is_array && column_read_quick(g, n->column - 1, ev))
 				continue;
 			if (!value_take(s, ev, &v))
 				return false;
-			if (n->column > r->contract->n_columns)
+			if (is_array)
 				array_read(g, n->column - 1 - r->contract->n_columns, &v);
 			else
 				column_read(g, n->column - 1, &v);
