@@ -16,6 +16,7 @@ const char *change_kind_name(enum change_kind k)
 		"column_added", "column_dropped", "column_renamed", "column_type", "column_reading",
 		"column_order", "key",		"sort",		  "window_column",  "table_name",  "rule_added",
 		"rule_removed", "rule_widened",	  "rule_tightened", "rule_changed", "rule_action",
+		"child_added",	"child_dropped",
 	};
 	CHECK(k < CHANGE_KIND_COUNT);
 	return names[k];
@@ -253,24 +254,64 @@ static void rules_compare(struct comparison *x)
 	}
 }
 
+static void tables_compare(struct comparison *x)
+{
+	const struct contract *new = x->new;
+	size_t before = 0;
+	columns_match(x);
+	columns_compare(x);
+	table_compare(x);
+	rules_compare(x);
+	for (size_t i = 0; i < new->n_columns; i++) {
+		if (x->old_of[i] == SIZE_MAX)
+			continue;
+		if (x->old_of[i] < before) {
+			add(x, CHANGE_COLUMN_ORDER, CHANGE_KEEPS, new->name, STR("the columns have another order"));
+			break;
+		}
+		before = x->old_of[i];
+	}
+}
+
+static const struct contract *child_find(const struct contract *c, struct str name)
+{
+	for (size_t i = 0; i < c->n_children; i++)
+		if (str_eq(c->children[i]->name, name))
+			return c->children[i];
+	return NULL;
+}
+
+static void children_compare(struct comparison *x)
+{
+	for (size_t i = 0; i < x->old->n_children; i++) {
+		struct str name = x->old->children[i]->name;
+		if (!child_find(x->new, name))
+			add(x, CHANGE_CHILD_DROPPED, CHANGE_KEEPS, name,
+			    arena_format(x->a, "child table `%.*s` was dropped", STR_ARG(name)));
+	}
+	for (size_t i = 0; i < x->new->n_children; i++) {
+		const struct contract *new = x->new->children[i], *old = child_find(x->old, new->name);
+		struct comparison y = { .old = old, .new = new, .a = x->a, .out = x->out };
+		if (!old) {
+			add(x, CHANGE_CHILD_ADDED, CHANGE_KEEPS, new->name,
+			    arena_format(x->a, "child table `%.*s` was added", STR_ARG(new->name)));
+			continue;
+		}
+		if (!str_eq(old->array_path, new->array_path))
+			add(&y, CHANGE_COLUMN_READING, CHANGE_KEEPS, new->name,
+			    arena_format(x->a, "child table `%.*s` is read from another place", STR_ARG(new->name)));
+		if (!sha256_eq(old->meaning, new->meaning))
+			tables_compare(&y);
+		x->out = y.out;
+	}
+}
+
 struct changes contract_compare(const struct contract *old, const struct contract *new, struct arena *a)
 {
 	struct comparison x = { .old = old, .new = new, .a = a };
 	if (sha256_eq(old->meaning, new->meaning))
 		return x.out;
-	columns_match(&x);
-	columns_compare(&x);
-	table_compare(&x);
-	rules_compare(&x);
-	size_t before = 0;
-	for (size_t i = 0; i < new->n_columns; i++) {
-		if (x.old_of[i] == SIZE_MAX)
-			continue;
-		if (x.old_of[i] < before) {
-			add(&x, CHANGE_COLUMN_ORDER, CHANGE_KEEPS, new->name, STR("the columns have another order"));
-			break;
-		}
-		before = x.old_of[i];
-	}
+	tables_compare(&x);
+	children_compare(&x);
 	return x.out;
 }

@@ -29,6 +29,8 @@ enum change_kind {
 	CHANGE_RULE_TIGHTENED,
 	CHANGE_RULE_CHANGED,   /* neither can be told: another pattern, another list */
 	CHANGE_RULE_ACTION,
+	CHANGE_CHILD_ADDED,    /* an array of objects that becomes a table */
+	CHANGE_CHILD_DROPPED,
 	CHANGE_KIND_COUNT
 };
 const char *change_kind_name(enum change_kind k); /* "column_added" */
@@ -44,7 +46,7 @@ struct changes {
 	size_t n, cap;
 	bool rebuild; /* one of them rebuilds */
 };
-/* Columns in the order of the new contract, dropped ones first; then rules. */
+/* Columns in the order of the new contract, dropped ones first; then rules; then the same for each child table. */
 struct changes contract_compare(const struct contract *old, const struct contract *new, struct arena *a);
 
 #endif

@@ -108,16 +108,22 @@ struct contract {
 	struct relationship *relationships;
 	size_t n_relationships;
 	size_t window_column;         /* SIZE_MAX: none */
+	struct contract **children;   /* tables of the arrays of objects in a record, in the order of the file */
+	size_t n_children;
+	struct str array_path;        /* of a child: JSON path of its array in the parent's record; else empty */
 	double budget_percent;        /* quarantined / read above which quarantine becomes failure; default 5 */
 	uint64_t budget_rows;         /* ... and at least this many; default 0 */
 	bool draft;                   /* written by `contract draft`, not yet looked at */
 	bool none;                    /* no contract: see contract_none */
 	struct sha256 meaning;        /* of the canonical JSON: no descriptions, no comments, no file name */
-	struct str canonical;         /* that JSON: what the engine child is given */
+	struct str canonical;         /* that JSON, children included: what the engine child is given */
 };
+/* A child is a whole contract, `<table>__<field>`, whose columns have paths relative to an element of the array. It has no
+ * children of its own (arrays inside of it stay json), no key (its rows have an address) and no window column. */
 
 enum {
 	COLUMNS_MAX = 1024,
+	CHILDREN_MAX = 32,
 	RULES_MAX = 4096,
 	PATTERN_MAX_BYTES = 4096,
 	ACCEPTED_MAX = 10000,
@@ -134,6 +140,15 @@ bool contract_from_canonical(struct str json, struct arena *a, struct contract *
 /* folder/contracts/<table>.yaml; *out NULL and true where there is none. */
 bool contract_find(struct str folder, struct str table, struct arena *a, struct contract **out, struct problems *p);
 size_t contract_column(const struct contract *c, struct str name); /* SIZE_MAX if unknown */
+static inline bool contract_is_child(const struct contract *c)
+{
+	return c->array_path.n > 0;
+}
+/* The tables of a contract in one row: 0 is its own, then come the children. */
+static inline const struct contract *contract_table(const struct contract *c, size_t i)
+{
+	return i == 0 ? c : c->children[i - 1];
+}
 /* Index in rules, SIZE_MAX if there is none; column SIZE_MAX for the rules of the whole record. */
 size_t contract_rule(const struct contract *c, enum rule_kind kind, size_t column);
 const char *rule_action_name(enum rule_action a); /* "warn", "quarantine", "fail" */

@@ -5,6 +5,8 @@
  *    "rules":[{"kind":"minimum","action":"warn","bound":"-1.50","exclusive":true}]}],
  *    "rules":[{"kind":"record","action":"quarantine"}],"sort":["-a"],"window_column":"b"}
  *
+ * A child table is the same inside of `children`, with `array`, the path of its array, behind its name.
+ *
  * Members with a default value are left out. Reading writes it again and compares: what differs was not ours. */
 #include "base/check.h"
 #include "base/json.h"
@@ -89,6 +91,8 @@ static void canonical_write(struct contract *c, struct arena *a)
 	json_put_str(&o, "name", c->name);
 	if (c->none)
 		json_put_bool(&o, "none", true);
+	if (contract_is_child(c))
+		json_put_str(&o, "array", c->array_path);
 	json_begin_array(&o, "columns");
 	for (size_t i = 0; i < c->n_columns; i++)
 		column_put(&o, c, i, &scratch);
@@ -104,6 +108,12 @@ static void canonical_write(struct contract *c, struct arena *a)
 	}
 	if (c->window_column != SIZE_MAX)
 		json_put_str(&o, "window_column", c->columns[c->window_column].name);
+	if (c->n_children > 0) {
+		json_begin_array(&o, "children");
+		for (size_t i = 0; i < c->n_children; i++)
+			json_put_raw(&o, NULL, c->children[i]->canonical);
+		json_end_array(&o);
+	}
 	json_end_object(&o);
 	CHECK(!b.overflow); /* the file had at most 1 MiB */
 	c->canonical = arena_copy(a, buf_str(&b));
@@ -334,15 +344,11 @@ static bool key_get(struct reader *r)
 	return true;
 }
 
-bool contract_from_canonical(struct str json, struct arena *a, struct contract **out, struct err *e)
+/* One table; those of its arrays were read before. */
+static bool table_get(struct str json, const struct json_node *root, struct contract *c, struct arena *a, struct err *e)
 {
 	const struct json_node *columns;
-	struct json_node *root;
-	struct reader r = { .a = a, .c = arena_new(a, struct contract), .e = e };
-	struct contract *c = r.c;
-	if (json.n > CANONICAL_MAX || !json_parse(json, a, &root, e))
-		return json.n > CANONICAL_MAX ? damaged(&r, "size") :
-						err_set(e, ERR_DAMAGE, "canonical contract: not valid JSON");
+	struct reader r = { .a = a, .c = c, .e = e };
 	int64_t form = json_i64_or(root, "sluice_contract", 0);
 	if (form != FORM)
 		return damaged(&r, "sluice_contract");
@@ -350,6 +356,7 @@ bool contract_from_canonical(struct str json, struct arena *a, struct contract *
 		return false;
 	c->file = "";
 	c->name = arena_copy(a, c->name);
+	c->array_path = arena_copy(a, json_str_or(root, "array", STR_NONE));
 	c->none = json_bool_or(root, "none", false);
 	c->window_column = SIZE_MAX;
 	c->budget_percent = 5;
@@ -365,8 +372,38 @@ bool contract_from_canonical(struct str json, struct arena *a, struct contract *
 	if (!rules_get(&r, root, SIZE_MAX) || !order_get(&r, root) || !key_get(&r))
 		return false;
 	contract_finish(c, &r.rules, a);
-	if (!str_eq(c->canonical, json))
-		return damaged(&r, "the text");
-	*out = c;
+	return str_eq(c->canonical, json) || damaged(&r, "the text");
+}
+
+static bool children_get(const struct json_node *root, struct contract *c, struct arena *a, struct err *e)
+{
+	struct reader r = { .a = a, .c = c, .e = e };
+	const struct json_node *list = json_get(root, "children");
+	if (!list)
+		return true;
+	if (list->type != JSON_ARRAY || list->n_children == 0 || list->n_children > CHILDREN_MAX)
+		return damaged(&r, "children");
+	c->children = arena_array(a, struct contract *, list->n_children);
+	for (const struct json_node *n = list->child; n; n = n->next) {
+		struct contract *child = arena_new(a, struct contract);
+		if (!table_get(n->raw, n, child, a, e))
+			return false;
+		if (!contract_is_child(child) || child->n_key > 0 || child->window_column != SIZE_MAX)
+			return damaged(&r, "a child table");
+		c->children[c->n_children++] = child;
+	}
 	return true;
+}
+
+bool contract_from_canonical(struct str json, struct arena *a, struct contract **out, struct err *e)
+{
+	struct json_node *root;
+	struct contract *c = arena_new(a, struct contract);
+	struct reader r = { .a = a, .c = c, .e = e };
+	if (json.n > CANONICAL_MAX || !json_parse(json, a, &root, e))
+		return json.n > CANONICAL_MAX ? damaged(&r, "size") :
+						err_set(e, ERR_DAMAGE, "canonical contract: not valid JSON");
+	*out = c;
+	return children_get(root, c, a, e) && table_get(json, root, c, a, e) &&
+	       (!contract_is_child(c) || damaged(&r, "array"));
 }

@@ -16,6 +16,11 @@ struct column_source { /* where a column was declared, for messages that come af
 	struct yaml_node *unique_node;
 };
 
+struct child_source { /* an array of objects: read once the table around it is */
+	struct yaml_node *node;
+	struct str name, path;
+};
+
 struct loader {
 	struct arena *a;
 	struct problems *p;
@@ -33,6 +38,12 @@ struct loader {
 		struct relationship *v;
 		size_t n, cap;
 	} relationships;
+	struct {
+		struct child_source *v;
+		size_t n, cap;
+	} children;
+	bool is_child;
+	size_t errors; /* how many there were before this file */
 	enum rule_action action; /* the table's default */
 	struct yaml_node *schema;
 };

@@ -175,22 +175,112 @@ static void budget_load(struct loader *l, struct yaml_node *schema)
 		yaml_u64(rows, 0, INT64_MAX, &l->c->budget_rows, l->p);
 }
 
+struct placed { /* a column or a child table */
+	struct str name, path;
+	const struct yaml_node *node;
+};
+
+static struct placed placed_at(const struct loader *l, size_t i)
+{
+	if (i < l->columns.n)
+		return (struct placed){ l->columns.v[i].name, l->columns.v[i].path, l->sources.v[i].node };
+	const struct child_source *s = &l->children.v[i - l->columns.n];
+	return (struct placed){ s->name, s->path, s->node };
+}
+
 /* Whether one path leads through the other: "a" and "a.b". */
 static void paths_check(struct loader *l)
 {
-	for (size_t i = 0; i < l->columns.n; i++)
+	for (size_t i = 0; i < l->columns.n + l->children.n; i++)
 		for (size_t k = 0; k < i; k++) {
-			struct str x = l->columns.v[k].path, y = l->columns.v[i].path;
+			struct placed one = placed_at(l, k), other = placed_at(l, i);
+			struct str x = one.path, y = other.path;
 			struct str shorter = x.n < y.n ? x : y, longer = x.n < y.n ? y : x;
 			bool same = str_eq(x, y);
 			bool inside = !same && str_starts(longer, shorter) && longer.p[shorter.n] == '.' &&
 				      (shorter.n == 0 || shorter.p[shorter.n - 1] != '\\');
 			if (same || inside)
-				problem_at(l->p, l->sources.v[i].node, "give one of them another sluice.path",
+				problem_at(l->p, other.node, "give one of them another sluice.path",
 					   same ? "columns `%.*s` and `%.*s` have the same path" :
 						  "the paths of columns `%.*s` and `%.*s` lie inside each other",
-					   STR_ARG(l->columns.v[k].name), STR_ARG(l->columns.v[i].name));
+					   STR_ARG(one.name), STR_ARG(other.name));
 		}
+}
+
+static void finish(struct loader *l)
+{
+	struct contract *c = l->c;
+	*arena_push(l->a, l->rules) =
+		(struct rule){ .kind = RULE_RECORD,
+			       .column = SIZE_MAX,
+			       .action = l->action == ACTION_FAIL ? ACTION_FAIL : ACTION_QUARANTINE };
+	if (c->n_key > 0)
+		*arena_push(l->a, l->rules) =
+			(struct rule){ .kind = RULE_UNIQUE, .column = SIZE_MAX, .action = ACTION_FAIL };
+	c->columns = l->columns.v;
+	c->n_columns = l->columns.n;
+	c->relationships = l->relationships.v;
+	c->n_relationships = l->relationships.n;
+	contract_finish(c, &l->rules, l->a);
+}
+
+static struct contract *contract_new(struct arena *a)
+{
+	struct contract *c = arena_new(a, struct contract);
+	c->window_column = SIZE_MAX;
+	c->budget_percent = 5;
+	return c;
+}
+
+/* ── child tables ── */
+
+static const char *const items_known[] = { "logicalType", "properties", "description", NULL };
+static const char *const items_ignored[] = { "id",   "name",	    "physicalType",	      "physicalName",
+					     "tags", "businessName", "authoritativeDefinitions", "examples",
+					     NULL };
+
+/* The budget is the parent's unless the array says otherwise. */
+static void child_load(struct loader *parent, const struct child_source *s)
+{
+	struct loader l = { .a = parent->a, .p = parent->p, .c = contract_new(parent->a), .action = parent->action,
+			    .is_child = true, .errors = parent->errors };
+	struct yaml_node *items = yaml_get(s->node, "items"), *properties = yaml_get(items, "properties");
+	struct yaml_node *action = custom_get(s->node, "sluice.action");
+	l.c->file = parent->c->file;
+	l.c->name = arena_format(l.a, "%.*s__%.*s", STR_ARG(parent->c->name), STR_ARG(s->name));
+	l.c->array_path = s->path;
+	l.c->budget_percent = parent->c->budget_percent;
+	l.c->budget_rows = parent->c->budget_rows;
+	contract_keys_check(items, items_known, items_ignored, NULL, l.p);
+	if (name_ok(parent->c->name) && !name_ok(l.c->name))
+		problem_at(l.p, s->node, "names are at most 63 bytes; sluice.path says where the value stands in the record",
+			   "`%.*s` cannot be the name of a table", STR_ARG(l.c->name));
+	if (action)
+		action_read(action, &l.action, l.p);
+	if (yaml_is_null(properties) || properties->type != YAML_LIST || properties->n_children == 0)
+		problem_at(l.p, items, "properties: [{name: id, logicalType: integer}]",
+			   "items that are objects need a list of properties");
+	else
+		properties_load(&l, properties);
+	unique_check(&l);
+	paths_check(&l);
+	sort_load(&l, custom_get(s->node, "sluice.sort"));
+	budget_load(&l, s->node);
+	if (l.rules.n + 2 > RULES_MAX)
+		problem_at(l.p, s->node, NULL, "more than %d rules", RULES_MAX);
+	if (l.p->n_errors > l.errors)
+		return;
+	finish(&l);
+	parent->c->children[parent->c->n_children++] = l.c;
+}
+
+static void children_load(struct loader *l)
+{
+	if (l->children.n == 0)
+		return;
+	l->c->children = arena_array(l->a, struct contract *, l->children.n);
+	for (size_t i = 0; i < l->children.n; i++)
+		child_load(l, &l->children.v[i]);
 }
 
 static void schema_load(struct loader *l, struct yaml_node *schema)
@@ -228,6 +318,7 @@ static void schema_load(struct loader *l, struct yaml_node *schema)
 	budget_load(l, schema);
 	relationships_load(l, relations, STR_NONE);
 	table_quality_load(l, yaml_get(schema, "quality"));
+	children_load(l);
 }
 
 static void document_load(struct loader *l, struct yaml_node *root)
@@ -268,36 +359,11 @@ static void document_load(struct loader *l, struct yaml_node *root)
 		schema_load(l, schema->child);
 }
 
-static void finish(struct loader *l)
-{
-	struct contract *c = l->c;
-	*arena_push(l->a, l->rules) =
-		(struct rule){ .kind = RULE_RECORD,
-			       .column = SIZE_MAX,
-			       .action = l->action == ACTION_FAIL ? ACTION_FAIL : ACTION_QUARANTINE };
-	if (c->n_key > 0)
-		*arena_push(l->a, l->rules) =
-			(struct rule){ .kind = RULE_UNIQUE, .column = SIZE_MAX, .action = ACTION_FAIL };
-	c->columns = l->columns.v;
-	c->n_columns = l->columns.n;
-	c->relationships = l->relationships.v;
-	c->n_relationships = l->relationships.n;
-	contract_finish(c, &l->rules, l->a);
-}
-
-static struct contract *contract_new(struct arena *a)
-{
-	struct contract *c = arena_new(a, struct contract);
-	c->window_column = SIZE_MAX;
-	c->budget_percent = 5;
-	return c;
-}
-
 static bool load_tree(const char *file, struct yaml_node *root, struct arena *a, struct contract **out,
 		      struct problems *p)
 {
 	size_t errors = p->n_errors;
-	struct loader l = { .a = a, .p = p, .c = contract_new(a), .action = ACTION_QUARANTINE };
+	struct loader l = { .a = a, .p = p, .c = contract_new(a), .action = ACTION_QUARANTINE, .errors = errors };
 	l.c->file = arena_zero_terminated(a, str_from(file));
 	if (!root || root->type != YAML_MAP)
 		problem_file(p, file, 1, 1, "see `sluice contract draft`", "the file is no ODCS document");

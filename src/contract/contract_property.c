@@ -7,7 +7,7 @@ enum { NEST_MAX = 32, FORMATS_MAX = 16, NULL_TEXTS_MAX = 64 };
 static const char *const property_known[] = { "name",		    "logicalType", "logicalTypeOptions", "required",
 					      "primaryKey",	    "properties",  "primaryKeyPosition", "unique",
 					      "customProperties",   "quality",	   "relationships",	 "description",
-					      NULL };
+					      "items",		    NULL };
 static const char *const property_ignored[] = { "id",
 						"physicalType",
 						"physicalName",
@@ -25,13 +25,15 @@ static const struct refused_key property_refused[] = {
 	{ "partitioned", "remove it: sluice's tables are not partitioned" },
 	{ "partitionKeyPosition", "remove it: sluice's tables are not partitioned" },
 	{ "encryptedName", "remove it: sluice does not encrypt columns" },
-	{ "items", "remove it: an array is kept as json and its items are not checked" },
 	{ NULL, NULL },
 };
 static const char *const column_customs[] = { "sluice.type",	"sluice.precision", "sluice.scale",   "sluice.path",
 					      "sluice.action",	"sluice.actions",   "sluice.null",    "sluice.zone",
 					      "sluice.formats", "sluice.inexact",   "sluice.accepted", NULL };
 static const char *const object_customs[] = { "sluice.path", NULL };
+static const char *const json_customs[] = { "sluice.path", "sluice.as", NULL };
+static const char *const child_customs[] = { "sluice.path",	      "sluice.as",	    "sluice.action", "sluice.sort",
+					     "sluice.budget_percent", "sluice.budget_rows", NULL };
 
 /* ── types ── */
 
@@ -265,6 +267,9 @@ static void key_load(struct loader *l, struct yaml_node *n, struct column *c)
 	if (c->type == TYPE_DOUBLE || c->type == TYPE_JSON)
 		problem_at(l->p, primary, "use a decimal, an integer or a string",
 			   "a %s column cannot be part of the primary key", column_type_name(c->type));
+	if (l->is_child)
+		problem_at(l->p, primary, "remove it; a model can find elements that are there twice",
+			   "rows of a child table have no primary key: `_window`, `_page`, `_parent_off`, `_idx` tell them apart");
 	if (required && !c->required && required->type == YAML_SCALAR && str_eq_z(required->text, "false"))
 		problem_at(l->p, required, "remove it", "a column of the primary key is always required");
 	c->required = true;
@@ -276,7 +281,7 @@ static void key_load(struct loader *l, struct yaml_node *n, struct column *c)
 static void column_load(struct loader *l, struct yaml_node *n, struct str name, struct str path)
 {
 	struct column c = { .name = name, .path = path };
-	custom_check(n, column_customs, l->p);
+	custom_check(n, custom_get(n, "sluice.as") ? json_customs : column_customs, l->p);
 	for (size_t i = 0; i < l->columns.n; i++)
 		if (str_eq(l->columns.v[i].name, name)) {
 			problem_at(l->p, n, NULL, "column `%.*s` is declared twice, first in line %u", STR_ARG(name),
@@ -306,17 +311,83 @@ static void column_load(struct loader *l, struct yaml_node *n, struct str name, 
 		relationships_load(l, relationships, name);
 }
 
-static void object_check(struct loader *l, struct yaml_node *n)
+/* Keys of a column, at a property that is none. */
+static void no_column_check(struct loader *l, struct yaml_node *n, const char *advice, const char *what)
 {
 	static const char *const not_here[] = { "required", "unique", "primaryKey", "primaryKeyPosition",
 						"quality",  "relationships", "logicalTypeOptions" };
-	custom_check(n, object_customs, l->p);
 	for (size_t i = 0; i < sizeof not_here / sizeof *not_here; i++) {
 		struct yaml_node *k = yaml_get(n, not_here[i]);
 		if (!yaml_is_null(k) && !str_eq_z(k->text, "false"))
-			problem_at_key(l->p, k, "put it on the object's own properties: they become the columns",
-				       "`%s` of an object that is flattened", not_here[i]);
+			problem_at_key(l->p, k, advice, "`%s` of %s", not_here[i], what);
 	}
+}
+
+static void object_check(struct loader *l, struct yaml_node *n)
+{
+	custom_check(n, object_customs, l->p);
+	if (!yaml_is_null(yaml_get(n, "items")))
+		problem_at_key(l->p, yaml_get(n, "items"), NULL, "only a property with logicalType array has items");
+	no_column_check(l, n, "put it on the object's own properties: they become the columns",
+			"an object that is flattened");
+}
+
+/* ── arrays of objects ── */
+
+/* `sluice.as: json` keeps an array whose items are described as one json column. */
+static bool array_as_json(struct loader *l, struct yaml_node *n)
+{
+	struct yaml_node *as = custom_get(n, "sluice.as");
+	struct str word;
+	if (!as || !yaml_str(as, &word, l->p) || str_eq_z(word, "table"))
+		return false;
+	if (!str_eq_z(word, "json"))
+		problem_at(l->p, as, "one of table, json", "unknown sluice.as `%.*s`", STR_ARG(word));
+	return true;
+}
+
+static void child_note(struct loader *l, struct yaml_node *n, struct str name, struct str path)
+{
+	custom_check(n, child_customs, l->p);
+	no_column_check(l, n, "put it on the properties of the items: they become the columns of the child table",
+			"an array whose items become a child table");
+	for (size_t i = 0; i < l->children.n; i++)
+		if (str_eq(l->children.v[i].name, name)) {
+			problem_at(l->p, n, NULL, "`%.*s` is declared twice, first in line %u", STR_ARG(name),
+				   l->children.v[i].node->line);
+			return;
+		}
+	if (l->children.n >= CHILDREN_MAX)
+		problem_at(l->p, n, "keep some of them as one column with sluice.as: json", "more than %d child tables",
+			   CHILDREN_MAX);
+	else
+		*arena_push(l->a, l->children) = (struct child_source){ n, name, path };
+}
+
+/* True: the property has items, and what is to be said of them was said or noted. */
+static bool items_load(struct loader *l, struct yaml_node *n, struct str name, struct str path)
+{
+	struct yaml_node *items = yaml_get(n, "items"), *logical = yaml_get(n, "logicalType");
+	if (yaml_is_null(items))
+		return false;
+	if (!logical || logical->type != YAML_SCALAR || !str_eq_z(logical->text, "array")) {
+		problem_at_key(l->p, items, NULL, "only a property with logicalType array has items");
+		return true;
+	}
+	if (array_as_json(l, n))
+		return false;
+	struct yaml_node *type = yaml_get(items, "logicalType");
+	if (items->type != YAML_MAP || !type || type->type != YAML_SCALAR || !str_eq_z(type->text, "object"))
+		problem_at_key(l->p, items, "remove it, or write customProperties: [{property: sluice.as, value: json}]: such "
+			       "an array is kept as json and its items are not checked",
+			       "items of `%.*s` that are no objects", STR_ARG(name));
+	else if (l->is_child)
+		problem_at_key(l->p, items, "remove it, or write customProperties: [{property: sluice.as, value: json}]",
+			       "`%.*s` is an array inside an array: it is kept as json and its items are not checked",
+			       STR_ARG(name));
+	else
+		child_note(l, n, name, path);
+	return true;
 }
 
 void properties_load(struct loader *l, struct yaml_node *list)
@@ -340,6 +411,8 @@ void properties_load(struct loader *l, struct yaml_node *list)
 		if (!name_load(l, top, n, &name, &path))
 			continue;
 		struct yaml_node *inner = yaml_get(n, "properties"), *logical = yaml_get(n, "logicalType");
+		if (yaml_is_null(inner) && items_load(l, n, name, path))
+			continue;
 		if (yaml_is_null(inner)) {
 			column_load(l, n, name, path);
 		} else if (!logical || logical->type != YAML_SCALAR || !str_eq_z(logical->text, "object")) {

@@ -19,8 +19,11 @@ struct draft *draft_new(struct str table, size_t key_bytes_max)
 
 void draft_free(struct draft *d)
 {
-	for (int i = 0; i < d->n_fields; i++)
+	for (int i = 0; i < d->n_fields; i++) {
 		mem_free(d->fields[i].hashes);
+		if (d->fields[i].items) /* a child, which has none of its own */
+			draft_free(d->fields[i].items);
+	}
 	arena_free(&d->arena);
 	mem_free(d);
 }
@@ -171,6 +174,29 @@ struct walk {
 	size_t depth;
 };
 
+/* The elements of an array in a record; those of arrays inside arrays are not looked at. */
+static void items_see(struct draft *d, struct field *f, struct str array)
+{
+	struct json_scan s;
+	enum json_event event;
+	if (d->is_child || f->other_items)
+		return;
+	json_open(&s, array, JSON_DEPTH_MAX);
+	event = json_next(&s);
+	while ((event = json_next(&s)) != JSON_ARRAY_END) {
+		CHECK(event != JSON_BAD && (event != JSON_OBJECT || json_skip(&s))); /* json_valid has read it all */
+		if (event == JSON_OBJECT && !f->items && d->n_children < CHILDREN_MAX) {
+			f->items = draft_new(STR_NONE, 0);
+			f->items->is_child = true;
+			d->n_children++;
+		}
+		f->other_items |= event != JSON_OBJECT || !f->items;
+		if (f->other_items)
+			return;
+		draft_add(f->items, s.value);
+	}
+}
+
 /* False: the document is bad. */
 static bool value_see(struct walk *w, struct field *f, bool again, enum json_event event)
 {
@@ -202,6 +228,8 @@ static bool value_see(struct walk *w, struct field *f, bool again, enum json_eve
 		f->kinds |= SEEN_BOOLEAN;
 	} else {
 		f->kinds |= event == JSON_OBJECT ? SEEN_OBJECT | SEEN_ARRAY : SEEN_ARRAY;
+		if (event == JSON_ARRAY)
+			items_see(d, f, w->scan.value);
 	}
 	if (event == JSON_STRING)
 		draft_key_add(d, f, w->scan.value);

@@ -5,7 +5,8 @@
  *     draft_write(d, &out);
  *     draft_free(d);
  *
- * Objects become a__b, arrays and fields of mixed kinds json. No value of the data gets into the text, only names,
+ * Objects become a__b, arrays of objects child tables (in a child, and where anything else stands between the objects,
+ * they are json), other arrays and fields of mixed kinds json. No value of the data gets into the text, only names,
  * counts and lengths. A key is proposed where one column, else two, else three tell all records apart that were looked
  * at; what is kept for that (64-bit hashes of values) stays under the number of bytes given, and the text says how many
  * records that was. A window column is proposed where a timestamp lay in its record's window each time. Fields past

@@ -20,12 +20,15 @@ struct field {
 		outside_window; /* a timestamp that was not in its record's window, or of a record that has none */
 	unsigned integer_digits, scale;
 	uint64_t length_min, length_max; /* strings, bytes */
+	/* Arrays: what was seen of their elements; NULL: none was an object */
+	struct draft *items;
+	bool other_items; /* an element was no object */
 	/* One hash per record while it may be part of a key; NULL: no more. */
 	uint64_t *hashes;
 	size_t n_hashes, cap_hashes;
 	/* filled by draft_write */
 	enum column_type type;
-	bool is_column, required;
+	bool is_column, is_table, required; /* is_table: a column that its elements make a child table of */
 	unsigned precision;
 	struct str name;
 	size_t key_position;
@@ -37,6 +40,8 @@ struct draft {
 	struct field fields[COLUMNS_MAX];
 	int n_fields;
 	int slots[DRAFT_TABLE]; /* open addressing: index + 1 */
+	bool is_child;
+	size_t n_children;
 	uint64_t n_records, n_bad, n_overflow;
 	size_t key_bytes, key_bytes_max;
 	uint64_t key_records; /* the first so many records were looked at for keys */

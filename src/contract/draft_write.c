@@ -123,11 +123,19 @@ static bool is_hidden(const struct draft *d, const struct field *f)
 	return f->path.n == 0;
 }
 
+static size_t count_columns(const struct draft *d)
+{
+	size_t n = 0;
+	for (int i = 0; i < d->n_fields; i++)
+		n += d->fields[i].is_column;
+	return n;
+}
+
 static void decide(struct draft *d)
 {
 	for (int i = 0; i < d->n_fields; i++) {
 		struct field *f = &d->fields[i];
-		f->is_column = false;
+		f->is_column = f->is_table = false;
 		f->key_position = 0;
 		if (is_hidden(d, f) || (f->kinds == SEEN_OBJECT && has_children(d, i)))
 			continue;
@@ -135,6 +143,19 @@ static void decide(struct draft *d)
 		f->required = f->n_values == d->n_records;
 		name_make(d, f);
 		f->is_column = true;
+	}
+}
+
+/* Arrays of nothing but objects become tables. */
+static void tables_decide(struct draft *d)
+{
+	for (int i = 0; i < d->n_fields; i++) {
+		struct field *f = &d->fields[i];
+		if (!f->is_column || f->kinds != SEEN_ARRAY || !f->items || f->other_items ||
+		    d->table.n + 2 + f->name.n > NAME_BYTES)
+			continue;
+		decide(f->items);
+		f->is_table = count_columns(f->items) > 0;
 	}
 }
 
@@ -165,13 +186,19 @@ static void quote_add(struct buf *b, struct str s)
 	buf_add_char(b, '"');
 }
 
-static void description_add(const struct draft *d, const struct field *f, struct buf *b)
+/* Spaces in front of a property of the table, and of one of its items. */
+enum { PROPERTY_INDENT = 6, ITEM_INDENT = 12 };
+
+static void description_add(const struct draft *d, const struct field *f, int indent, struct buf *b)
 {
-	buf_addf(b, "        description: \"seen in %" PRIu64 " of %" PRIu64 " records", f->n_values, d->n_records);
+	buf_addf(b, "%*sdescription: \"seen in %" PRIu64 " of %" PRIu64 " %s", indent, "", f->n_values, d->n_records,
+		 d->is_child ? "elements" : "records");
 	if (f->n_nulls > 0)
 		buf_addf(b, ", null in %" PRIu64, f->n_nulls);
 	if (f->kinds == 0)
 		buf_add_z(b, "; never a value, so the type is a guess");
+	else if (f->is_table)
+		buf_addf(b, "; %" PRIu64 " elements, which become a table of their own", f->items->n_records);
 	else if (f->type == TYPE_STRING)
 		buf_addf(b, "; %" PRIu64 " to %" PRIu64 " bytes as sent", f->length_min, f->length_max);
 	else if (f->type == TYPE_DECIMAL)
@@ -181,39 +208,55 @@ static void description_add(const struct draft *d, const struct field *f, struct
 	buf_add_z(b, "\"\n");
 }
 
-static void customs_add(const struct field *f, struct buf *b)
+static void customs_add(const struct field *f, int indent, struct buf *b)
 {
 	bool path = !path_is_default(f), decimal = f->type == TYPE_DECIMAL, real = f->type == TYPE_DOUBLE;
 	if (!path && !decimal && !real)
 		return;
-	buf_add_z(b, "        customProperties:\n");
+	buf_addf(b, "%*scustomProperties:\n", indent, "");
 	if (path) {
-		buf_add_z(b, "          - property: sluice.path\n            value: ");
+		buf_addf(b, "%*s  - property: sluice.path\n%*s    value: ", indent, "", indent, "");
 		quote_add(b, f->path);
 		buf_add_char(b, '\n');
 	}
 	if (decimal)
-		buf_addf(b, "          - {property: sluice.precision, value: %u}\n"
-			    "          - {property: sluice.scale, value: %u}\n",
-			 f->precision, f->scale);
+		buf_addf(b, "%*s  - {property: sluice.precision, value: %u}\n%*s  - {property: sluice.scale, value: %u}\n",
+			 indent, "", f->precision, indent, "", f->scale);
 	if (real)
-		buf_add_z(b, "          - {property: sluice.type, value: double}\n");
+		buf_addf(b, "%*s  - {property: sluice.type, value: double}\n", indent, "");
 	if (real && f->inexact_double)
-		buf_add_z(b, "          - {property: sluice.inexact, value: count}\n");
+		buf_addf(b, "%*s  - {property: sluice.inexact, value: count}\n", indent, "");
 }
 
-static void column_add(const struct draft *d, const struct field *f, struct buf *b)
+static void column_add(const struct draft *d, const struct field *f, int indent, struct buf *b)
 {
 	static const char *const logical[TYPE_COUNT] = { "string", "boolean", "integer",   "number",
 							 "number", "date",    "timestamp", "array" };
 	const char *type = f->type == TYPE_JSON && f->kinds != SEEN_ARRAY ? "object" : logical[f->type];
-	buf_addf(b, "      - name: \"%.*s\"\n        logicalType: %s\n", STR_ARG(f->name), type);
+	buf_addf(b, "%*s- name: \"%.*s\"\n%*s  logicalType: %s\n", indent, "", STR_ARG(f->name), indent, "", type);
 	if (f->key_position)
-		buf_addf(b, "        primaryKey: true\n        primaryKeyPosition: %zu\n", f->key_position);
-	else if (f->required)
-		buf_add_z(b, "        required: true\n");
-	description_add(d, f, b);
-	customs_add(f, b);
+		buf_addf(b, "%*s  primaryKey: true\n%*s  primaryKeyPosition: %zu\n", indent, "", indent, "", f->key_position);
+	else if (f->required && !f->is_table)
+		buf_addf(b, "%*s  required: true\n", indent, "");
+	description_add(d, f, indent + 2, b);
+	customs_add(f, indent + 2, b);
+}
+
+static void columns_add(const struct draft *d, struct buf *b)
+{
+	for (int i = 0; i < d->n_fields; i++) {
+		const struct field *f = &d->fields[i];
+		if (!f->is_column)
+			continue;
+		column_add(d, f, PROPERTY_INDENT, b);
+		if (!f->is_table)
+			continue;
+		buf_addf(b, "%*s  items:\n%*s    logicalType: object\n%*s    properties:\n", PROPERTY_INDENT, "", PROPERTY_INDENT,
+			 "", PROPERTY_INDENT, "");
+		for (int k = 0; k < f->items->n_fields; k++)
+			if (f->items->fields[k].is_column)
+				column_add(f->items, &f->items->fields[k], ITEM_INDENT, b);
+	}
 }
 
 /* The first timestamp that lay in the window of its record, in all records. */
@@ -238,8 +281,8 @@ static void window_add(const struct draft *d, struct buf *b)
 bool draft_write(struct draft *d, struct buf *out)
 {
 	decide(d);
+	tables_decide(d);
 	bool key = draft_key_find(d);
-	size_t n_columns = 0;
 	buf_addf(out, "# A draft, written from %" PRIu64 " records. Look at each line, then remove sluice.draft.\n",
 		 d->n_records);
 	if (key)
@@ -257,12 +300,8 @@ bool draft_write(struct draft *d, struct buf *out)
 		 STR_ARG(d->table), STR_ARG(d->table), STR_ARG(d->table));
 	window_add(d, out);
 	buf_add_z(out, "    properties:\n");
-	for (int i = 0; i < d->n_fields; i++)
-		if (d->fields[i].is_column) {
-			column_add(d, &d->fields[i], out);
-			n_columns++;
-		}
-	if (n_columns == 0)
+	columns_add(d, out);
+	if (count_columns(d) == 0)
 		buf_add_z(out, "      [] # no records, or none with a field\n");
 	return !out->overflow;
 }

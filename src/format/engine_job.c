@@ -46,6 +46,31 @@ static void put_windows(struct json_out *o, const struct engine_job *j)
 	json_end_array(o);
 }
 
+static void put_children(struct json_out *o, const struct engine_job *j, struct arena *a)
+{
+	if (j->n_children == 0)
+		return;
+	json_begin_array(o, "children");
+	for (size_t i = 0; i < j->n_children; i++) {
+		const struct job_table *t = &j->children[i];
+		json_begin_object(o, NULL);
+		json_put_str(o, "table", t->name);
+		json_put_str(o, "output", t->output);
+		json_put_str(o, "quarantine_output", t->quarantine_output);
+		json_put_raw(o, "budget_percent", double_to_text(t->budget_percent, a));
+		json_put_u64(o, "budget_rows", t->budget_rows);
+		json_end_object(o);
+	}
+	json_end_array(o);
+}
+
+struct job_table engine_job_table(const struct engine_job *j, size_t i)
+{
+	CHECK(i <= j->n_children);
+	return i > 0 ? j->children[i - 1]
+		     : (struct job_table){ j->table, j->output, j->quarantine_output, j->budget_percent, j->budget_rows };
+}
+
 static void put_columns(struct json_out *o, const struct table_schema *columns)
 {
 	json_begin_array(o, "columns");
@@ -138,6 +163,7 @@ struct str engine_job_encode(const struct engine_job *j, struct arena *a)
 		json_put_u64(&o, "json_depth", j->json_depth);
 		json_put_raw(&o, "budget_percent", double_to_text(j->budget_percent, a));
 		json_put_u64(&o, "budget_rows", j->budget_rows);
+		put_children(&o, j, a);
 		put_windows(&o, j);
 	} else if (j->kind == ENGINE_CHECKPOINT) {
 		json_put_str(&o, "table_key", j->table_key);
@@ -278,6 +304,22 @@ static bool get_percent(const struct json_node *root, double *out, struct err *e
 		err_set(e, ERR_DAMAGE, "budget_percent: %.*s is no percentage", STR_ARG(n->text)));
 }
 
+static bool get_children(const struct json_node *root, struct arena *a, struct engine_job *j, struct err *e)
+{
+	const struct json_node *list = json_get(root, "children");
+	if (!list)
+		return true;
+	j->children = arena_array(a, struct job_table, list->n_children + 1);
+	for (const struct json_node *n = list->child; n; n = n->next) {
+		struct job_table *t = &j->children[j->n_children++];
+		if (!json_need_str(n, "table", &t->name, e) || !json_need_str(n, "output", &t->output, e) ||
+		    !json_need_str(n, "quarantine_output", &t->quarantine_output, e) ||
+		    !get_percent(n, &t->budget_percent, e) || !json_need_u64(n, "budget_rows", &t->budget_rows, e))
+			return err_wrap(e, "child table %zu of the job", j->n_children);
+	}
+	return true;
+}
+
 bool engine_job_decode(struct str text, struct arena *a, struct engine_job *j, struct err *e)
 {
 	struct json_node *root = NULL;
@@ -306,6 +348,6 @@ bool engine_job_decode(struct str text, struct arena *a, struct engine_job *j, s
 				    json_need_unsigned(root, "json_depth", &j->json_depth, e) &&
 				    get_percent(root, &j->budget_percent, e) &&
 				    json_need_u64(root, "budget_rows", &j->budget_rows, e) &&
-				    get_windows(root, a, j, e);
+				    get_children(root, a, j, e) && get_windows(root, a, j, e);
 	return ok || err_wrap(e, "engine job");
 }

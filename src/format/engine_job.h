@@ -42,6 +42,13 @@ struct job_merge { /* compact: in; becomes one file */
 	size_t n_windows;
 };
 
+struct job_table { /* prepare: in; the resource's own table, or that of an array in its records */
+	struct str name;              /* orders, orders__lines */
+	struct str output, quarantine_output; /* folders, absolute; exist */
+	double budget_percent;        /* as in the contract's file: it is no part of the canonical JSON */
+	uint64_t budget_rows;
+};
+
 struct engine_job {
 	enum engine_job_kind kind;
 	struct str run_id, pipeline, table; /* table: resource or model name */
@@ -59,8 +66,10 @@ struct engine_job {
 	size_t n_windows;
 	uint64_t max_body_bytes;  /* decoded; limits of the source */
 	uint32_t max_ratio, json_depth;
-	double budget_percent;    /* as in the contract's file: it is no part of the canonical JSON */
+	double budget_percent;    /* as in job_table */
 	uint64_t budget_rows;
+	struct job_table *children; /* as many as the contract has, in its order */
+	size_t n_children;
 	/* refine, graph */
 	struct str *sql;          /* one text for refine; several for graph */
 	struct str *sql_names;    /* models' names, for messages */
@@ -83,9 +92,10 @@ struct rule_count {
 	uint64_t rows;
 };
 
-/* The books of one prepare, rule by rule: read = published + quarantined + duplicates (promise 3). */
+/* The books of one table, rule by rule: read = published + quarantined + duplicates + with_parent (promise 3). A child has
+ * no duplicates; with_parent are the elements of records that were set aside or lost as duplicates. */
 struct loss_report {
-	uint64_t read, published, quarantined, duplicates;
+	uint64_t read, published, quarantined, duplicates, with_parent;
 	struct rule_count *rules;
 	size_t n_rules;
 	struct str *extra_fields; /* unknown fields seen, at most 100 */
@@ -100,6 +110,15 @@ struct graph_reads {
 	size_t n_tables;
 };
 
+struct engine_output { /* prepare: what came of one table */
+	struct str table;
+	struct table_file *files;
+	size_t n_files;
+	struct table_file *quarantine_files;
+	size_t n_quarantine_files;
+	struct loss_report loss;
+};
+
 struct engine_result {
 	struct str engine;        /* "DuckDB v1.5.5" */
 	struct table_file *files; /* path is relative to the table folder; windows filled in with rows and hashes */
@@ -107,6 +126,8 @@ struct engine_result {
 	struct table_file *quarantine_files;
 	size_t n_quarantine_files;
 	struct loss_report loss;
+	struct engine_output *children; /* prepare: in the job's order */
+	size_t n_children;
 	struct rule_count *failed_rules; /* refine: output contract, rows per rule */
 	size_t n_failed_rules;
 	struct graph_reads *graph;
@@ -116,6 +137,10 @@ struct engine_result {
 	uint64_t rows;
 	int64_t parse_us, write_us, read_back_us; /* summed over threads */
 };
+
+/* The tables of a prepare in one row: 0 is the resource's own, then come its children. */
+struct job_table engine_job_table(const struct engine_job *j, size_t i);
+struct engine_output engine_result_table(const struct engine_result *r, size_t i);
 
 struct str engine_job_encode(const struct engine_job *j, struct arena *a);
 bool engine_job_decode(struct str text, struct arena *a, struct engine_job *out, struct err *e);

@@ -50,6 +50,7 @@ void loss_report_put(struct json_out *o, const char *key, const struct loss_repo
 	json_put_u64(o, "published", l->published);
 	json_put_u64(o, "quarantined", l->quarantined);
 	json_put_u64(o, "duplicates", l->duplicates);
+	json_put_u64(o, "with_parent", l->with_parent);
 	json_put_u64(o, "inexact", l->inexact);
 	put_rules(o, "rules", l->rules, l->n_rules);
 	json_begin_array(o, "extra");
@@ -61,6 +62,30 @@ void loss_report_put(struct json_out *o, const char *key, const struct loss_repo
 	}
 	json_end_array(o);
 	json_end_object(o);
+}
+
+struct engine_output engine_result_table(const struct engine_result *r, size_t i)
+{
+	CHECK(i <= r->n_children);
+	return i > 0 ? r->children[i - 1]
+		     : (struct engine_output){ STR_NONE, r->files, r->n_files, r->quarantine_files, r->n_quarantine_files, r->loss };
+}
+
+static void put_children(struct json_out *o, const struct engine_result *r)
+{
+	if (r->n_children == 0)
+		return;
+	json_begin_array(o, "children");
+	for (size_t i = 0; i < r->n_children; i++) {
+		const struct engine_output *t = &r->children[i];
+		json_begin_object(o, NULL);
+		json_put_str(o, "table", t->table);
+		put_files(o, "files", t->files, t->n_files);
+		put_files(o, "quarantine_files", t->quarantine_files, t->n_quarantine_files);
+		loss_report_put(o, "loss", &t->loss);
+		json_end_object(o);
+	}
+	json_end_array(o);
 }
 
 static void put_graph(struct json_out *o, const struct engine_result *r)
@@ -89,6 +114,7 @@ struct str engine_result_encode(const struct engine_result *r, struct arena *a)
 	put_files(&o, "files", r->files, r->n_files);
 	put_files(&o, "quarantine_files", r->quarantine_files, r->n_quarantine_files);
 	loss_report_put(&o, "loss", &r->loss);
+	put_children(&o, r);
 	put_rules(&o, "failed_rules", r->failed_rules, r->n_failed_rules);
 	put_graph(&o, r);
 	json_begin_array(&o, "counts");
@@ -172,12 +198,30 @@ static bool get_loss(const struct json_node *root, struct arena *a, struct loss_
 	    !json_need_u64(n, "quarantined", &l->quarantined, e) || !json_need_u64(n, "duplicates", &l->duplicates, e) ||
 	    !json_need_u64(n, "inexact", &l->inexact, e) || !get_rules(n, "rules", a, &l->rules, &l->n_rules, e))
 		return false;
+	if (json_get(n, "with_parent") && !json_need_u64(n, "with_parent", &l->with_parent, e))
+		return false;
 	l->extra_fields = arena_array(a, struct str, extra->n_children + 1);
 	l->extra_counts = arena_array(a, uint64_t, extra->n_children + 1);
 	for (const struct json_node *x = extra->child; x; x = x->next, l->n_extra++)
 		if (!json_need_str(x, "field", &l->extra_fields[l->n_extra], e) ||
 		    !json_need_u64(x, "records", &l->extra_counts[l->n_extra], e))
 			return false;
+	return true;
+}
+
+static bool get_children(const struct json_node *root, struct arena *a, struct engine_result *r, struct err *e)
+{
+	const struct json_node *list = json_get(root, "children");
+	if (!list)
+		return true;
+	r->children = arena_array(a, struct engine_output, list->n_children + 1);
+	for (const struct json_node *n = list->child; n; n = n->next) {
+		struct engine_output *t = &r->children[r->n_children++];
+		if (!json_need_str(n, "table", &t->table, e) || !get_files(n, "files", a, &t->files, &t->n_files, e) ||
+		    !get_files(n, "quarantine_files", a, &t->quarantine_files, &t->n_quarantine_files, e) ||
+		    !get_loss(n, a, &t->loss, e))
+			return err_wrap(e, "child table %zu", r->n_children);
+	}
 	return true;
 }
 
@@ -222,7 +266,7 @@ bool engine_result_decode(struct str text, struct arena *a, struct engine_result
 	bool ok = json_need_str(root, "engine", &r->engine, e) && json_need_u64(root, "rows", &r->rows, e) &&
 		  get_files(root, "files", a, &r->files, &r->n_files, e) &&
 		  get_files(root, "quarantine_files", a, &r->quarantine_files, &r->n_quarantine_files, e) &&
-		  get_loss(root, a, &r->loss, e) &&
+		  get_loss(root, a, &r->loss, e) && get_children(root, a, r, e) &&
 		  get_rules(root, "failed_rules", a, &r->failed_rules, &r->n_failed_rules, e) &&
 		  get_graph(root, a, r, e) && get_counts(root, a, r, e) &&
 		  json_need_i64(root, "parse_us", &r->parse_us, e) &&

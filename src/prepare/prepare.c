@@ -19,19 +19,30 @@ struct task_list {
 	size_t n, cap;
 };
 
+static void task_open(struct prepare *p, struct file_task *t, size_t table, size_t index, const struct share *shares,
+		      size_t n, bool split)
+{
+	*t = (struct file_task){ .table = &p->tables[table], .index = index, .n_shares = n, .split = split };
+	t->shares = arena_array(p->arena, struct share, n);
+	memcpy(t->shares, shares, n * sizeof *shares);
+	quarantine_open(&t->quarantine, p->scratch);
+	item_log_open(&t->items, p->scratch);
+}
+
+/* A child has a file for each one of the main table, with the same windows. */
 static void task_add(struct prepare *p, struct task_list *list, size_t first, size_t n, uint64_t from, uint64_t to,
 		     bool split)
 {
 	struct file_task *t = arena_push(p->arena, *list);
+	struct share *shares = arena_array(p->arena, struct share, n);
 
-	memset(t, 0, sizeof *t);
-	t->index = list->n - 1;
-	t->n_shares = n;
-	t->split = split;
-	t->shares = arena_array(p->arena, struct share, n);
 	for (size_t i = 0; i < n; i++)
-		t->shares[i] = (struct share){ .window = first + i, .from = from, .to = to };
-	quarantine_open(&t->quarantine, p->scratch);
+		shares[i] = (struct share){ .window = first + i, .from = from, .to = to };
+	task_open(p, t, 0, list->n - 1, shares, n, split);
+	t->n_children = p->n_tables - 1;
+	t->children = arena_array(p->arena, struct file_task, p->n_tables);
+	for (size_t i = 0; i < t->n_children; i++)
+		task_open(p, &t->children[i], i + 1, t->index, shares, n, split);
 }
 
 static void plan(struct prepare *p)
@@ -145,6 +156,19 @@ static bool share_has_losers(const struct losers *l, const struct share *s)
 	return false;
 }
 
+/* A row that breaks a rule which says fail, of the table or of a child: now it is clear that its record stands. */
+static bool failed_row_of(const struct file_task *t, struct err *e)
+{
+	for (size_t i = 0; i <= t->n_children; i++) {
+		const struct file_task *x = i == 0 ? t : &t->children[i - 1];
+		if (x->has_failed_row) {
+			*e = x->failed_row;
+			return true;
+		}
+	}
+	return false;
+}
+
 static bool split_resolve(struct prepare *p, struct file_task *first, size_t n, struct err *e)
 {
 	struct key_log **logs = arena_array(p->arena, struct key_log *, n);
@@ -162,8 +186,7 @@ static bool split_resolve(struct prepare *p, struct file_task *first, size_t n, 
 		if (share_has_losers(l, &first[i].shares[0])) {
 			first[i].exact = true;
 			p->queue[p->n_queue++] = &first[i];
-		} else if (first[i].has_failed_row) {
-			*e = first[i].failed_row;
+		} else if (failed_row_of(&first[i], e)) {
 			ok = false;
 		}
 	}
@@ -206,47 +229,60 @@ static void extra_add(struct loss_report *l, struct str name, uint64_t count, st
 	l->extra_counts[l->n_extra++] = count;
 }
 
-static void books(struct prepare *p, struct engine_result *out)
+static struct file_task *task_at(const struct prepare *p, size_t table, size_t i)
+{
+	return table == 0 ? &p->tasks[i] : &p->tasks[i].children[table - 1];
+}
+
+static void books(struct prepare *p, size_t table, struct engine_output *out)
 {
 	struct loss_report *l = &out->loss;
-	const struct contract *c = p->contract;
+	const struct contract *c = p->tables[table].contract;
 	struct arena *a = p->arena;
 
 	l->rules = arena_array(a, struct rule_count, c->n_rules);
 	l->extra_fields = arena_array(a, struct str, EXTRA_NAMES_MAX);
 	l->extra_counts = arena_array(a, uint64_t, EXTRA_NAMES_MAX);
 	for (size_t i = 0; i < p->n_tasks; i++) {
-		struct file_task *t = &p->tasks[i];
+		struct file_task *t = task_at(p, table, i);
 		for (size_t k = 0; k < t->n_shares; k++) {
 			l->read += t->shares[k].read;
 			l->published += t->shares[k].hash.rows;
 			l->quarantined += t->shares[k].quarantined;
 			l->duplicates += t->shares[k].duplicates;
+			l->with_parent += t->shares[k].with_parent;
 		}
 		for (size_t k = 0; k < t->n_extra; k++)
 			extra_add(l, t->extra_names[k], t->extra_counts[k], a);
 		l->inexact += t->inexact;
-		out->parse_us += t->parse_us;
-		out->write_us += t->write_us;
-		out->read_back_us += t->read_back_us;
 	}
 	for (size_t r = 0; r < c->n_rules; r++) {
 		uint64_t rows = 0;
 		for (size_t i = 0; i < p->n_tasks; i++)
-			rows += p->tasks[i].rule_rows[r];
+			rows += task_at(p, table, i)->rule_rows[r];
 		if (rows > 0)
 			l->rules[l->n_rules++] = (struct rule_count){ arena_copy(a, c->rules[r].id), c->rules[r].action, rows };
 	}
-	CHECK(l->read == l->published + l->quarantined + l->duplicates);
-	out->rows = l->published;
+	CHECK(l->read == l->published + l->quarantined + l->duplicates + l->with_parent);
 }
 
-static void files_describe(struct prepare *p, const uint64_t *read, struct engine_result *out)
+static void times_add(const struct prepare *p, struct engine_result *out)
+{
+	for (size_t table = 0; table < p->n_tables; table++)
+		for (size_t i = 0; i < p->n_tasks; i++) {
+			const struct file_task *t = task_at(p, table, i);
+			out->parse_us += t->parse_us;
+			out->write_us += t->write_us;
+			out->read_back_us += t->read_back_us;
+		}
+}
+
+static void files_describe(struct prepare *p, size_t table, const uint64_t *read, struct engine_output *out)
 {
 	out->n_files = p->n_tasks;
 	out->files = arena_array(p->arena, struct table_file, p->n_tasks);
 	for (size_t i = 0; i < p->n_tasks; i++) {
-		struct file_task *t = &p->tasks[i];
+		struct file_task *t = task_at(p, table, i);
 		struct table_file *f = &out->files[i];
 		*f = t->file;
 		f->path = arena_copy(p->arena, f->path);
@@ -265,9 +301,9 @@ static void files_describe(struct prepare *p, const uint64_t *read, struct engin
 
 /* ── the budget ── */
 
-static bool budget_check(struct prepare *p, const struct loss_report *l, struct err *e)
+static bool budget_check(struct prepare *p, size_t table, const struct loss_report *l, struct err *e)
 {
-	const struct engine_job *job = p->job;
+	const struct job_table *job = &p->tables[table].job;
 	struct buf why = BUF_INIT(1500);
 	size_t examples = 0;
 
@@ -277,24 +313,26 @@ static bool budget_check(struct prepare *p, const struct loss_report *l, struct 
 		if (l->rules[i].action != ACTION_WARN)
 			buf_addf(&why, "%s%.*s %" PRIu64, why.n > 0 ? ", " : "", STR_ARG(l->rules[i].rule), l->rules[i].rows);
 	for (size_t i = 0; i < p->n_tasks; i++) {
-		const struct quarantine *q = &p->tasks[i].quarantine;
+		const struct quarantine *q = &task_at(p, table, i)->quarantine;
 		for (size_t k = 0; k < q->n && k < QUARANTINE_EXAMPLES && examples < QUARANTINE_EXAMPLES; k++, examples++)
 			buf_addf(&why, "; %.*s", STR_ARG(q->examples[k]));
 	}
 	err_set(e, ERR_CONTRACT, "%.*s: %" PRIu64 " of %" PRIu64 " records would be set aside (%.2f %%), and the budget is %g %%: "
-		"%.*s", STR_ARG(job->table), l->quarantined, l->read, 100.0 * (double)l->quarantined / (double)l->read,
+		"%.*s", STR_ARG(job->name), l->quarantined, l->read, 100.0 * (double)l->quarantined / (double)l->read,
 		job->budget_percent, STR_ARG(buf_str(&why)));
 	buf_free(&why);
 	return err_hint(e, "nothing of this table was published; mend contracts/%.*s.yaml, or raise its budget and look at "
-			"`sluice show %.*s --quarantine`", STR_ARG(job->table), STR_ARG(job->table));
+			"`sluice show %.*s --quarantine`", STR_ARG(p->job->table), STR_ARG(job->name));
 }
 
 /* ── quarantine ── */
 
 /* A file for each file of the table that has bad rows; the windows that stand in none of them share one without rows. */
-static bool quarantine_files(struct prepare *p, const uint64_t *read, struct engine_result *out, struct err *e)
+static bool quarantine_files(struct prepare *p, size_t table, const uint64_t *read, struct engine_output *out,
+			     struct err *e)
 {
 	const struct engine_job *job = p->job;
+	const struct job_table *of = &p->tables[table].job;
 	size_t *windows = arena_array(p->arena, size_t, job->n_windows), n = 0;
 	bool *listed = arena_array(p->arena, bool, job->n_windows), ok = true;
 	struct engine_connection *c = NULL;
@@ -303,22 +341,22 @@ static bool quarantine_files(struct prepare *p, const uint64_t *read, struct eng
 	if (!engine_connect(p->engine, &c, e))
 		return false;
 	for (size_t i = 0; ok && i < p->n_tasks; i++) {
-		struct file_task *t = &p->tasks[i];
+		struct file_task *t = task_at(p, table, i);
 		if (t->quarantine.n == 0)
 			continue;
 		for (size_t k = 0; k < t->n_shares; k++) {
 			windows[k] = t->shares[k].window;
 			listed[windows[k]] = true;
 		}
-		ok = quarantine_write(c, &t->quarantine, job, out->n_quarantine_files, windows, t->n_shares, read, p->arena,
-				      &out->quarantine_files[out->n_quarantine_files], e);
+		ok = quarantine_write(c, &t->quarantine, job, of, out->n_quarantine_files, windows, t->n_shares, read,
+				      p->arena, &out->quarantine_files[out->n_quarantine_files], e);
 		out->n_quarantine_files += ok;
 	}
 	for (size_t i = 0; i < job->n_windows; i++)
 		if (!listed[i])
 			windows[n++] = i;
 	if (ok && n > 0) {
-		ok = quarantine_write(c, NULL, job, out->n_quarantine_files, windows, n, read, p->arena,
+		ok = quarantine_write(c, NULL, job, of, out->n_quarantine_files, windows, n, read, p->arena,
 				      &out->quarantine_files[out->n_quarantine_files], e);
 		out->n_quarantine_files += ok;
 	}
@@ -328,24 +366,49 @@ static bool quarantine_files(struct prepare *p, const uint64_t *read, struct eng
 
 /* ── all of it ── */
 
-static bool prepare_open(struct prepare *p, struct err *e)
+static bool tables_open(struct prepare *p, struct err *e)
 {
 	const struct engine_job *job = p->job;
-	const char *folders[3];
-	struct engine_options o = { .memory_bytes = job->memory_bytes, .folders = folders, .n_folders = 3 };
 
-	CHECK(job->kind == ENGINE_PREPARE && job->n_windows > 0);
 	if (job->contract.n > 0 && !contract_from_canonical(job->contract, p->arena, &p->contract, e))
 		return false;
 	if (!p->contract || p->contract->none) {
 		err_set(e, ERR_CONTRACT, "%.*s has no contract: what its columns are is for a person to say", STR_ARG(job->table));
 		return err_hint(e, "write one with `sluice contract draft %.*s`, and look at it", STR_ARG(job->table));
 	}
+	if (job->n_children != p->contract->n_children)
+		return err_set(e, ERR_USAGE, "%.*s: the job has folders for %zu child tables, the contract has %zu",
+			       STR_ARG(job->table), job->n_children, p->contract->n_children);
+	p->n_tables = 1 + job->n_children;
+	p->tables = arena_array(p->arena, struct prepare_table, p->n_tables);
+	for (size_t i = 0; i < p->n_tables; i++) {
+		struct prepare_table *t = &p->tables[i];
+		t->job = engine_job_table(job, i);
+		t->contract = contract_table(p->contract, i);
+		t->shape = record_shape(t->contract, p->arena, &t->n_columns);
+		if (i > 0 && !str_eq(t->job.name, t->contract->name))
+			return err_set(e, ERR_USAGE, "%.*s: the job has a folder for %.*s where the contract has %.*s",
+				       STR_ARG(job->table), STR_ARG(t->job.name), STR_ARG(t->contract->name));
+	}
+	return true;
+}
+
+static bool prepare_open(struct prepare *p, struct err *e)
+{
+	const struct engine_job *job = p->job;
+	const char *folders[2 * (1 + CHILDREN_MAX) + 1];
+	struct engine_options o = { .memory_bytes = job->memory_bytes, .folders = folders };
+
+	CHECK(job->kind == ENGINE_PREPARE && job->n_windows > 0);
+	if (!tables_open(p, e))
+		return false;
+	CHECK(p->n_tables <= 1 + CHILDREN_MAX);
 	p->scratch = arena_zero_terminated(p->arena, job->scratch);
-	folders[0] = arena_zero_terminated(p->arena, job->output);
-	folders[1] = arena_zero_terminated(p->arena, job->quarantine_output);
-	folders[2] = o.scratch = p->scratch;
-	p->shape = record_shape(p->contract, p->arena, &p->n_columns);
+	folders[o.n_folders++] = o.scratch = p->scratch;
+	for (size_t i = 0; i < p->n_tables; i++) {
+		folders[o.n_folders++] = arena_zero_terminated(p->arena, p->tables[i].job.output);
+		folders[o.n_folders++] = arena_zero_terminated(p->arena, p->tables[i].job.quarantine_output);
+	}
 	p->secret = key_secret_new();
 	p->sort_bytes = job->memory_bytes / MEMORY_SHARE < SORT_BYTES_MAX ? job->memory_bytes / MEMORY_SHARE : SORT_BYTES_MAX;
 	p->losers = arena_array(p->arena, struct losers, job->n_windows);
@@ -360,14 +423,20 @@ static bool prepare_open(struct prepare *p, struct err *e)
 	       engine_open(&o, &p->engine, e);
 }
 
+static void task_close(struct file_task *t)
+{
+	if (t->log)
+		key_log_close(t->log);
+	quarantine_close(&t->quarantine);
+	item_log_close(&t->items);
+	arena_free(&t->arena);
+}
+
 static void prepare_close(struct prepare *p)
 {
-	for (size_t i = 0; i < p->n_tasks; i++) {
-		if (p->tasks[i].log)
-			key_log_close(p->tasks[i].log);
-		quarantine_close(&p->tasks[i].quarantine);
-		arena_free(&p->tasks[i].arena);
-	}
+	for (size_t i = 0; i < p->n_tasks; i++)
+		for (size_t table = 0; table < p->n_tables; table++)
+			task_close(task_at(p, table, i));
 	for (size_t i = 0; p->losers && i < p->job->n_windows; i++)
 		losers_free(&p->losers[i]);
 	if (p->engine)
@@ -377,24 +446,45 @@ static void prepare_close(struct prepare *p)
 	pthread_mutex_destroy(&p->lock);
 }
 
+/* What came of the tables; the resource's own is the result's. */
+static bool tables_close(struct prepare *p, struct engine_result *result, struct err *e)
+{
+	struct engine_output *out = arena_array(p->arena, struct engine_output, p->n_tables);
+	bool ok = true;
+
+	for (size_t table = 0; ok && table < p->n_tables; table++) {
+		uint64_t *read = arena_array(p->arena, uint64_t, p->job->n_windows);
+		out[table].table = p->tables[table].job.name;
+		books(p, table, &out[table]);
+		for (size_t i = 0; i < p->n_tasks; i++) {
+			const struct file_task *t = task_at(p, table, i);
+			for (size_t k = 0; k < t->n_shares; k++)
+				read[t->shares[k].window] += t->shares[k].read;
+		}
+		files_describe(p, table, read, &out[table]);
+		ok = budget_check(p, table, &out[table].loss, e) && quarantine_files(p, table, read, &out[table], e);
+	}
+	times_add(p, result);
+	result->files = out[0].files;
+	result->n_files = out[0].n_files;
+	result->quarantine_files = out[0].quarantine_files;
+	result->n_quarantine_files = out[0].n_quarantine_files;
+	result->loss = out[0].loss;
+	result->rows = out[0].loss.published;
+	result->children = out + 1;
+	result->n_children = p->n_tables - 1;
+	return ok;
+}
+
 bool prepare_run(const struct engine_job *job, void (*progress)(void *user, uint64_t rows), void *user, struct arena *a,
 		 struct engine_result *out, struct err *e)
 {
 	struct prepare p = { .job = job, .arena = a, .progress = progress, .user = user };
-	uint64_t *read = arena_array(a, uint64_t, job->n_windows);
 	bool ok;
 
 	memset(out, 0, sizeof *out);
 	pthread_mutex_init(&p.lock, NULL);
-	ok = prepare_open(&p, e) && engine_version(a, &out->engine, e) && run_files(&p, e);
-	if (ok) {
-		books(&p, out);
-		for (size_t i = 0; i < p.n_tasks; i++)
-			for (size_t k = 0; k < p.tasks[i].n_shares; k++)
-				read[p.tasks[i].shares[k].window] += p.tasks[i].shares[k].read;
-		files_describe(&p, read, out);
-		ok = budget_check(&p, &out->loss, e) && quarantine_files(&p, read, out, e);
-	}
+	ok = prepare_open(&p, e) && engine_version(a, &out->engine, e) && run_files(&p, e) && tables_close(&p, out, e);
 	prepare_close(&p);
 	return ok;
 }

@@ -46,7 +46,7 @@ bool parquet_file_write(struct parquet_file *f, struct engine_connection *c, str
 
 static struct str select_text(struct reader *f, const char *source, struct err *e)
 {
-	const struct contract *c = f->p->contract;
+	const struct contract *c = f->table->contract;
 	struct buf sql = BUF_INIT(1 << 20);
 	struct str text = STR_NONE;
 
@@ -75,7 +75,7 @@ static bool check_rows(const struct reader *f, const char *path, struct err *e)
 
 	for (size_t i = 0; i < f->t->n_shares; i++) {
 		const struct share *s = &f->t->shares[i];
-		CHECK(s->read == s->sum.rows + s->quarantined + s->duplicates);
+		CHECK(s->read == s->sum.rows + s->quarantined + s->duplicates + s->with_parent);
 		rows += s->sum.rows;
 	}
 	return rows == f->t->file.rows || err_set(e, ERR_ENGINE, "%s: %" PRIu64 " rows were written of %" PRIu64, path,
@@ -85,13 +85,13 @@ static bool check_rows(const struct reader *f, const char *path, struct err *e)
 static bool back(struct reader *f, struct engine_connection *c, const char *path, struct err *e)
 {
 	struct file_task *t = f->t;
-	struct prepare *p = f->p;
+	const struct prepare_table *of = f->table;
 	struct window_sum *sums = arena_array(&f->arena, struct window_sum, t->n_shares);
 	bool ok;
 
 	for (size_t i = 0; i < t->n_shares; i++)
 		sums[i] = (struct window_sum){ .name = reader_window(f, i)->row_window, .sum = t->shares[i].sum };
-	ok = read_back(c, path, p->contract, p->shape, p->n_columns, sums, t->n_shares, e);
+	ok = read_back(c, path, of->contract, of->shape, of->n_columns, sums, t->n_shares, e);
 	for (size_t i = 0; i < t->n_shares; i++)
 		t->shares[i].hash = sums[i].hash;
 	return ok;
@@ -100,7 +100,7 @@ static bool back(struct reader *f, struct engine_connection *c, const char *path
 static void results_keep(struct reader *f)
 {
 	struct file_task *t = f->t;
-	size_t n = f->p->contract->n_rules;
+	size_t n = f->table->contract->n_rules;
 
 	t->file.stats = stats_json(f->stats, &t->arena);
 	t->rule_rows = arena_array(&t->arena, uint64_t, n);
@@ -111,10 +111,10 @@ static void results_keep(struct reader *f)
 
 static struct batch_shape *shape_with_share(struct reader *f)
 {
-	size_t n = f->p->n_columns;
+	size_t n = f->table->n_columns;
 	struct batch_shape *shape = arena_array(&f->arena, struct batch_shape, n + 1);
 
-	memcpy(shape, f->p->shape, n * sizeof shape[0]);
+	memcpy(shape, f->table->shape, n * sizeof shape[0]);
 	shape[n] = (struct batch_shape){ .name = STR(SHARE), .type = TYPE_INTEGER };
 	return shape;
 }
@@ -124,24 +124,25 @@ static struct batch_shape *shape_with_share(struct reader *f)
 static bool attempt(struct prepare *p, struct file_task *t, struct engine_connection *c, bool *again, struct err *e)
 {
 	struct reader *f = reader_open(p, t);
-	struct parquet_file file = { .folder = p->job->output, .index = t->index, .attempt = t->attempt,
+	struct parquet_file file = { .folder = t->table->job.output, .index = t->index, .attempt = t->attempt,
 				     .encoding = t->plain ? PARQUET_PLAIN : PARQUET_DICTIONARY };
 	struct clock *clock = clock_system();
-	char name[64];
-	struct engine_source source = { name, p->shape, p->n_columns, reader_next, f };
+	char name[160];
+	struct engine_source source = { name, t->table->shape, t->table->n_columns, reader_next, f };
 	int64_t start_us = clock->monotonic_us(clock), written_us = start_us;
 	struct str select;
 	bool ok;
 
 	*again = false;
-	CHECK(snprintf(name, sizeof name, "prepare_%zu_%u", t->index, t->attempt) < (int)sizeof name);
+	CHECK(snprintf(name, sizeof name, "prepare_%.*s_%zu_%u", STR_ARG(t->table->job.name), t->index, t->attempt) <
+	      (int)sizeof name);
 	t->attempt++;
 	if (f->by_engine) {
 		source.shape = shape_with_share(f);
 		source.n_columns++;
 	}
 	select = select_text(f, name, e);
-	ok = select.n > 0 && engine_add_source(c, &source, e) &&
+	ok = select.n > 0 && (!task_is_child(t) || item_log_rewind(&t->items, e)) && engine_add_source(c, &source, e) &&
 	     parquet_file_write(&file, c, select, &t->arena, &t->file, e);
 	written_us = clock->monotonic_us(clock);
 	if (f->too_large) {
@@ -171,7 +172,7 @@ static bool attempt(struct prepare *p, struct file_task *t, struct engine_connec
 	return ok;
 }
 
-bool file_task_run(struct prepare *p, struct file_task *t, struct engine_connection *c, struct err *e)
+static bool task_write(struct prepare *p, struct file_task *t, struct engine_connection *c, struct err *e)
 {
 	bool again = true;
 
@@ -180,12 +181,28 @@ bool file_task_run(struct prepare *p, struct file_task *t, struct engine_connect
 		struct str name = t->file.path, part;
 		while (str_cut(&name, '/', &part))
 			;
-		sys_unlink(arena_format(&a, "%.*s/%.*s", STR_ARG(p->job->output), STR_ARG(part)).p);
+		sys_unlink(arena_format(&a, "%.*s/%.*s", STR_ARG(t->table->job.output), STR_ARG(part)).p);
 		arena_free(&a);
 	}
 	/* At most three times more: with the losers known, sorted by the engine, and without dictionaries. */
 	while (again)
 		if (!attempt(p, t, c, &again, e))
 			return false;
+	return true;
+}
+
+/* The elements of arrays wait while their records' file is made, and become files of their own right after it, so that no
+ * more of them wait than of one file. */
+bool file_task_run(struct prepare *p, struct file_task *t, struct engine_connection *c, struct err *e)
+{
+	if (!task_write(p, t, c, e))
+		return false;
+	for (size_t i = 0; i < t->n_children; i++) {
+		struct file_task *child = &t->children[i];
+		child->unsure = t->split && !t->exact && p->contract->n_key > 0;
+		if (!task_write(p, child, c, e))
+			return false;
+		item_log_close(&child->items);
+	}
 	return true;
 }

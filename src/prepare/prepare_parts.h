@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "prepare/duplicates.h"
+#include "prepare/item_log.h"
 #include "prepare/prepare.h"
 #include "prepare/quarantine.h"
 #include "format/row_sum.h"
@@ -17,11 +18,25 @@ struct share { /* of a window in a file: all of it, or records [from, to) */
 	/* what came of it */
 	struct window interval; /* of the window; from >= to: it has none */
 	uint64_t read, quarantined, duplicates;
+	uint64_t items, with_parent; /* of a child: elements in its log; elements of records that are not published */
 	struct row_sum sum;   /* published, as written */
 	struct row_hash hash; /* published, as read back */
 };
 
+struct prepare_table { /* 0: the resource's own, the others of arrays in its records */
+	struct job_table job;
+	const struct contract *contract;
+	struct batch_shape *shape;
+	size_t n_columns;
+	atomic_size_t row_bytes; /* of rows that were too many to be sorted in memory: what they took each */
+};
+
 struct file_task {
+	struct prepare_table *table;
+	struct file_task *children; /* files of the same windows, one for each child table */
+	size_t n_children;
+	struct item_log items; /* of a child: what its parent's file has for it */
+	bool unsure;           /* of a child: which records lose is not known yet */
 	size_t index;
 	struct share *shares;
 	size_t n_shares;
@@ -51,8 +66,8 @@ struct prepare {
 	const struct engine_job *job;
 	struct job_window *windows; /* of the job, all filled in */
 	struct contract *contract;
-	struct batch_shape *shape;
-	size_t n_columns;
+	struct prepare_table *tables;
+	size_t n_tables;
 	struct store *store;
 	struct engine *engine;
 	struct key_secret secret;
@@ -74,7 +89,12 @@ struct prepare {
 	void *user;
 };
 
-/* Writes the file of the task, once as a rule. */
+static inline bool task_is_child(const struct file_task *t)
+{
+	return contract_is_child(t->table->contract);
+}
+
+/* Writes the file of the task, once as a rule, and those of its children. */
 bool file_task_run(struct prepare *p, struct file_task *t, struct engine_connection *c, struct err *e);
 void prepare_say(struct prepare *p, uint64_t more_rows);
 

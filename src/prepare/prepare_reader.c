@@ -28,6 +28,9 @@ static bool share_begin(struct reader *f, struct err *e)
 	struct share *s = share_at(f);
 
 	f->share_open = true;
+	s->interval = (struct window){ INT64_MIN, INT64_MAX };
+	if (task_is_child(f->t))
+		return true;
 	if (!pages_begin(&f->pages, reader_window(f, f->share), s->from, s->to, e))
 		return false;
 	s->interval = f->pages.interval;
@@ -52,22 +55,31 @@ static bool share_end(struct reader *f, struct err *e)
 	return true;
 }
 
-static void address_put(struct reader *f, struct batch *b, size_t row, const struct page *page)
+static void address_put(struct reader *f, struct batch *b, size_t row, uint64_t page, uint64_t offset)
 {
-	struct batch_column *meta = &b->columns[f->p->contract->n_columns];
+	struct batch_column *meta = &b->columns[f->table->contract->n_columns];
 	const struct job_window *w = reader_window(f, f->share);
 
 	meta[META_WINDOW].s[row] = w->row_window;
 	meta[META_GEN].i64[row] = w->row_generation;
-	meta[META_PAGE].i64[row] = (int64_t)page->number;
-	meta[META_OFF].i64[row] = f->raw[row].p - page->body.p;
+	meta[META_PAGE].i64[row] = (int64_t)page;
+	meta[META_OFF].i64[row] = (int64_t)offset;
 	meta[META_LEN].i64[row] = (int64_t)f->raw[row].n;
 	for (size_t i = META_WINDOW; i <= META_LEN; i++)
 		batch_set_valid(&meta[i], row);
 	if (f->by_engine) {
-		meta[META_SHARE].i64[row] = (int64_t)f->share;
-		batch_set_valid(&meta[META_SHARE], row);
+		struct batch_column *share = &b->columns[f->table->n_columns];
+		share->i64[row] = (int64_t)f->share;
+		batch_set_valid(share, row);
 	}
+}
+
+void reader_row(struct reader *f, struct batch *b, size_t row, uint64_t page, uint64_t offset)
+{
+	if (f->n_runs == 0 || f->runs[f->n_runs - 1].share != f->share)
+		f->runs[f->n_runs++] = (struct run){ f->share, row };
+	address_put(f, b, row, page, offset);
+	b->n_rows++;
 }
 
 /* One record, which the scanner stands at. */
@@ -80,17 +92,27 @@ static bool row_read(struct reader *f, struct batch *b, enum json_event ev, stru
 	share_at(f)->read++;
 	if (f->t->exact && losers_has(&f->p->losers[share_at(f)->window], record)) {
 		share_at(f)->duplicates++;
+		if (f->t->n_children > 0)
+			return children_lose(f, page, ev, e);
 		return (ev != JSON_OBJECT && ev != JSON_ARRAY) || json_skip(&page->scan) || pages_broken(&f->pages, e);
 	}
 	if (!record_read_at(f->records, &page->scan, ev, b, row, f->verdicts, &f->row_arena, &f->raw[row]))
 		return pages_broken(&f->pages, e);
 	if (f->keeps_keys && !key_log_add(f->log, b, row, record, e))
 		return false;
-	if (f->n_runs == 0 || f->runs[f->n_runs - 1].share != f->share)
-		f->runs[f->n_runs++] = (struct run){ f->share, row };
-	address_put(f, b, row, page);
-	b->n_rows++;
+	children_keep(f, row);
+	reader_row(f, b, row, page->number, (uint64_t)(f->raw[row].p - page->body.p));
 	return true;
+}
+
+static bool page_next(struct reader *f, struct batch *b, bool *end, struct err *e)
+{
+	enum json_event ev;
+
+	if (!pages_next(&f->pages, &ev, e))
+		return false;
+	*end = ev == JSON_DONE;
+	return *end || row_read(f, b, ev, e);
 }
 
 /* The bytes of earlier batches go: whoever wants their texts has copied them. */
@@ -110,8 +132,7 @@ static bool turn_is_full(const struct reader *f, size_t more_rows)
  * ends with the window that fills the turn. */
 static bool batch_fill(struct reader *f, struct batch *b, struct err *e)
 {
-	enum json_event ev;
-	bool more = true;
+	bool more = true, end = false;
 
 	verdicts_begin(f->verdicts);
 	f->n_runs = 0;
@@ -122,13 +143,13 @@ static bool batch_fill(struct reader *f, struct batch *b, struct err *e)
 		}
 		if (!f->share_open && !share_begin(f, e))
 			return false;
-		if (!pages_next(&f->pages, &ev, e))
+		if (task_is_child(f->t) ? !child_next(f, b, &end, e) : !page_next(f, b, &end, e))
 			return false;
-		if (ev != JSON_DONE ? !row_read(f, b, ev, e) : !share_end(f, e))
+		if (end && !share_end(f, e))
 			return false;
 		if (f->pages.kept_bytes + f->row_arena.used_bytes > KEPT_PAGES_BYTES && b->n_rows > 0)
 			more = false;
-		if (ev == JSON_DONE && f->sorter)
+		if (end && f->sorter)
 			more = more && !turn_is_full(f, b->n_rows);
 	}
 	return true;
@@ -139,7 +160,7 @@ static bool batch_fill(struct reader *f, struct batch *b, struct err *e)
 /* The rule about windows, where a batch holds several of them. */
 static void windows_check(struct reader *f, struct batch *b)
 {
-	size_t column = f->p->contract->rules[f->window_rule].column;
+	size_t column = f->table->contract->rules[f->window_rule].column;
 	const struct batch_column *c = &b->columns[column];
 
 	for (size_t k = 0; k < f->n_runs; k++) {
@@ -171,7 +192,7 @@ static struct str reasons_of(struct reader *f, const struct batch *b, size_t row
 	return buf_str(&f->reasons);
 }
 
-static size_t run_of(const struct reader *f, size_t row)
+size_t reader_run(const struct reader *f, size_t row)
 {
 	size_t k = f->n_runs - 1;
 
@@ -182,15 +203,15 @@ static size_t run_of(const struct reader *f, size_t row)
 
 static bool row_failed(struct reader *f, const struct batch *b, size_t row, struct err *e)
 {
-	const struct contract *c = f->p->contract;
+	const struct contract *c = f->table->contract;
 	const struct batch_column *meta = &b->columns[c->n_columns];
 	size_t rule = 0;
 
 	while (c->rules[rule].action != ACTION_FAIL || !rows_has(&f->verdicts->failed[rule], row))
 		rule++;
 	err_set(e, ERR_CONTRACT, "%.*s: rule %.*s says fail, and window %.*s, page %" PRId64 ", byte %" PRId64
-		" breaks it: %.*s", STR_ARG(f->p->job->table), STR_ARG(c->rules[rule].id),
-		STR_ARG(reader_window(f, f->runs[run_of(f, row)].share)->name), meta[META_PAGE].i64[row],
+		" breaks it: %.*s", STR_ARG(f->table->job.name), STR_ARG(c->rules[rule].id),
+		STR_ARG(reader_window(f, f->runs[reader_run(f, row)].share)->name), meta[META_PAGE].i64[row],
 		meta[META_OFF].i64[row], STR_ARG(str_sub(reasons_of(f, b, row), 0, 1000)));
 	return err_hint(e, "nothing of this table was published; if such rows are to be set aside instead, give the rule the "
 			"action `quarantine` in contracts/%.*s.yaml", STR_ARG(f->p->job->table));
@@ -204,7 +225,7 @@ static bool rows_fail(struct reader *f, const struct batch *b, struct err *e)
 	for (size_t row = 0; row < b->n_rows; row++) {
 		if (!rows_has(rows, row))
 			continue;
-		if (!f->keeps_keys)
+		if (!f->keeps_keys && !f->t->unsure)
 			return row_failed(f, b, row, e);
 		if (!f->t->has_failed_row) {
 			f->t->has_failed_row = true;
@@ -217,19 +238,21 @@ static bool rows_fail(struct reader *f, const struct batch *b, struct err *e)
 
 static bool rows_set_aside(struct reader *f, const struct batch *b, struct err *e)
 {
-	const struct batch_column *meta = &b->columns[f->p->contract->n_columns];
+	const struct batch_column *meta = &b->columns[f->table->contract->n_columns];
+	const struct batch_column *index = task_is_child(f->t) ? &meta[META_IDX] : NULL;
 	const struct rows *rows = &f->verdicts->by_action[ACTION_QUARANTINE];
 
 	for (size_t row = 0; row < b->n_rows; row++) {
 		if (!rows_has(rows, row))
 			continue;
-		struct share *s = &f->t->shares[f->runs[run_of(f, row)].share];
+		struct share *s = &f->t->shares[f->runs[reader_run(f, row)].share];
 		struct bad_row bad = {
 			.window = (uint32_t)s->window,
 			.generation = (uint32_t)meta[META_GEN].i64[row],
 			.page = (uint64_t)meta[META_PAGE].i64[row],
 			.offset = (uint64_t)meta[META_OFF].i64[row],
 			.length = f->raw[row].n,
+			.index = index && batch_is_valid(index, row) ? index->i64[row] : -1,
 			.reasons = reasons_of(f, b, row),
 			.raw = f->raw[row],
 		};
@@ -292,10 +315,12 @@ static bool has_negative_zero(const struct batch *b)
 
 static bool batch_publish(struct reader *f, struct batch *b, struct err *e)
 {
-	size_t n_columns = f->p->n_columns;
+	size_t n_columns = f->table->n_columns;
 
 	batch_judge(f, b);
 	if (rows_any(&f->verdicts->by_action[ACTION_FAIL]) && !rows_fail(f, b, e))
+		return false;
+	if (!children_take(f, b, e))
 		return false;
 	if (rows_any(&f->verdicts->by_action[ACTION_QUARANTINE])) {
 		if (!rows_set_aside(f, b, e))
@@ -303,7 +328,7 @@ static bool batch_publish(struct reader *f, struct batch *b, struct err *e)
 		rows_remove(f, b, &f->verdicts->by_action[ACTION_QUARANTINE]);
 	}
 	f->negative_zero = f->negative_zero || has_negative_zero(b);
-	row_marks_make(&f->marks, b, n_columns, n_columns - PREPARE_META_COLUMNS + META_WINDOW);
+	row_marks_make(&f->marks, b, n_columns, f->table->contract->n_columns + META_WINDOW);
 	for (size_t k = 0; k < f->n_runs; k++) {
 		size_t end = k + 1 < f->n_runs ? f->runs[k + 1].first : b->n_rows;
 		row_sum_add(&f->t->shares[f->runs[k].share].sum, &f->marks, f->runs[k].first, end);
@@ -324,7 +349,7 @@ static bool batch_next(struct reader *f, struct batch *b, struct err *e)
 	n = b->n_rows;
 	if (n > 0 && !f->doomed && !batch_publish(f, b, e))
 		return false;
-	if (n > 0)
+	if (n > 0 && !task_is_child(f->t))
 		prepare_say(f->p, n);
 	if (f->doomed)
 		batch_clear(b);
@@ -350,9 +375,12 @@ static bool window_too_large(struct reader *f, struct err *e)
 	return err_set(e, ERR_ENGINE, "a window is too large to be sorted in memory");
 }
 
-static uint64_t share_records(const struct reader *f, size_t share)
+/* At most: rows that are set aside, or lost to another one, are counted. */
+static uint64_t share_rows(const struct reader *f, size_t share)
 {
 	const struct share *s = &f->t->shares[share];
+	if (task_is_child(f->t))
+		return s->items;
 	uint64_t records = reader_window(f, share)->records, to = s->to < records ? s->to : records;
 
 	return to > s->from ? to - s->from : 0;
@@ -361,7 +389,7 @@ static uint64_t share_records(const struct reader *f, size_t share)
 /* By its first rows, with a wide margin: better found out now than after most of it was read. */
 static bool window_seems_too_large(const struct reader *f)
 {
-	return f->share_open && share_records(f, f->share) / 2 > f->p->sort_bytes / row_sorter_row_bytes(f->sorter);
+	return f->share_open && share_rows(f, f->share) / 2 > f->p->sort_bytes / row_sorter_row_bytes(f->sorter);
 }
 
 /* A turn is as many whole windows as make a batch. Its texts stay where they are until the turn after it was read: at that
@@ -422,16 +450,16 @@ static bool fits_sorter(const struct reader *f)
 	size_t max = f->p->sort_bytes / row_sorter_row_bytes(f->sorter);
 
 	for (size_t i = 0; i < f->t->n_shares; i++)
-		if (share_records(f, i) > max)
+		if (share_rows(f, i) > max)
 			return false;
 	return true;
 }
 
 static void sorter_choose(struct reader *f)
 {
-	if (f->p->contract->n_sort == 0)
+	if (f->table->contract->n_sort == 0)
 		return;
-	f->sorter = row_sorter_new(f->p->contract, f->p->shape, f->p->n_columns, f->p->sort_bytes, &f->arena);
+	f->sorter = row_sorter_new(f->table->contract, f->table->shape, f->table->n_columns, f->p->sort_bytes, &f->arena);
 	f->by_engine = f->t->by_engine || !fits_sorter(f);
 	if (f->by_engine) {
 		row_sorter_free(f->sorter);
@@ -442,10 +470,11 @@ static void sorter_choose(struct reader *f)
 struct reader *reader_open(struct prepare *p, struct file_task *t)
 {
 	struct reader *f = mem_alloc(sizeof *f);
-	const struct contract *c = p->contract;
+	const struct contract *c = t->table->contract;
 
 	f->p = p;
 	f->t = t;
+	f->table = t->table;
 	f->keeps_keys = c->n_key > 0 && !t->exact;
 	f->log = t->log;
 	if (f->keeps_keys && !f->log) {
@@ -453,11 +482,12 @@ struct reader *reader_open(struct prepare *p, struct file_task *t)
 		key_log_open(f->log, c, p->scratch, KEY_LOG_ENTRIES, p->secret);
 	}
 	t->log = t->split ? f->log : NULL;
-	pages_init(&f->pages, p->job, p->store);
+	if (!task_is_child(t))
+		pages_init(&f->pages, p->job, p->store);
 	f->records = record_reader_new(c, p->job->json_depth, &f->arena);
 	f->verdicts = verdicts_new(c, &f->arena);
 	f->stats = arena_new(&f->arena, struct stats);
-	stats_begin(f->stats, p->shape, p->n_columns);
+	stats_begin(f->stats, t->table->shape, t->table->n_columns);
 	f->reasons = BUF_INIT(QUARANTINE_REASONS_MAX);
 	f->window_rule = c->window_column == SIZE_MAX ? SIZE_MAX : contract_rule(c, RULE_WINDOW, c->window_column);
 	sorter_choose(f);
@@ -466,10 +496,12 @@ struct reader *reader_open(struct prepare *p, struct file_task *t)
 	t->has_failed_row = false;
 	for (size_t i = 0; i < t->n_shares; i++) {
 		struct share *s = &t->shares[i];
-		s->read = s->quarantined = s->duplicates = 0;
+		s->read = s->with_parent; /* nobody reads those */
+		s->quarantined = s->duplicates = 0;
 		s->sum = ROW_SUM_INIT;
 		s->hash = ROW_HASH_INIT;
 	}
+	children_begin(f);
 	return f;
 }
 
@@ -480,6 +512,7 @@ void reader_close(struct reader *f)
 	if (f->sorter)
 		row_sorter_free(f->sorter);
 	pages_free(&f->pages);
+	children_end(f);
 	record_reader_free(f->records);
 	verdicts_free(f->verdicts);
 	buf_free(&f->reasons);

@@ -11,7 +11,6 @@
 #include "format/row_sum.h"
 
 #define SHARE "_share" /* one more column, for the engine's sorting only: which share the row is of */
-enum { META_SHARE = PREPARE_META_COLUMNS };
 
 struct run { /* rows of one share in the batch: up to the next run */
 	size_t share, first;
@@ -20,7 +19,8 @@ struct run { /* rows of one share in the batch: up to the next run */
 struct reader { /* one attempt */
 	struct prepare *p;
 	struct file_task *t;
-	struct pages pages;
+	struct prepare_table *table;
+	struct pages pages; /* of a child's file: none, its items are read */
 	struct record_reader *records;
 	struct verdicts *verdicts;
 	struct stats *stats;
@@ -38,6 +38,12 @@ struct reader { /* one attempt */
 	struct run runs[BATCH_ROWS + 1];
 	size_t n_runs;
 	struct str raw[BATCH_ROWS];
+	struct record_array *arrays; /* [child * BATCH_ROWS + row] */
+	struct { /* for records that lost: only their arrays are looked at */
+		struct record_reader *records;
+		struct verdicts *verdicts;
+		struct batch *batch;
+	} spare;
 	struct row_marks marks;
 	size_t window_rule;
 	struct arena row_arena; /* of the batch at hand */
@@ -50,5 +56,21 @@ struct reader *reader_open(struct prepare *p, struct file_task *t);
 void reader_close(struct reader *f);
 bool reader_next(void *user, struct batch *b, struct err *e); /* an engine_next */
 const struct job_window *reader_window(const struct reader *f, size_t share);
+/* Row `row`, which was just read, is of the share at hand and stands there. */
+void reader_row(struct reader *f, struct batch *b, size_t row, uint64_t page, uint64_t offset);
+size_t reader_run(const struct reader *f, size_t row); /* which run the row is of */
+
+/* ── prepare_child.c ── */
+
+void children_begin(struct reader *f);
+void children_end(struct reader *f);
+/* The arrays of the record just read, until it is judged. */
+void children_keep(struct reader *f, size_t row);
+/* The batch was judged: elements of rows that pass go on, the others go with their record. */
+bool children_take(struct reader *f, const struct batch *b, struct err *e);
+/* A record that lost, which the scanner stands at. */
+bool children_lose(struct reader *f, struct page *page, enum json_event ev, struct err *e);
+/* The next element for the share at hand as a row. */
+bool child_next(struct reader *f, struct batch *b, bool *end, struct err *e);
 
 #endif

@@ -41,6 +41,7 @@ struct batch_shape *quarantine_shape(struct arena *a, size_t *n_columns)
 struct head { /* of a row in it; reasons and raw follow */
 	uint32_t window, generation;
 	uint64_t page, offset, length;
+	int64_t index;
 	uint32_t reasons_n, raw_n;
 };
 
@@ -90,8 +91,8 @@ static struct str text_cut(struct str s, size_t max)
 bool quarantine_add(struct quarantine *q, const struct engine_job *job, const struct bad_row *row, struct err *e)
 {
 	struct str raw = text_cut(row->raw, QUARANTINE_RAW_MAX);
-	struct head h = { row->window, row->generation, row->page, row->offset, row->length, (uint32_t)row->reasons.n,
-			  (uint32_t)raw.n };
+	struct head h = { row->window, row->generation, row->page, row->offset, row->length, row->index,
+			  (uint32_t)row->reasons.n, (uint32_t)raw.n };
 
 	CHECK(row->reasons.n <= QUARANTINE_REASONS_MAX);
 	if (q->n < QUARANTINE_EXAMPLES)
@@ -153,8 +154,9 @@ static void bad_put(struct batch *b, const struct engine_job *job, const struct 
 	b->columns[BAD_LEN].i64[row] = (int64_t)h->length;
 	b->columns[BAD_REASONS].s[row] = (struct str){ text, h->reasons_n };
 	b->columns[BAD_RAW].s[row] = (struct str){ text + h->reasons_n, h->raw_n };
+	b->columns[BAD_IDX].i64[row] = h->index;
 	for (size_t i = 0; i < BAD_COLUMNS; i++)
-		if (i != BAD_IDX) /* a record of the main table, no item of an array */
+		if (i != BAD_IDX || h->index >= 0)
 			batch_set_valid(&b->columns[i], row);
 }
 
@@ -223,21 +225,21 @@ static void windows_describe(const struct bad_source *s, const uint64_t *read, s
 	}
 }
 
-bool quarantine_write(struct engine_connection *c, struct quarantine *q, const struct engine_job *job, size_t index,
-		      const size_t *windows, size_t n_windows, const uint64_t *read, struct arena *a,
-		      struct table_file *out, struct err *e)
+bool quarantine_write(struct engine_connection *c, struct quarantine *q, const struct engine_job *job,
+		      const struct job_table *table, size_t index, const size_t *windows, size_t n_windows,
+		      const uint64_t *read, struct arena *a, struct table_file *out, struct err *e)
 {
 	struct arena own = ARENA_INIT;
 	struct contract *hashed = hashed_columns(&own);
 	struct stats *stats = arena_new(&own, struct stats);
 	struct bad_source s = { .q = q, .job = job, .block = BUF_INIT(BLOCK_BYTES + 1), .windows = windows,
 				.n_windows = n_windows, .stats = stats };
-	char name[64];
+	char name[128];
 	struct engine_source source = { name, columns, BAD_COLUMNS, bad_next, &s };
-	struct parquet_file file = { .folder = job->quarantine_output, .index = index };
+	struct parquet_file file = { .folder = table->quarantine_output, .index = index };
 	bool ok;
 
-	CHECK(snprintf(name, sizeof name, "quarantine_%zu", index) < (int)sizeof name);
+	CHECK(snprintf(name, sizeof name, "quarantine_%.*s_%zu", STR_ARG(table->name), index) < (int)sizeof name);
 	s.sums = arena_array(&own, struct window_sum, n_windows);
 	for (size_t i = 0; i < n_windows; i++)
 		s.sums[i].name = job_window_rows(&job->windows[windows[i]]).row_window;

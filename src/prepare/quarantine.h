@@ -12,6 +12,7 @@ struct bad_row {
 	uint32_t window;     /* index in the job's windows */
 	uint32_t generation;
 	uint64_t page, offset, length;
+	int64_t index;       /* in an array; -1: a record of its own */
 	struct str reasons, raw; /* raw is cut when it is added */
 };
 
@@ -28,10 +29,10 @@ void quarantine_open(struct quarantine *q, const char *scratch);
 void quarantine_close(struct quarantine *q);
 bool quarantine_add(struct quarantine *q, const struct engine_job *job, const struct bad_row *row, struct err *e);
 
-/* Writes file number `index` of the quarantine table, reads it back, and describes it. `windows` are those of the file
+/* Writes file number `index` of the table's quarantine, reads it back, and describes it. `windows` are those of the file
  * (indexes into the job's; `read` counts by that index). q may be NULL: a file without rows. */
-bool quarantine_write(struct engine_connection *c, struct quarantine *q, const struct engine_job *job, size_t index,
-		      const size_t *windows, size_t n_windows, const uint64_t *read, struct arena *a,
-		      struct table_file *out, struct err *e);
+bool quarantine_write(struct engine_connection *c, struct quarantine *q, const struct engine_job *job,
+		      const struct job_table *table, size_t index, const size_t *windows, size_t n_windows,
+		      const uint64_t *read, struct arena *a, struct table_file *out, struct err *e);
 
 #endif

@@ -16,7 +16,7 @@ struct node { /* a key that leads to columns; node 0 is none, node 1 the record 
 	struct str quoted; /* raw, as a guess for the scanner; empty: it cannot be written without escapes */
 	struct str flat;   /* a__b */
 	uint32_t parent, depth;
-	uint32_t column;   /* that is read here, + 1 */
+	uint32_t column;   /* that is read here, + 1; behind the columns the arrays of child tables */
 	bool has_children;
 	uint32_t guess_first, guess_next; /* what came next in the record before: below this node, beside it */
 	uint64_t seen;     /* number of the record that had it last */
@@ -38,7 +38,8 @@ struct record_reader {
 	uint32_t json_depth;
 	struct node *nodes;
 	uint32_t n_nodes, max_depth;
-	uint32_t *column_node;
+	uint32_t *column_node;  /* [column, then child] */
+	struct record_array *arrays; /* [child] */
 	uint32_t *slots;        /* nodes by (parent, key), open addressing */
 	size_t n_slots;
 	uint32_t *open_nodes, *open_last; /* [depth]: the node, and its member before */
@@ -136,14 +137,21 @@ static bool path_part(struct str *rest, struct arena *a, struct str *part)
 	return true;
 }
 
+/* Of a column, or of the array of a child table. */
+static struct str path_at(const struct contract *c, size_t i)
+{
+	return i < c->n_columns ? c->columns[i].path : c->children[i - c->n_columns]->array_path;
+}
+
 static size_t count_parts(const struct contract *c)
 {
 	size_t n = 2;
 
-	for (size_t i = 0; i < c->n_columns; i++) {
+	for (size_t i = 0; i < c->n_columns + c->n_children; i++) {
+		struct str path = path_at(c, i);
 		n++;
-		for (size_t k = 0; k < c->columns[i].path.n; k++)
-			n += c->columns[i].path.p[k] == '.';
+		for (size_t k = 0; k < path.n; k++)
+			n += path.p[k] == '.';
 	}
 	return n;
 }
@@ -161,10 +169,11 @@ struct record_reader *record_reader_new(const struct contract *c, uint32_t json_
 	for (r->n_slots = 16; r->n_slots < 4 * max_nodes; r->n_slots *= 2)
 		;
 	r->slots = arena_array(a, uint32_t, r->n_slots);
-	r->column_node = arena_array(a, uint32_t, c->n_columns + 1);
+	r->column_node = arena_array(a, uint32_t, c->n_columns + c->n_children + 1);
+	r->arrays = arena_array(a, struct record_array, c->n_children + 1);
 	r->n_nodes = 2;
-	for (size_t i = 0; i < c->n_columns; i++) {
-		struct str rest = c->columns[i].path, part;
+	for (size_t i = 0; i < c->n_columns + c->n_children; i++) {
+		struct str rest = path_at(c, i), part;
 		uint32_t node = 1;
 		while (path_part(&rest, a, &part))
 			node = node_below(r, node, part, a);
@@ -195,13 +204,19 @@ struct batch_shape *record_shape(const struct contract *c, struct arena *a, size
 		[META_OFF] = { .name = { "_off", 4 }, .type = TYPE_INTEGER },
 		[META_LEN] = { .name = { "_len", 4 }, .type = TYPE_INTEGER },
 	};
-	struct batch_shape *shape = arena_array(a, struct batch_shape, c->n_columns + PREPARE_META_COLUMNS);
+	static const struct batch_shape of_child[] = {
+		{ .name = { "_parent_off", 11 }, .type = TYPE_INTEGER },
+		{ .name = { "_idx", 4 }, .type = TYPE_INTEGER },
+	};
+	size_t n = c->n_columns + PREPARE_META_COLUMNS;
+	struct batch_shape *shape = arena_array(a, struct batch_shape, n + 2);
 
 	for (size_t i = 0; i < c->n_columns; i++)
 		shape[i] = (struct batch_shape){ c->columns[i].name, c->columns[i].type, c->columns[i].precision,
 						 c->columns[i].scale };
 	memcpy(shape + c->n_columns, meta, sizeof meta);
-	*n_columns = c->n_columns + PREPARE_META_COLUMNS;
+	memcpy(shape + n, of_child, sizeof of_child);
+	*n_columns = n + (contract_is_child(c) ? 2 : 0);
 	return shape;
 }
 
@@ -307,6 +322,11 @@ void record_extra_fields(const struct record_reader *r, struct arena *a, struct 
 	}
 }
 
+const struct record_array *record_arrays(const struct record_reader *r)
+{
+	return r->arrays;
+}
+
 uint64_t record_inexact(const struct record_reader *r)
 {
 	return r->inexact;
@@ -314,13 +334,13 @@ uint64_t record_inexact(const struct record_reader *r)
 
 /* ── values ── */
 
-/* Calls `each` for every column at the node or below it. */
+/* Calls `each` for every column, and every array of a child table, at the node or below it. */
 static void columns_below(struct reading *g, uint32_t node, void (*each)(struct reading *, size_t, struct str),
 			  struct str raw)
 {
 	const struct record_reader *r = g->r;
 
-	for (size_t i = 0; i < r->contract->n_columns; i++) {
+	for (size_t i = 0; i < r->contract->n_columns + r->contract->n_children; i++) {
 		uint32_t at = r->column_node[i];
 		while (at != NO_NODE && at != node)
 			at = r->nodes[at].parent;
@@ -332,12 +352,24 @@ static void columns_below(struct reading *g, uint32_t node, void (*each)(struct 
 static void column_forget(struct reading *g, size_t column, struct str raw)
 {
 	(void)raw;
-	g->b->columns[column].valid[g->row / 64] &= ~(UINT64_C(1) << (g->row % 64));
+	if (column >= g->r->contract->n_columns)
+		g->r->arrays[column - g->r->contract->n_columns].raw = STR_NONE;
+	else
+		g->b->columns[column].valid[g->row / 64] &= ~(UINT64_C(1) << (g->row % 64));
 }
 
 static void column_wants_object(struct reading *g, size_t column, struct str raw)
 {
-	verdicts_note(g->v, RULE_TYPE, column, g->row, raw, "an object is expected on the way to it");
+	if (column >= g->r->contract->n_columns)
+		g->r->arrays[column - g->r->contract->n_columns] = (struct record_array){ raw, false };
+	else
+		verdicts_note(g->v, RULE_TYPE, column, g->row, raw, "an object is expected on the way to it");
+}
+
+static void array_read(struct reading *g, size_t child, const struct value *v)
+{
+	if (v->event != JSON_NULL)
+		g->r->arrays[child] = (struct record_array){ v->raw, v->event == JSON_ARRAY };
 }
 
 static inline void column_read(struct reading *g, size_t column, const struct value *v)
@@ -488,11 +520,15 @@ static bool members_read(struct reading *g)
 		n->seen = r->record;
 		if (!n->has_children) {
 			struct value v;
-			if (column_read_quick(g, n->column - 1, ev))
+			bool is_array = n->column > r->contract->n_columns; /* of a child table, and in no column */
+			if (!is_array && column_read_quick(g, n->column - 1, ev))
 				continue;
 			if (!value_take(s, ev, &v))
 				return false;
-			column_read(g, n->column - 1, &v);
+			if (is_array)
+				array_read(g, n->column - 1 - r->contract->n_columns, &v);
+			else
+				column_read(g, n->column - 1, &v);
 			continue;
 		}
 		if (!branch_read(g, node, ev, &down))
@@ -513,6 +549,8 @@ bool record_read_at(struct record_reader *r, struct json_scan *s, enum json_even
 	struct value value;
 
 	r->record++;
+	for (size_t i = 0; i < r->contract->n_children; i++)
+		r->arrays[i].raw = STR_NONE;
 	if (first == JSON_OBJECT) {
 		if (!members_read(&g)) {
 			r->extras.n = 0;

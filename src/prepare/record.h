@@ -3,7 +3,7 @@
  *
  * Columns of a prepare table, in this order: the contract's columns; `_extra` (JSON object text of fields that the contract
  * does not know, NULL if none; keys are paths a__b); then the address: _window string, _gen integer, _page integer,
- * _off integer, _len integer.
+ * _off integer, _len integer. A child table (an array of objects, contract.h) has two more: _parent_off, _idx.
  *
  * What a value may be: a string column takes JSON strings, a number column JSON numbers, a boolean column true and false;
  * nothing is turned from one into the other. Dates and instants are strings in the contract's formats (epoch_s and
@@ -18,12 +18,13 @@
 
 enum { PREPARE_META_COLUMNS = 6 }; /* _extra, _window, _gen, _page, _off, _len */
 enum { META_EXTRA, META_WINDOW, META_GEN, META_PAGE, META_OFF, META_LEN }; /* behind the contract's columns */
+enum { META_PARENT_OFF = PREPARE_META_COLUMNS, META_IDX };                 /* of a child table, behind those */
 enum { EXTRA_NAMES_MAX = 100 };
 
 struct record_reader; /* compiled from a contract; one thread at a time */
 struct record_reader *record_reader_new(const struct contract *c, uint32_t json_depth, struct arena *a);
 void record_reader_free(struct record_reader *r); /* what does not live in the arena */
-/* Shape of the main table for this contract. */
+/* Shape of the table of this contract. */
 struct batch_shape *record_shape(const struct contract *c, struct arena *a, size_t *n_columns);
 
 /* Reads one record into row `row` of the batch (contract columns and _extra; the caller fills the address), which is
@@ -35,6 +36,13 @@ void record_read(struct record_reader *r, struct str raw, struct batch *b, size_
  * gave; afterwards it stands behind the record, whose text is *raw. False: JSON_BAD, the document is broken. */
 bool record_read_at(struct record_reader *r, struct json_scan *s, enum json_event first, struct batch *b, size_t row,
 		    struct verdicts *v, struct arena *a, struct str *raw);
+/* What the record read last has where a child table's elements stand: in the order of the contract's children, views of
+ * its text. */
+struct record_array {
+	struct str raw; /* empty: null, absent, or nobody can tell */
+	bool is_array;  /* false: another value, there or on the way to it */
+};
+const struct record_array *record_arrays(const struct record_reader *r);
 /* Unknown fields seen so far, with counts (at most EXTRA_NAMES_MAX names are kept: the first ones). */
 void record_extra_fields(const struct record_reader *r, struct arena *a, struct str **names, uint64_t **counts, size_t *n);
 /* Values that the contract allows to be rounded, and were. */

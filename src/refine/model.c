@@ -17,6 +17,10 @@ static void contract_check(const struct contract *c, struct str name, struct pro
 	if (c->n_key == 0)
 		problem_file(p, c->file, 0, 0, "give the columns of its key `primaryKey: true`",
 			     "the table of model `%.*s` has no primary key, which makes its order total", STR_ARG(name));
+	if (c->n_children > 0)
+		problem_file(p, c->file, 0, 0, "take the items out, or write a second model",
+			     "the table of model `%.*s` has child tables: arrays become tables where they come from an API",
+			     STR_ARG(name));
 	for (size_t i = 0; i < c->n_rules; i++) {
 		const struct rule *r = &c->rules[i];
 		bool strict = r->kind == RULE_TYPE || r->kind == RULE_KEY || r->kind == RULE_RECORD || r->kind == RULE_WINDOW;
@@ -129,7 +133,7 @@ static bool name_check(struct str name, const char *file, const struct str *reso
 	for (size_t i = 0; i < n_resources; i++)
 		if (str_eq(name, resources[i])) {
 			problem_file(p, file, 0, 0, "give the model another name",
-				     "a resource is called `%.*s` too", STR_ARG(name));
+				     "a table of a resource is called `%.*s` too", STR_ARG(name));
 			return false;
 		}
 	return true;

@@ -160,7 +160,8 @@ static bool digest_zone(struct digest *d, enum lake_zone zone, struct err *e)
 	bool ok = store_list_names(j->store, folder, &a, &list, e);
 	for (size_t i = 0; ok && i < list.n; i++) {
 		struct table_snapshot t;
-		if (!list.v[i].is_folder || !name_ok(list.v[i].name) || !only_has(d->only, list.v[i].name))
+		if (!list.v[i].is_folder || !name_ok(list.v[i].name) ||
+		    !(only_has(d->only, list.v[i].name) || only_has(d->only, project_table_resource(j, list.v[i].name))))
 			continue;
 		struct str key = key_table(zone, j->pipeline->name, list.v[i].name, &a);
 		struct str name = arena_format(&a, "%s.%.*s", lake_zone_name(zone), STR_ARG(list.v[i].name));

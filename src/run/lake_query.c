@@ -24,11 +24,12 @@ static bool add_table(struct project *j, enum lake_zone zone, struct lake_table 
 
 bool lake_tables(struct project *j, struct arena *a, struct lake_query *out, struct err *e)
 {
+	size_t n = 0;
+	const struct project_table *tables = project_tables(j, a, &n);
 	memset(out, 0, sizeof *out);
-	out->tables = arena_array(a, struct lake_table, 2 * j->pipeline->n_resources + j->models.n + 1);
-	for (size_t i = 0; i < j->pipeline->n_resources; i++) {
-		struct lake_table t = { .name = j->pipeline->resources[i].name, .contract = j->contracts[i],
-					.resource = &j->pipeline->resources[i] };
+	out->tables = arena_array(a, struct lake_table, 2 * n + j->models.n + 1);
+	for (size_t i = 0; i < n; i++) {
+		struct lake_table t = { .name = tables[i].name, .contract = tables[i].contract, .resource = tables[i].resource };
 		if (!add_table(j, ZONE_PREPARE, t, a, out, e) || !add_table(j, ZONE_QUARANTINE, t, a, out, e))
 			return false;
 	}
@@ -53,10 +54,10 @@ static const struct lake_table *find(const struct lake_query *q, enum lake_zone 
 static bool unknown_table(struct project *j, struct str name, struct err *e)
 {
 	struct str best = STR_NONE;
-	size_t least = 2 + name.n / 3;
-	for (size_t i = 0; i < j->pipeline->n_resources + j->models.n; i++) {
-		struct str word = i < j->pipeline->n_resources ? j->pipeline->resources[i].name
-							       : j->models.v[i - j->pipeline->n_resources].name;
+	size_t least = 2 + name.n / 3, n = 0;
+	const struct str *tables = project_table_names(j, j->arena, &n);
+	for (size_t i = 0; i < n + j->models.n; i++) {
+		struct str word = i < n ? tables[i] : j->models.v[i - n].name;
 		size_t d = str_distance(word, name);
 		if (d < least) {
 			least = d;
@@ -76,7 +77,8 @@ bool lake_table_find(struct project *j, const struct lake_query *q, struct str n
 	static const enum lake_zone zones[] = { ZONE_PREPARE, ZONE_QUARANTINE, ZONE_REFINE };
 	size_t dot = str_find_char(name, '.');
 	struct str base = dot < name.n ? str_sub(name, dot + 1, name.n) : name;
-	bool is_resource = pipeline_resource(j->pipeline, base) != NULL, is_model = false;
+	struct project_table of;
+	bool is_resource = project_table_find(j, base, &of), is_model = false;
 	enum lake_zone zone = quarantine ? ZONE_QUARANTINE : is_resource ? ZONE_PREPARE : ZONE_REFINE;
 	bool zone_ok = dot == name.n;
 	for (size_t i = 0; dot < name.n && i < sizeof zones / sizeof *zones; i++)

@@ -114,9 +114,9 @@ static bool add_view(struct check *k, const char *schema, struct str table, cons
 
 static const struct contract *contract_of(const struct project *j, struct str read)
 {
-	for (size_t i = 0; i < j->pipeline->n_resources; i++)
-		if (str_starts(read, STR("prepare.")) && str_eq(str_sub(read, 8, read.n), j->pipeline->resources[i].name))
-			return j->contracts[i];
+	struct project_table t;
+	if (str_starts(read, STR("prepare.")) && project_table_find(j, str_sub(read, 8, read.n), &t))
+		return t.contract;
 	for (size_t i = 0; i < j->models.n; i++)
 		if (str_starts(read, STR("refine.")) && str_eq(str_sub(read, 7, read.n), j->models.v[i].name))
 			return j->models.v[i].contract;
@@ -176,9 +176,11 @@ static void bind(struct check *k, const struct model *m)
 static void bind_all(struct check *k)
 {
 	struct project *j = k->j;
-	for (size_t i = 0; i < j->pipeline->n_resources; i++)
-		if (j->contracts[i])
-			add_view(k, "prepare", j->pipeline->resources[i].name, j->contracts[i], true);
+	size_t n = 0;
+	const struct project_table *tables = project_tables(j, k->a, &n);
+	for (size_t i = 0; i < n; i++)
+		if (tables[i].contract)
+			add_view(k, "prepare", tables[i].name, tables[i].contract, true);
 	for (size_t i = 0; i < j->models.n; i++)
 		if (j->models.v[i].contract)
 			add_view(k, "refine", j->models.v[i].name, j->models.v[i].contract, false);
@@ -191,16 +193,15 @@ bool models_check(struct project *j, struct problems *p, struct err *e)
 	struct check k = { .j = j, .p = p, .a = j->arena };
 	struct models *m = &j->models;
 	struct graph_reads *graph = arena_array(k.a, struct graph_reads, m->n + 1);
-	struct str *names = arena_array(k.a, struct str, j->pipeline->n_resources + 1);
+	size_t n_names = 0;
 	size_t errors = p->n_errors;
 	if (m->n == 0)
 		return true;
-	for (size_t i = 0; i < j->pipeline->n_resources; i++)
-		names[i] = j->pipeline->resources[i].name;
+	struct str *names = project_table_names(j, k.a, &n_names);
 	bool ok = lake_query_open_files(j, NULL, 0, k.a, &k.q, e);
 	if (ok) {
 		parse_all(&k, graph);
-		ok = models_link(m, graph, m->n, names, j->pipeline->n_resources, k.a, p) && p->n_errors == errors;
+		ok = models_link(m, graph, m->n, names, n_names, k.a, p) && p->n_errors == errors;
 		j->linked = ok;
 		if (ok)
 			bind_all(&k);

@@ -60,6 +60,17 @@ static void warn_state(const struct table_snapshot *t)
 		log_warn("%.*s; it is passed over, and the table's log read instead", STR_ARG(t->bad_state));
 }
 
+bool plan_tables_load(struct project *j, struct plan_resource *p, struct arena *a, struct err *e)
+{
+	for (size_t i = 0; i < p->n_tables; i++) {
+		struct plan_table *t = &p->tables[i];
+		if (!table_load(j->store, project_table_key(j, ZONE_PREPARE, t->name, a), -1, a, &t->table, e) ||
+		    !table_load(j->store, project_table_key(j, ZONE_QUARANTINE, t->name, a), -1, a, &t->quarantine, e))
+			return false;
+	}
+	return true;
+}
+
 static bool plan_one(struct project *j, const struct plan_request *q, struct plan_resource *p, struct arena *a,
 		     struct err *e)
 {
@@ -68,16 +79,23 @@ static bool plan_one(struct project *j, const struct plan_request *q, struct pla
 	if (!grid_load(j->store, key, plan_step(j, r), a, &p->grid, &p->grid_missing, e) ||
 	    !grid_agrees(&p->grid, plan_step(j, r), r->name, e))
 		return false;
-	struct str table = project_table_key(j, ZONE_PREPARE, r->name, a);
-	struct str aside = project_table_key(j, ZONE_QUARANTINE, r->name, a);
-	if (!table_load(j->store, table, -1, a, &p->table, e) || !table_load(j->store, aside, -1, a, &p->quarantine, e))
+	p->n_tables = 1 + (p->contract ? p->contract->n_children : 0);
+	p->tables = arena_array(a, struct plan_table, p->n_tables);
+	for (size_t i = 0; i < p->n_tables; i++) {
+		p->tables[i].contract = p->contract ? contract_table(p->contract, i) : NULL;
+		p->tables[i].name = i > 0 ? p->tables[i].contract->name : r->name;
+	}
+	if (!plan_tables_load(j, p, a, e))
 		return false;
-	warn_state(&p->table);
-	warn_state(&p->quarantine);
-	if (p->contract && p->table.version >= 0) {
+	for (size_t i = 0; i < p->n_tables; i++) {
+		warn_state(&p->tables[i].table);
+		warn_state(&p->tables[i].quarantine);
+	}
+	const struct table_snapshot *table = &p->tables[0].table;
+	if (p->contract && table->version >= 0) {
 		char hex[SHA256_HEX + 1];
 		sha256_hex(p->contract->meaning, hex);
-		p->contract_changed = !str_eq_z(p->table.contract_meaning, hex);
+		p->contract_changed = !str_eq_z(table->contract_meaning, hex);
 	}
 	return plan_resource_windows(j, q, p, a, e) && definition_check(j, p, a, e);
 }
@@ -111,11 +129,15 @@ static struct str resource_note(const struct plan_resource *p, const struct plan
 
 /* ── models ── */
 
-static const struct plan_resource *find_resource(const struct plan *p, struct str table)
+const struct plan_resource *plan_find_table(const struct plan *p, struct str table, const struct plan_table **of)
 {
 	for (size_t i = 0; i < p->n_resources; i++)
-		if (str_eq(p->resources[i].resource->name, table))
-			return &p->resources[i];
+		for (size_t k = 0; k < p->resources[i].n_tables; k++)
+			if (str_eq(p->resources[i].tables[k].name, table)) {
+				*of = &p->resources[i].tables[k];
+				return &p->resources[i];
+			}
+	*of = NULL;
 	return NULL;
 }
 
@@ -141,11 +163,12 @@ static void plan_model(const struct plan *p, struct plan_model *m, struct arena 
 		struct str name = m->model->reads[i], table = table_part(name);
 		bool changes = false;
 		if (str_starts(name, STR("prepare."))) {
-			const struct plan_resource *r = find_resource(p, table);
+			const struct plan_table *of;
+			const struct plan_resource *r = plan_find_table(p, table, &of);
 			CHECK(r != NULL);
 			changes = r->selected && ((p->request.ingest && r->n_fetch > 0 && r->contract) ||
 						  (p->request.prepare && r->n_prepare > 0));
-			inputs[i] = table_content_key(&r->table);
+			inputs[i] = table_content_key(&of->table);
 		} else {
 			const struct plan_model *from = find_model(p, table);
 			CHECK(from != NULL);

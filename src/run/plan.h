@@ -49,8 +49,14 @@ struct plan_window {
 	uint64_t records;
 	bool known;                  /* content, seal, records are filled in */
 	/* prepare */
-	bool prepared;               /* main and quarantine carry the key */
+	bool prepared;               /* all tables of the resource and their quarantines carry the key */
 	struct sha256 key;           /* rule 26, where known and there is a contract */
+};
+
+struct plan_table { /* of a resource: 0 is its own, the others those of arrays in its records */
+	struct str name;
+	const struct contract *contract; /* NULL: ingest only */
+	struct table_snapshot table, quarantine; /* pinned */
 };
 
 struct plan_resource {
@@ -62,7 +68,8 @@ struct plan_resource {
 	size_t n_windows;
 	size_t n_fetch, n_prepare;   /* how many windows need it */
 	size_t n_stale_elsewhere, n_unprepared_elsewhere; /* outside the interval: reported only */
-	struct table_snapshot table, quarantine; /* pinned */
+	struct plan_table *tables;
+	size_t n_tables;             /* at least one, also without a contract */
 	bool contract_changed;       /* differs from the one in the table */
 	bool definition_changed;     /* the newest sealed window was asked for in another way (rule 6): it stays true */
 	struct str note;             /* "nothing to do: 365 windows are sealed and prepared" */
@@ -88,6 +95,10 @@ struct plan {
 };
 
 bool plan_make(struct project *j, const struct plan_request *r, struct arena *a, struct plan *out, struct err *e);
+/* Reads their newest versions. */
+bool plan_tables_load(struct project *j, struct plan_resource *p, struct arena *a, struct err *e);
+/* The resource that gives prepare.<table>, and which of its tables that is; NULL: none. */
+const struct plan_resource *plan_find_table(const struct plan *p, struct str table, const struct plan_table **of);
 /* plan.json: everything above that is not derived from Raw's bytes. */
 struct str plan_json(const struct plan *p, struct arena *a);
 /* For people: per resource and model, what would run and why. */

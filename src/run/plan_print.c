@@ -22,6 +22,12 @@ static void put_windows(struct json_out *o, const struct plan_resource *p, struc
 	json_end_array(o);
 }
 
+static void put_versions(struct json_out *o, const struct plan_table *t)
+{
+	json_put_i64(o, "table_version", t->table.version);
+	json_put_i64(o, "quarantine_version", t->quarantine.version);
+}
+
 static void put_resource(struct json_out *o, const struct plan_resource *p, struct arena *a)
 {
 	json_begin_object(o, NULL);
@@ -35,8 +41,17 @@ static void put_resource(struct json_out *o, const struct plan_resource *p, stru
 	json_put_bool(o, "contract", p->contract != NULL);
 	json_put_bool(o, "contract_changed", p->contract_changed);
 	json_put_bool(o, "definition_changed", p->definition_changed);
-	json_put_i64(o, "table_version", p->table.version);
-	json_put_i64(o, "quarantine_version", p->quarantine.version);
+	put_versions(o, &p->tables[0]);
+	if (p->n_tables > 1) {
+		json_begin_array(o, "children");
+		for (size_t i = 1; i < p->n_tables; i++) {
+			json_begin_object(o, NULL);
+			json_put_str(o, "table", p->tables[i].name);
+			put_versions(o, &p->tables[i]);
+			json_end_object(o);
+		}
+		json_end_array(o);
+	}
 	put_windows(o, p, a);
 	json_end_object(o);
 }

@@ -32,12 +32,23 @@ bool plan_instant(struct str text, const struct zone *zone, const char *option, 
 		       STR_ARG(text));
 }
 
+static bool carries(const struct table_snapshot *t, struct str window, struct sha256 key)
+{
+	const struct table_window *tag = table_find_window(t, window);
+	return tag && sha256_eq(tag->key, key);
+}
+
+static bool all_carry(const struct plan_resource *p, struct str window, struct sha256 key)
+{
+	for (size_t i = 0; i < p->n_tables; i++)
+		if (!carries(&p->tables[i].table, window, key) || !carries(&p->tables[i].quarantine, window, key))
+			return false;
+	return true;
+}
+
 bool plan_window_prepared(const struct plan_resource *p, const struct plan_window *w)
 {
-	const struct table_window *main = table_find_window(&p->table, w->name);
-	const struct table_window *aside = table_find_window(&p->quarantine, w->name);
-	return main && aside && sha256_eq(main->key, w->key) && sha256_eq(aside->key, w->key) &&
-	       main->generation == w->promoted;
+	return all_carry(p, w->name, w->key) && table_find_window(&p->tables[0].table, w->name)->generation == w->promoted;
 }
 
 /* ── names in Raw ── */
@@ -215,7 +226,7 @@ static bool look_past_damage(struct project *j, struct str key, unsigned newest,
 static bool look_at_raw(struct project *j, const struct plan_request *q, const struct plan_resource *p, bool lookback,
 			struct str interval, struct plan_window *w, struct arena *a, struct err *e)
 {
-	const struct table_window *tag = table_find_window(&p->table, w->name);
+	const struct table_window *tag = table_find_window(&p->tables[0].table, w->name);
 	struct str key = key_window(key_resource(j->pipeline->name, p->resource->name, a), w->name, a);
 	struct str ask = who_asks(q, interval);
 	unsigned newest = 0;
@@ -360,10 +371,9 @@ static bool elsewhere(struct project *j, const struct plan_request *q, struct pl
 	for (size_t i = 0; p->contract && p->resource->kind == KIND_WINDOW && i < raw->n; i++) {
 		if (list_has(list, raw->v[i].window))
 			continue;
-		const struct table_window *tag = table_find_window(&p->table, raw->v[i].name);
-		const struct table_window *aside = table_find_window(&p->quarantine, raw->v[i].name);
-		if (!q->every_window && tag && aside && sha256_eq(aside->key, tag->key) &&
-		    sha256_eq(tag->key, window_key(p->resource, tag->name, tag->content, p->contract)))
+		const struct table_window *tag = table_find_window(&p->tables[0].table, raw->v[i].name);
+		if (!q->every_window && tag &&
+		    all_carry(p, tag->name, window_key(p->resource, tag->name, tag->content, p->contract)))
 			continue;
 		if (tag)
 			p->n_stale_elsewhere++;

@@ -7,7 +7,7 @@
 /* One entry for each window that the interval (or --stale) brings; fills plan_resource.windows and its counts. */
 bool plan_resource_windows(struct project *j, const struct plan_request *q, struct plan_resource *p, struct arena *a,
 			   struct err *e);
-/* Is the window in both tables under this key and generation? */
+/* Is the window in all tables under this key and generation? */
 bool plan_window_prepared(const struct plan_resource *p, const struct plan_window *w);
 /* The instant that a --from or --to names, read in the resource's own zone (rule 2). ERR_USAGE. */
 bool plan_instant(struct str text, const struct zone *zone, const char *option, int64_t *us, struct err *e);

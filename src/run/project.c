@@ -34,12 +34,82 @@ static bool load_contracts(struct project *j, struct problems *p)
 	return ok;
 }
 
-static struct str *resource_names(const struct pipeline *l, struct arena *a)
+/* ── the tables of Prepare ── */
+
+static size_t tables_of(const struct project *j, size_t resource)
 {
-	struct str *names = arena_array(a, struct str, l->n_resources + 1);
-	for (size_t i = 0; i < l->n_resources; i++)
-		names[i] = l->resources[i].name;
+	return 1 + (j->contracts[resource] ? j->contracts[resource]->n_children : 0);
+}
+
+static struct project_table table_at(const struct project *j, size_t resource, size_t i)
+{
+	const struct contract *c = j->contracts[resource] ? contract_table(j->contracts[resource], i) : NULL;
+	const struct resource *r = &j->pipeline->resources[resource];
+	return (struct project_table){ i > 0 ? c->name : r->name, r, c, i > 0 };
+}
+
+struct project_table *project_tables(const struct project *j, struct arena *a, size_t *n)
+{
+	size_t all = 0;
+	for (size_t i = 0; i < j->pipeline->n_resources; i++)
+		all += tables_of(j, i);
+	struct project_table *out = arena_array(a, struct project_table, all + 1);
+	*n = 0;
+	for (size_t i = 0; i < j->pipeline->n_resources; i++)
+		for (size_t k = 0; k < tables_of(j, i); k++)
+			out[(*n)++] = table_at(j, i, k);
+	return out;
+}
+
+struct str *project_table_names(const struct project *j, struct arena *a, size_t *n)
+{
+	const struct project_table *all = project_tables(j, a, n);
+	struct str *names = arena_array(a, struct str, *n + 1);
+	for (size_t i = 0; i < *n; i++)
+		names[i] = all[i].name;
 	return names;
+}
+
+bool project_table_find(const struct project *j, struct str name, struct project_table *out)
+{
+	for (size_t i = 0; i < j->pipeline->n_resources; i++)
+		for (size_t k = 0; k < tables_of(j, i); k++) {
+			*out = table_at(j, i, k);
+			if (str_eq(out->name, name))
+				return true;
+		}
+	return false;
+}
+
+struct str project_table_resource(const struct project *j, struct str table)
+{
+	struct project_table t;
+	struct str best = STR_NONE;
+	if (project_table_find(j, table, &t))
+		return t.resource->name;
+	for (size_t i = 0; i < j->pipeline->n_resources; i++) {
+		struct str name = j->pipeline->resources[i].name;
+		if (name.n > best.n && name.n + 2 < table.n && str_starts(table, name) && table.p[name.n] == '_' &&
+		    table.p[name.n + 1] == '_')
+			best = name;
+	}
+	return best.n > 0 ? best : table;
+}
+
+/* `orders__lines` may be the table of an array in the records of orders, or a resource, but not both. */
+static bool check_names(const struct project *j, struct problems *p)
+{
+	bool ok = true;
+	size_t n;
+	const struct project_table *all = project_tables(j, j->arena, &n);
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < n; k++)
+			if (k != i && all[i].is_child && str_eq(all[i].name, all[k].name) && (!all[k].is_child || k < i)) {
+				problem_file(p, all[i].contract->file, 0, 0, "give the array another name, and its own one as sluice.path",
+					     "child table `%.*s` has the name of another table", STR_ARG(all[i].name));
+				ok = false;
+			}
+	return ok;
 }
 
 bool project_load(const struct project_options *o, struct arena *a, struct project *j, struct problems *p)
@@ -52,7 +122,10 @@ bool project_load(const struct project_options *o, struct arena *a, struct proje
 		return false;
 	j->lake = o->lake.n > 0 ? o->lake : j->pipeline->lake;
 	bool contracts = load_contracts(j, p);
-	bool models = models_load(j->pipeline->folder, resource_names(j->pipeline, a), j->pipeline->n_resources, a, &j->models, p);
+	size_t n = 0;
+	struct str *names = project_table_names(j, a, &n);
+	contracts = check_names(j, p) && contracts;
+	bool models = models_load(j->pipeline->folder, names, n, a, &j->models, p);
 	j->tables_ok = contracts && models;
 	if (!j->tables_ok)
 		j->models = (struct models){ 0 };
@@ -157,7 +230,9 @@ bool project_link(struct project *j, struct problems *p, struct err *e)
 		if (j->store && !store_create(j->store, key, engine_result_encode(&r, a), &ignored, &missing))
 			missing = ERR_INIT;
 	}
-	if (!models_link(&j->models, r.graph, r.n_graph, resource_names(j->pipeline, a), j->pipeline->n_resources, a, p))
+	size_t n = 0;
+	struct str *names = project_table_names(j, a, &n);
+	if (!models_link(&j->models, r.graph, r.n_graph, names, n, a, p))
 		return problems_to_err(p, e);
 	j->linked = true;
 	return true;

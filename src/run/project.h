@@ -44,6 +44,19 @@ bool project_lake_there(const struct project *j, struct err *e);
  * engine. Sorts the models. */
 bool project_link(struct project *j, struct problems *p, struct err *e);
 
+struct project_table { /* in prepare/ and quarantine/ */
+	struct str name;
+	const struct resource *resource; /* whose records it is made of */
+	const struct contract *contract; /* NULL: none yet */
+	bool is_child;
+};
+/* Of each resource its own table and, behind it, those of arrays in its records. */
+struct project_table *project_tables(const struct project *j, struct arena *a, size_t *n);
+struct str *project_table_names(const struct project *j, struct arena *a, size_t *n);
+bool project_table_find(const struct project *j, struct str name, struct project_table *out);
+/* The resource in Raw that a table is made of, by name; also of a child that no contract names any more. */
+struct str project_table_resource(const struct project *j, struct str table);
+
 struct str project_table_key(const struct project *j, enum lake_zone z, struct str table, struct arena *a);
 
 #endif

@@ -1,4 +1,4 @@
-#include "run/publish.h"
+#include "run/publish_parts.h"
 
 #include "run/plan_window.h"
 
@@ -11,149 +11,6 @@
 
 enum { BUILD_TRIES = 5 };
 
-/* ── which windows a job holds ── */
-
-struct todo {
-	struct job_window *v; /* in time order once sorted */
-	size_t n, cap;
-	struct str_map names; /* which windows are in it */
-};
-
-static bool todo_has(const struct todo *t, struct str name)
-{
-	return str_map_get(&t->names, name) != SIZE_MAX;
-}
-
-static void todo_add(struct todo *t, struct job_window w, struct arena *a)
-{
-	CHECK(str_map_add(&t->names, w.name, 0, a));
-	*arena_push(a, *t) = w;
-}
-
-static int by_name(const void *a, const void *b)
-{
-	return str_cmp(((const struct job_window *)a)->name, ((const struct job_window *)b)->name);
-}
-
-static bool file_holds(const struct table_file *f, struct todo *t, bool only_with_rows)
-{
-	for (size_t k = 0; k < f->n_windows; k++)
-		if ((!only_with_rows || f->windows[k].rows > 0) && todo_has(t, f->windows[k].name))
-			return true;
-	return false;
-}
-
-static bool add_kept(struct plan_resource *p, const struct table_window *w, struct todo *t, struct arena *a)
-{
-	if (todo_has(t, w->name))
-		return false;
-	const struct table_window *main = table_find_window(&p->table, w->name);
-	w = main ? main : w; /* the books of the main table count what was read */
-	struct job_window kept = {
-		.name = w->name,
-		.generation = w->generation,
-		.content = w->content,
-		.seal = w->seal,
-		.key = window_key(p->resource, w->name, w->content, p->contract),
-		.records = w->read,
-	};
-	todo_add(t, kept, a);
-	return true;
-}
-
-/* Windows that share a file with one that is replaced are written again with it. A window without rows in a file of the
- * quarantine is only a tag there and stays where it is. */
-static void close_over_files(struct plan_resource *p, struct todo *t, struct arena *a)
-{
-	bool grew = true;
-	while (grew) {
-		grew = false;
-		for (size_t i = 0; i < p->table.n_files; i++) {
-			const struct table_file *f = &p->table.files[i];
-			if (!file_holds(f, t, false))
-				continue;
-			for (size_t k = 0; k < f->n_windows; k++)
-				grew = add_kept(p, &f->windows[k], t, a) || grew;
-		}
-		for (size_t i = 0; i < p->quarantine.n_files; i++) {
-			const struct table_file *f = &p->quarantine.files[i];
-			if (!file_holds(f, t, true))
-				continue;
-			for (size_t k = 0; k < f->n_windows; k++)
-				if (f->windows[k].rows > 0)
-					grew = add_kept(p, &f->windows[k], t, a) || grew;
-		}
-	}
-}
-
-/* ── what leaves a table, and what only changes its tags ── */
-
-struct edit {
-	struct {
-		struct table_file *v;
-		size_t n, cap;
-	} remove, retag;
-	struct {
-		struct table_window *v;
-		size_t n, cap;
-	} carried; /* tags without rows of removed files: they move to a new one */
-};
-
-static struct table_file without_windows(const struct table_file *f, struct todo *t, struct arena *a)
-{
-	struct table_file kept = *f;
-	kept.windows = arena_array(a, struct table_window, f->n_windows + 1);
-	kept.n_windows = 0;
-	kept.same_data = true;
-	for (size_t k = 0; k < f->n_windows; k++)
-		if (!todo_has(t, f->windows[k].name))
-			kept.windows[kept.n_windows++] = f->windows[k];
-	return kept;
-}
-
-static void edit_table(const struct table_snapshot *table, struct todo *t, bool replace_all, struct edit *out,
-		       struct arena *a)
-{
-	for (size_t i = 0; i < table->n_files; i++) {
-		const struct table_file *f = &table->files[i];
-		if (replace_all || file_holds(f, t, true) || (f->rows == 0 && file_holds(f, t, false) &&
-							      without_windows(f, t, a).n_windows == 0)) {
-			*arena_push(a, out->remove) = *f;
-			for (size_t k = 0; !replace_all && k < f->n_windows; k++)
-				if (!todo_has(t, f->windows[k].name))
-					*arena_push(a, out->carried) = f->windows[k];
-		} else if (file_holds(f, t, false)) {
-			*arena_push(a, out->retag) = without_windows(f, t, a);
-		}
-	}
-}
-
-static int tag_by_name(const void *a, const void *b)
-{
-	return str_cmp(((const struct table_window *)a)->name, ((const struct table_window *)b)->name);
-}
-
-static struct table_file *all_adds(struct table_file *made, size_t n_made, const struct edit *x, size_t *n, struct arena *a)
-{
-	struct table_file *adds = arena_array(a, struct table_file, n_made + x->retag.n + 1);
-	*n = 0;
-	for (size_t i = 0; i < x->retag.n; i++)
-		adds[(*n)++] = x->retag.v[i];
-	for (size_t i = 0; i < n_made; i++)
-		adds[(*n)++] = made[i];
-	if (x->carried.n > 0) {
-		CHECK(n_made > 0);
-		struct table_file *last = &adds[*n - 1];
-		struct table_window *all = arena_array(a, struct table_window, last->n_windows + x->carried.n);
-		memcpy(all, last->windows, last->n_windows * sizeof *all);
-		memcpy(all + last->n_windows, x->carried.v, x->carried.n * sizeof *all);
-		last->windows = all;
-		last->n_windows += x->carried.n;
-		qsort(all, last->n_windows, sizeof *all, tag_by_name); /* names sort in time */
-	}
-	return adds;
-}
-
 /* ── the engine's part ── */
 
 static struct sha256 job_key(const struct todo *t)
@@ -165,13 +22,36 @@ static struct sha256 job_key(const struct todo *t)
 	return sha256_end(&s);
 }
 
+static bool make_folders(struct publish *u, const struct plan_resource *p, struct sha256 key, struct engine_job *job,
+			 struct arena *a, struct err *e)
+{
+	job->n_children = p->n_tables - 1;
+	job->children = arena_array(a, struct job_table, p->n_tables);
+	for (size_t i = 0; i < p->n_tables; i++) {
+		const struct plan_table *t = &p->tables[i];
+		struct job_table x = { .name = t->name, .budget_percent = t->contract->budget_percent,
+				       .budget_rows = t->contract->budget_rows };
+		if (!publish_folder(u, project_table_key(u->project, ZONE_PREPARE, t->name, a), key, a, &x.output, e) ||
+		    !publish_folder(u, project_table_key(u->project, ZONE_QUARANTINE, t->name, a), key, a,
+				    &x.quarantine_output, e))
+			return false;
+		if (i > 0) {
+			job->children[i - 1] = x;
+			continue;
+		}
+		job->output = x.output;
+		job->quarantine_output = x.quarantine_output;
+		job->budget_percent = x.budget_percent;
+		job->budget_rows = x.budget_rows;
+	}
+	return true;
+}
+
 static bool call_engine(struct publish *u, const struct plan_resource *p, const struct todo *t, struct sha256 key,
 			struct engine_result *r, struct arena *a, struct err *e)
 {
 	struct project *j = u->project;
 	const struct resource *res = p->resource;
-	struct str main = project_table_key(j, ZONE_PREPARE, res->name, a);
-	struct str aside = project_table_key(j, ZONE_QUARANTINE, res->name, a);
 	struct engine_job job = {
 		.kind = ENGINE_PREPARE,
 		.run_id = u->run_id,
@@ -183,8 +63,6 @@ static bool call_engine(struct publish *u, const struct plan_resource *p, const 
 		.file_rows = j->pipeline->file_rows,
 		.contract = p->contract->canonical,
 		.records = res->records,
-		.budget_percent = p->contract->budget_percent,
-		.budget_rows = p->contract->budget_rows,
 		.windows = t->v,
 		.n_windows = t->n,
 		.max_body_bytes = res->source->limits.decoded_bytes,
@@ -192,36 +70,49 @@ static bool call_engine(struct publish *u, const struct plan_resource *p, const 
 		.json_depth = res->source->limits.json_depth,
 	};
 	struct engine_call call = { .job = &job, .progress = u->progress, .user = u->user, .stop = u->options->stop };
-	if (!publish_folder(u, main, key, a, &job.output, e) ||
-	    !publish_folder(u, aside, key, a, &job.quarantine_output, e))
+	if (!make_folders(u, p, key, &job, a, e))
 		return false;
 	bool ok = engine_call(&call, a, r, e);
 	if (call.peak_rss_bytes > u->peak_rss_bytes)
 		u->peak_rss_bytes = call.peak_rss_bytes;
-	return ok && publish_settle(u, main, r->files, r->n_files, a, e) &&
-	       publish_settle(u, aside, r->quarantine_files, r->n_quarantine_files, a, e);
+	if (ok && r->n_children != job.n_children)
+		return err_set(e, ERR_ENGINE, "the engine answered for %zu child tables, not %zu", r->n_children, job.n_children);
+	for (size_t i = 0; ok && i < p->n_tables; i++) {
+		struct engine_output x = engine_result_table(r, i);
+		struct str name = p->tables[i].name;
+		ok = publish_settle(u, project_table_key(j, ZONE_PREPARE, name, a), x.files, x.n_files, a, e) &&
+		     publish_settle(u, project_table_key(j, ZONE_QUARANTINE, name, a), x.quarantine_files,
+				    x.n_quarantine_files, a, e);
+	}
+	return ok;
 }
 
-static bool books_balance(const struct engine_result *r, const struct todo *t, struct err *e)
+static bool books_balance(const struct plan_resource *p, const struct engine_result *r, const struct todo *t, struct err *e)
 {
-	const struct loss_report *l = &r->loss;
-	uint64_t wanted = 0, rows = 0;
-	for (size_t i = 0; i < t->n; i++)
-		wanted += t->v[i].records;
-	for (size_t i = 0; i < r->n_files; i++)
-		rows += r->files[i].rows;
-	if (l->read != wanted || l->published != rows || l->read != l->published + l->quarantined + l->duplicates)
-		return err_set(e, ERR_ENGINE,
-			       "the books do not balance: sealed %" PRIu64 " records, read %" PRIu64 ", published %" PRIu64
-			       " (in files %" PRIu64 "), quarantined %" PRIu64 ", duplicates %" PRIu64,
-			       wanted, l->read, l->published, rows, l->quarantined, l->duplicates);
+	for (size_t i = 0; i < p->n_tables; i++) {
+		struct engine_output x = engine_result_table(r, i);
+		const struct loss_report *l = &x.loss;
+		uint64_t wanted = i > 0 ? l->read : 0, rows = 0; /* nobody has counted elements before */
+		for (size_t k = 0; i == 0 && k < t->n; k++)
+			wanted += t->v[k].records;
+		for (size_t k = 0; k < x.n_files; k++)
+			rows += x.files[k].rows;
+		if (l->read != wanted || l->published != rows ||
+		    l->read != l->published + l->quarantined + l->duplicates + l->with_parent)
+			return err_set(e, ERR_ENGINE,
+				       "the books of %.*s do not balance: sealed %" PRIu64 " records, read %" PRIu64
+				       ", published %" PRIu64 " (in files %" PRIu64 "), quarantined %" PRIu64
+				       ", duplicates %" PRIu64 ", gone with their record %" PRIu64,
+				       STR_ARG(p->tables[i].name), wanted, l->read, l->published, rows, l->quarantined,
+				       l->duplicates, l->with_parent);
+	}
 	return true;
 }
 
 /* ── windows whose content came again: only their tags change (rule 31) ── */
 
 struct same {
-	struct str main, aside; /* the names it has in the two tables; a run may have ended between their commits */
+	struct str *names; /* that it has in each target; a run may have ended between their commits */
 	const struct plan_window *now;
 };
 
@@ -233,12 +124,15 @@ static const struct table_window *tag_of(const struct plan_resource *p, const st
 	return t->by_name.n == 1 ? t->windows[0] : NULL;
 }
 
-static bool is_same_content(const struct plan_resource *p, const struct plan_window *w, struct same *out)
+static bool is_same_content(struct plan_resource *p, const struct plan_window *w, struct same *out, struct arena *a)
 {
-	const struct table_window *main = tag_of(p, &p->table, w->name), *aside = tag_of(p, &p->quarantine, w->name);
-	if (main == NULL || aside == NULL || !sha256_eq(main->key, w->key) || !sha256_eq(aside->key, w->key))
-		return false;
-	*out = (struct same){ main->name, aside->name, w };
+	*out = (struct same){ arena_array(a, struct str, target_count(p)), w };
+	for (size_t i = 0; i < target_count(p); i++) {
+		const struct table_window *tag = tag_of(p, target_at(p, i).t, w->name);
+		if (tag == NULL || !sha256_eq(tag->key, w->key))
+			return false;
+		out->names[i] = tag->name;
+	}
 	return true;
 }
 
@@ -247,14 +141,14 @@ struct same_list {
 	size_t n, cap;
 };
 
-static struct table_file *retag(const struct table_snapshot *t, const struct same_list *same, bool aside, size_t *n,
+static struct table_file *retag(const struct table_snapshot *t, const struct same_list *same, size_t target, size_t *n,
 				struct arena *a)
 {
 	struct table_file *files = arena_array(a, struct table_file, t->n_files + 1);
 	struct str_map names = { 0 };
 	*n = 0;
 	for (size_t m = 0; m < same->n; m++)
-		CHECK(str_map_add(&names, aside ? same->v[m].aside : same->v[m].main, m, a));
+		CHECK(str_map_add(&names, same->v[m].names[target], m, a));
 	for (size_t i = 0; i < t->n_files; i++) {
 		struct table_file f = t->files[i];
 		bool changed = false;
@@ -278,36 +172,38 @@ static struct table_file *retag(const struct table_snapshot *t, const struct sam
 	return files;
 }
 
+static struct table_schema target_schema(const struct target *x, struct arena *a)
+{
+	return x->aside ? publish_quarantine_schema(a) : publish_schema(x->of->contract, true, a);
+}
+
 static bool commit_tags(struct publish *u, struct plan_resource *p, const struct same_list *same, bool *again,
 			struct arena *a, struct err *e)
 {
-	struct table_schema main = publish_schema(p->contract, true, a), aside = publish_quarantine_schema(a);
-	struct commit_ask ask = {
-		.zone = ZONE_QUARANTINE,
-		.table = p->resource->name,
-		.operation = STR("sluice tags"),
-		.schema = &aside,
-		.contract_meaning = p->quarantine.contract_meaning,
-	};
-	ask.add = retag(&p->quarantine, same, true, &ask.n_add, a);
-	if (ask.n_add > 0 && !publish_commit(u, &ask, &p->quarantine, again, a, e))
-		return false;
-	if (*again)
-		return true;
-	ask.zone = ZONE_PREPARE;
-	ask.schema = &main;
-	ask.contract_meaning = p->table.contract_meaning;
-	ask.add = retag(&p->table, same, false, &ask.n_add, a);
-	return ask.n_add == 0 || publish_commit(u, &ask, &p->table, again, a, e);
+	for (size_t i = 0; i < target_count(p); i++) {
+		struct target x = target_at(p, i);
+		struct table_schema schema = target_schema(&x, a);
+		struct commit_ask ask = {
+			.zone = x.zone,
+			.table = x.of->name,
+			.operation = STR("sluice tags"),
+			.schema = &schema,
+			.contract_meaning = x.t->contract_meaning,
+		};
+		ask.add = retag(x.t, same, i, &ask.n_add, a);
+		if (ask.n_add > 0 && !publish_commit(u, &ask, x.t, again, a, e))
+			return false;
+		if (*again)
+			return true;
+	}
+	return true;
 }
 
 /* ── a table ── */
 
-static bool types_fit(const struct plan_resource *p, const struct table_schema *schema, const struct todo *t, struct err *e)
+static bool types_fit(const struct plan_table *p, const struct table_schema *schema, const struct todo *t, struct err *e)
 {
 	size_t tagged = 0, covered = 0;
-	if (p->resource->kind == KIND_SNAPSHOT)
-		return true; /* nothing of the old table stays */
 	for (size_t i = 0; i < p->table.n_files; i++)
 		for (size_t k = 0; k < p->table.files[i].n_windows; k++) {
 			tagged++;
@@ -321,7 +217,7 @@ static bool types_fit(const struct plan_resource *p, const struct table_schema *
 		if (now && now->type == old->type && now->precision == old->precision && now->scale == old->scale)
 			continue;
 		err_set(e, ERR_CONTRACT, "%.*s: the contract %s column %.*s, which rewrites the whole table",
-			STR_ARG(p->resource->name), now ? "changes the type of" : "drops or renames", STR_ARG(old->name));
+			STR_ARG(p->name), now ? "changes the type of" : "drops or renames", STR_ARG(old->name));
 		return err_hint(e, "rewrite it in one commit: sluice run --stale");
 	}
 	return true;
@@ -332,52 +228,60 @@ static struct str meaning_hex(const struct contract *c, struct arena *a)
 	return sha256_hex_str(c->meaning, a);
 }
 
-static bool commit_both(struct publish *u, struct plan_resource *p, struct todo *t, struct engine_result *r, bool *again,
-			struct arena *a, struct err *e)
+static struct str description_of(const struct target *x, const struct plan_resource *p, struct arena *a)
 {
-	bool snapshot = p->resource->kind == KIND_SNAPSHOT;
-	struct table_schema main = publish_schema(p->contract, true, a), aside = publish_quarantine_schema(a);
-	struct edit x = { 0 }, y = { 0 };
-	struct commit_ask ask = {
-		.zone = ZONE_QUARANTINE,
-		.table = p->resource->name,
-		.operation = STR("sluice quarantine"),
-		.description = STR("rows that break their contract, and why"),
-		.schema = &aside,
-		.contract_meaning = meaning_hex(p->contract, a),
-		.job_key = job_key(t),
-		.whole = snapshot,
-	};
-	edit_table(&p->quarantine, t, snapshot, &x, a);
-	ask.add = all_adds(r->quarantine_files, r->n_quarantine_files, &x, &ask.n_add, a);
-	ask.remove = x.remove.v;
-	ask.n_remove = x.remove.n;
-	if (!publish_commit(u, &ask, &p->quarantine, again, a, e))
-		return false;
-	if (*again)
-		return true;
-	edit_table(&p->table, t, snapshot, &y, a);
-	ask.zone = ZONE_PREPARE;
-	ask.operation = STR("sluice prepare");
-	ask.description = STR_NONE;
-	ask.schema = &main;
-	ask.add = all_adds(r->files, r->n_files, &y, &ask.n_add, a);
-	ask.remove = y.remove.v;
-	ask.n_remove = y.remove.n;
-	return publish_commit(u, &ask, &p->table, again, a, e);
+	if (x->aside)
+		return STR("rows that break their contract, and why");
+	if (x->of == &p->tables[0])
+		return STR_NONE;
+	return arena_format(a, "elements of %.*s in the records of %.*s", STR_ARG(x->of->contract->array_path),
+			    STR_ARG(p->resource->name));
 }
 
-/* Rule 32, last sentence: between our two commits another run may have published its own quarantine. */
+static bool commit_all(struct publish *u, struct plan_resource *p, struct todo *t, struct engine_result *r, bool *again,
+		       struct arena *a, struct err *e)
+{
+	bool snapshot = p->resource->kind == KIND_SNAPSHOT;
+	for (size_t i = 0; i < target_count(p) && !*again; i++) {
+		struct target x = target_at(p, i);
+		struct table_schema schema = target_schema(&x, a);
+		struct engine_output made = engine_result_table(r, (size_t)(x.of - p->tables));
+		struct edit edit = { 0 };
+		struct commit_ask ask = {
+			.zone = x.zone,
+			.table = x.of->name,
+			.operation = x.aside ? STR("sluice quarantine") : STR("sluice prepare"),
+			.description = description_of(&x, p, a),
+			.schema = &schema,
+			.contract_meaning = meaning_hex(p->contract, a),
+			.job_key = job_key(t),
+			.whole = snapshot,
+		};
+		edit_table(x.t, t, snapshot, &edit, a);
+		ask.add = x.aside ? edit_adds(made.quarantine_files, made.n_quarantine_files, &edit, &ask.n_add, a)
+				  : edit_adds(made.files, made.n_files, &edit, &ask.n_add, a);
+		ask.remove = edit.remove.v;
+		ask.n_remove = edit.remove.n;
+		if (!publish_commit(u, &ask, x.t, again, a, e))
+			return false;
+	}
+	return true;
+}
+
+/* Rule 32, last sentence: between our commits another run may have published its own tables. The main one was the last. */
 static bool tags_agree(struct publish *u, struct plan_resource *p, const struct todo *t, struct arena *a, struct err *e)
 {
-	struct str key = project_table_key(u->project, ZONE_QUARANTINE, p->resource->name, a);
-	if (!table_load(u->project->store, key, -1, a, &p->quarantine, e))
-		return false;
-	for (size_t i = 0; i < t->n; i++) {
-		const struct table_window *w = table_find_window(&p->quarantine, t->v[i].name);
-		if (w == NULL || !sha256_eq(w->key, t->v[i].key))
-			return err_set(e, ERR_FENCED, "%.*s: another run changed window %.*s of its quarantine",
-				       STR_ARG(p->resource->name), STR_ARG(t->v[i].name));
+	for (size_t i = 0; i + 1 < target_count(p); i++) {
+		struct target x = target_at(p, i);
+		struct str key = project_table_key(u->project, x.zone, x.of->name, a);
+		if (!table_load(u->project->store, key, -1, a, x.t, e))
+			return false;
+		for (size_t k = 0; k < t->n; k++) {
+			const struct table_window *w = table_find_window(x.t, t->v[k].name);
+			if (w == NULL || !sha256_eq(w->key, t->v[k].key))
+				return err_set(e, ERR_FENCED, "%.*s: another run changed window %.*s of it", STR_ARG(key),
+					       STR_ARG(t->v[k].name));
+		}
 	}
 	return true;
 }
@@ -386,17 +290,25 @@ static bool build(struct publish *u, struct plan_resource *p, struct todo *t, st
 		  struct arena *a, struct err *e)
 {
 	struct engine_result r;
-	struct table_schema schema = publish_schema(p->contract, true, a);
-	if (p->resource->kind == KIND_WINDOW)
-		close_over_files(p, t, a);
-	qsort(t->v, t->n, sizeof *t->v, by_name);
-	if (!types_fit(p, &schema, t, e) || !publish_origins(u, p->resource, t->v, t->n, a, e) ||
-	    !call_engine(u, p, t, job_key(t), &r, a, e) || !books_balance(&r, t, e))
+	bool snapshot = p->resource->kind == KIND_SNAPSHOT; /* nothing of the old tables stays */
+	if (!snapshot)
+		todo_close(p, t, a);
+	todo_sort(t);
+	for (size_t i = 0; i < p->n_tables && !snapshot; i++) {
+		struct table_schema schema = publish_schema(p->tables[i].contract, true, a);
+		if (!types_fit(&p->tables[i], &schema, t, e))
+			return false;
+	}
+	if (!publish_origins(u, p->resource, t->v, t->n, a, e) || !call_engine(u, p, t, job_key(t), &r, a, e) ||
+	    !books_balance(p, &r, t, e))
 		return false;
-	if (!commit_both(u, p, t, &r, again, a, e))
+	if (!commit_all(u, p, t, &r, again, a, e))
 		return false;
-	out->loss = r.loss;
-	out->rows_written = r.loss.published;
+	for (size_t i = 0; i < p->n_tables; i++) {
+		out[i].loss = engine_result_table(&r, i).loss;
+		out[i].rows_written = out[i].loss.published;
+		out[i].changed = true;
+	}
 	return *again || tags_agree(u, p, t, a, e);
 }
 
@@ -417,26 +329,29 @@ void publish_totals(const struct table_snapshot *t, struct run_table *out)
 
 /* Rule 10: an older snapshot never replaces a newer one, which another run may have published since the plan. Nor do older
  * tags replace newer ones of the same content. */
-static bool is_overtaken(const struct plan_resource *p, const struct plan_window *w)
+static bool is_overtaken(struct plan_resource *p, const struct plan_window *w, struct arena *a)
 {
 	struct same found;
-	bool newer = is_same_content(p, w, &found) && tag_of(p, &p->table, w->name)->generation > w->promoted &&
-		     str_eq(found.main, w->name);
-	for (size_t i = 0; i < p->table.n_files && p->resource->kind == KIND_SNAPSHOT; i++)
-		for (size_t k = 0; k < p->table.files[i].n_windows; k++)
-			newer = newer || str_cmp(p->table.files[i].windows[k].name, w->name) > 0;
+	const struct table_snapshot *t = &p->tables[0].table;
+	bool newer = is_same_content(p, w, &found, a) && tag_of(p, t, w->name)->generation > w->promoted &&
+		     str_eq(found.names[target_count(p) - 1], w->name);
+	for (size_t i = 0; i < t->n_files && p->resource->kind == KIND_SNAPSHOT; i++)
+		for (size_t k = 0; k < t->files[i].n_windows; k++)
+			newer = newer || str_cmp(t->files[i].windows[k].name, w->name) > 0;
 	return newer;
 }
 
 /* Rule 32 on tables that are newer than the plan: what was read before them may be older than what they hold. */
-static bool nothing_newer(const struct plan_resource *p, struct err *e)
+static bool nothing_newer(struct plan_resource *p, struct arena *a, struct err *e)
 {
 	for (size_t i = 0; i < p->n_windows; i++) {
 		const struct plan_window *w = &p->windows[i];
-		const struct table_window *main = table_find_window(&p->table, w->name);
-		const struct table_window *aside = table_find_window(&p->quarantine, w->name);
-		bool newer = (main && main->generation > w->promoted) || (aside && aside->generation > w->promoted);
-		if (w->known && newer && !is_overtaken(p, w))
+		bool newer = false;
+		for (size_t m = 0; m < target_count(p) && !newer; m++) {
+			const struct table_window *tag = table_find_window(target_at(p, m).t, w->name);
+			newer = tag && tag->generation > w->promoted;
+		}
+		if (w->known && newer && !is_overtaken(p, w, a))
 			return err_set(e, ERR_FENCED, "another run published a newer fetch of window %.*s", STR_ARG(w->name));
 	}
 	return true;
@@ -448,9 +363,9 @@ static void split_windows(struct plan_resource *p, struct todo *t, struct same_l
 	for (size_t i = 0; i < p->n_windows; i++) {
 		struct plan_window *w = &p->windows[i];
 		struct same found;
-		if (!w->known || plan_window_prepared(p, w) || is_overtaken(p, w))
+		if (!w->known || plan_window_prepared(p, w) || is_overtaken(p, w, a))
 			continue;
-		if (is_same_content(p, w, &found))
+		if (is_same_content(p, w, &found, a))
 			*arena_push(a, *same) = found;
 		else
 			todo_add(t, (struct job_window){ .name = w->name, .generation = w->promoted, .content = w->content,
@@ -461,69 +376,81 @@ static void split_windows(struct plan_resource *p, struct todo *t, struct same_l
 /* The windows of files that are to be replaced, as their tags know them: that is what has to be made again. */
 static void add_damaged(struct publish *u, struct plan_resource *p, struct todo *t, struct arena *a)
 {
-	const struct table_snapshot *tables[] = { &p->table, &p->quarantine };
-	const enum lake_zone zones[] = { ZONE_PREPARE, ZONE_QUARANTINE };
-	for (size_t z = 0; z < 2 && u->options->repair; z++) {
-		struct str key = project_table_key(u->project, zones[z], p->resource->name, a);
-		for (size_t i = 0; i < tables[z]->n_files; i++)
-			for (size_t k = 0; publish_is_damaged(u, key, &tables[z]->files[i]) && k < tables[z]->files[i].n_windows; k++)
-				add_kept(p, &tables[z]->files[i].windows[k], t, a);
+	for (size_t m = 0; m < target_count(p) && u->options->repair; m++) {
+		struct target x = target_at(p, m);
+		struct str key = project_table_key(u->project, x.zone, x.of->name, a);
+		for (size_t i = 0; i < x.t->n_files; i++)
+			for (size_t k = 0; publish_is_damaged(u, key, &x.t->files[i]) && k < x.t->files[i].n_windows; k++)
+				todo_add_kept(p, &x.t->files[i].windows[k], t, a);
 	}
 }
 
-static bool renew_both(struct publish *u, struct plan_resource *p, bool *again, struct arena *a, struct err *e)
+static bool renew_all(struct publish *u, struct plan_resource *p, bool *again, struct arena *a, struct err *e)
 {
-	struct table_schema main = publish_schema(p->contract, true, a), aside = publish_quarantine_schema(a);
-	return publish_renew(u, ZONE_QUARANTINE, p->resource->name, &aside, &p->quarantine, again, a, e) &&
-	       publish_renew(u, ZONE_PREPARE, p->resource->name, &main, &p->table, again, a, e);
+	for (size_t m = 0; m < target_count(p) && !*again; m++) {
+		struct target x = target_at(p, m);
+		struct table_schema schema = target_schema(&x, a);
+		if (!publish_renew(u, x.zone, x.of->name, &schema, x.t, again, a, e))
+			return false;
+	}
+	return true;
 }
 
-static bool reload(struct publish *u, struct plan_resource *p, struct arena *a, struct err *e)
+static void say(const struct plan_resource *p, struct run_table *out, struct str note)
 {
-	struct project *j = u->project;
-	struct store *s = j->store;
-	return table_load(s, project_table_key(j, ZONE_PREPARE, p->resource->name, a), -1, a, &p->table, e) &&
-	       table_load(s, project_table_key(j, ZONE_QUARANTINE, p->resource->name, a), -1, a, &p->quarantine, e);
+	for (size_t i = 0; i < p->n_tables; i++)
+		out[i].note = note;
+}
+
+static void start_over(const struct plan_resource *p, struct run_table *out)
+{
+	say(p, out, STR("nothing to do: another run published it"));
+	for (size_t i = 0; i < p->n_tables; i++) {
+		out[i].changed = false;
+		out[i].rows_written = 0;
+		out[i].loss = (struct loss_report){ 0 };
+	}
+}
+
+static bool publish_once(struct publish *u, struct plan_resource *p, struct run_table *out, bool *again, struct arena *a,
+			 struct err *e)
+{
+	struct todo todo = { 0 };
+	struct same_list same = { 0 };
+	split_windows(p, &todo, &same, a);
+	add_damaged(u, p, &todo, a);
+	if (same.n > 0) {
+		if (!commit_tags(u, p, &same, again, a, e) || (!*again && todo.n > 0 && !nothing_newer(p, a, e)))
+			return false;
+		say(p, out, arena_format(a, "%zu windows came again with the same content: only their tags change", same.n));
+	}
+	if (todo.n > 0 && !*again) {
+		say(p, out, arena_format(a, "%zu windows", todo.n));
+		if (!build(u, p, &todo, out, again, a, e))
+			return false;
+	}
+	return *again || renew_all(u, p, again, a, e);
 }
 
 bool publish_resource(struct publish *u, struct plan_resource *p, struct run_table *out, struct arena *a, struct err *e)
 {
-	out->zone = ZONE_PREPARE;
-	out->name = p->resource->name;
-	out->note = STR("nothing to do");
+	say(p, out, STR("nothing to do"));
 	for (int tries = 0; tries < BUILD_TRIES; tries++) {
-		struct todo todo = { 0 };
-		struct same_list same = { 0 };
 		bool again = false;
-		split_windows(p, &todo, &same, a);
-		add_damaged(u, p, &todo, a);
-		if (same.n > 0) {
-			if (!commit_tags(u, p, &same, &again, a, e) || (!again && todo.n > 0 && !nothing_newer(p, e)))
-				return err_wrap(e, "prepare %.*s", STR_ARG(out->name));
-			out->note = arena_format(a, "%zu windows came again with the same content: only their tags change",
-						 same.n);
-		}
-		if (todo.n > 0 && !again) {
-			out->note = arena_format(a, "%zu windows", todo.n);
-			if (!build(u, p, &todo, out, &again, a, e))
-				return err_wrap(e, "prepare %.*s", STR_ARG(out->name));
-			out->changed = true;
-		}
-		if (!again && !renew_both(u, p, &again, a, e))
-			return err_wrap(e, "prepare %.*s", STR_ARG(out->name));
+		if (!publish_once(u, p, out, &again, a, e))
+			return err_wrap(e, "prepare %.*s", STR_ARG(p->resource->name));
 		if (!again) {
-			const struct table_snapshot *aside = &p->quarantine;
-			publish_totals(&p->table, out);
-			out->quarantine = (struct table_left){ aside->version, aside->id, aside->last_hash };
+			for (size_t i = 0; i < p->n_tables; i++) {
+				const struct table_snapshot *aside = &p->tables[i].quarantine;
+				publish_totals(&p->tables[i].table, &out[i]);
+				out[i].quarantine = (struct table_left){ aside->version, aside->id, aside->last_hash };
+			}
 			return true;
 		}
-		out->changed = false;
-		out->rows_written = 0;
-		out->loss = (struct loss_report){ 0 };
-		out->note = STR("nothing to do: another run published it");
-		if (!reload(u, p, a, e) || !nothing_newer(p, e))
-			return err_wrap(e, "prepare %.*s", STR_ARG(out->name));
+		start_over(p, out);
+		if (!plan_tables_load(u->project, p, a, e) || !nothing_newer(p, a, e))
+			return err_wrap(e, "prepare %.*s", STR_ARG(p->resource->name));
 	}
-	return err_set(e, ERR_FENCED, "prepare %.*s: other runs changed the same files %d times", STR_ARG(out->name),
+	return err_set(e, ERR_FENCED, "prepare %.*s: other runs changed the same files %d times", STR_ARG(p->resource->name),
 		       BUILD_TRIES);
 }

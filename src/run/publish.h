@@ -1,7 +1,7 @@
 /* Publishing: from sealed windows to a committed table, from a model to a committed table. Private to run/.
  *
  *   windows to do ─▶ with those that share their files ─▶ engine job ─▶ sizes checked, files made durable
- *        ─▶ commit of the quarantine ─▶ commit of the main table ─▶ the quarantine's tags read once more
+ *        ─▶ commits of child tables and quarantines ─▶ commit of the main table ─▶ the others' tags read once more
  */
 #ifndef SLUICE_RUN_PUBLISH_H
 #define SLUICE_RUN_PUBLISH_H
@@ -21,7 +21,7 @@ struct publish {
 	void *user;
 };
 
-/* Windows of the plan that are known and not prepared. ERR_CONTRACT, ERR_ENGINE, ERR_FENCED, ERR_DAMAGE ... */
+/* Windows of the plan that are known and not prepared. `out` has an entry for each of p->tables. ERR_CONTRACT, ERR_ENGINE, ERR_FENCED, ERR_DAMAGE ... */
 bool publish_resource(struct publish *u, struct plan_resource *p, struct run_table *out, struct arena *a, struct err *e);
 /* Runs it if its key changed. ERR_MISSING: something that it reads was never prepared. */
 bool publish_model(struct publish *u, const struct model *m, struct run_table *out, struct arena *a, struct err *e);

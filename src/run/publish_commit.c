@@ -23,7 +23,8 @@ static struct str meta_comment(struct str name)
 		{ "_page", "page of that generation, from 1" },
 		{ "_off", "offset of the record in the page's decoded body, in bytes" },
 		{ "_len", "length of the record in bytes" },
-		{ "_idx", "place in the parent's array; NULL for a record of its own" },
+		{ "_parent_off", "offset of the record that the array stands in: its `_off`" },
+		{ "_idx", "place in the record's array, from 0; NULL for a record of its own" },
 		{ "_reasons", "why it was set aside: JSON list of rule, column, path, value" },
 		{ "_raw", "the record as sent, cut at 64 KiB" },
 	};

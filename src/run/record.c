@@ -71,6 +71,8 @@ static void put_table(struct json_out *o, const struct run_table *t)
 	json_begin_object(o, NULL);
 	json_put_z(o, "zone", lake_zone_name(t->zone));
 	json_put_str(o, "table", t->name);
+	if (t->parent.n > 0)
+		json_put_str(o, "parent", t->parent);
 	json_put_bool(o, "changed", t->changed);
 	json_put_str(o, "note", t->note);
 	json_put_i64(o, "version", t->version);

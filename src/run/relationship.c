@@ -17,14 +17,6 @@ struct questions {
 	size_t n, cap;
 };
 
-static const struct plan_resource *resource_of(const struct run_result *out, struct str name)
-{
-	for (size_t i = 0; i < out->plan.n_resources; i++)
-		if (str_eq(out->plan.resources[i].resource->name, name))
-			return &out->plan.resources[i];
-	return NULL;
-}
-
 static bool changed(const struct run_result *out, struct str name)
 {
 	for (size_t i = 0; i < out->n_tables; i++)
@@ -52,19 +44,21 @@ static struct questions collect(struct run_result *out, struct arena *a)
 	struct questions q = { 0 };
 	for (size_t i = 0; i < out->n_tables; i++) {
 		struct run_table *t = &out->tables[i];
-		const struct plan_resource *p = t->zone == ZONE_PREPARE ? resource_of(out, t->name) : NULL;
-		if (p == NULL || p->contract == NULL || t->err.code != ERR_NONE)
+		const struct plan_table *of = NULL;
+		const struct plan_resource *p = t->zone == ZONE_PREPARE ? plan_find_table(&out->plan, t->name, &of) : NULL;
+		if (p == NULL || of->contract == NULL || t->err.code != ERR_NONE)
 			continue;
-		for (size_t k = 0; k < p->contract->n_relationships; k++) {
-			const struct relationship *r = &p->contract->relationships[k];
+		const struct contract *c = of->contract;
+		for (size_t k = 0; k < c->n_relationships; k++) {
+			const struct relationship *r = &c->relationships[k];
 			if (t->changed || r->action == ACTION_FAIL || changed(out, r->to_table))
-				*arena_push(a, q) = (struct question){ t, p->contract, r, 0, 1 };
+				*arena_push(a, q) = (struct question){ t, c, r, 0, 1 };
 		}
 		uint64_t parts = t->rows / KEYS_AT_ONCE + 1;
-		if (!t->changed || p->resource->kind != KIND_WINDOW || !windows_may_share_keys(p->contract))
+		if (!t->changed || p->resource->kind != KIND_WINDOW || !windows_may_share_keys(c))
 			continue;
 		for (uint64_t k = 0; k < parts; k++)
-			*arena_push(a, q) = (struct question){ t, p->contract, NULL, k, parts };
+			*arena_push(a, q) = (struct question){ t, c, NULL, k, parts };
 	}
 	return q;
 }

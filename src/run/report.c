@@ -89,6 +89,9 @@ static void print_unprepared(const struct run_result *r, struct buf *out)
 static void print_rules(const struct run_table *t, struct buf *out)
 {
 	char a[32];
+	if (t->loss.with_parent > 0)
+		buf_addf(out, "    %-32s %s row%s\n", "gone with their record", count_text(t->loss.with_parent, a),
+			 t->loss.with_parent == 1 ? "" : "s");
 	for (size_t i = 0; i < t->loss.n_rules; i++)
 		if (t->loss.rules[i].rows > 0)
 			buf_addf(out, "    %-32.*s %s: %s row%s\n", STR_ARG(t->loss.rules[i].rule),
@@ -127,7 +130,7 @@ static void print_tables(const struct run_result *r, enum lake_zone zone, const 
 			continue;
 		}
 		buf_addf(out, "  %-26.*s %12s %10s %6s %8s", STR_ARG(x->name), count_text(x->rows, a),
-			 size_text(x->size_bytes, b), count_text(x->files, c), time_text(x->took_us, d));
+			 size_text(x->size_bytes, b), count_text(x->files, c), x->parent.n > 0 ? "" : time_text(x->took_us, d));
 		if (prepare) {
 			buf_addf(out, " %12s", count_text(x->loss.read, a));
 			buf_addf(out, " %12s", count_text(x->loss.quarantined, a));

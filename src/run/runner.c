@@ -93,10 +93,19 @@ static void table_failed(struct run_state *s, struct run_table *t, const struct 
 	run_note_err(s->out, why);
 }
 
+/* One for each table of the resource, behind each other. */
+static struct run_table *new_tables(struct run_state *s, const struct plan_resource *p)
+{
+	struct run_table *first = new_table(s, ZONE_PREPARE, p->resource->name);
+	for (size_t i = 1; i < p->n_tables; i++)
+		new_table(s, ZONE_PREPARE, p->tables[i].name)->parent = p->resource->name;
+	return first;
+}
+
 static void prepare_one(struct run_state *s, struct plan_resource *p)
 {
 	struct clock *c = s->project->clock;
-	struct run_table *t = new_table(s, ZONE_PREPARE, p->resource->name);
+	struct run_table *t = new_tables(s, p);
 	struct table_progress progress = { s, STAGE_PREPARE, t->name, 0 };
 	for (size_t i = 0; i < p->n_windows; i++)
 		progress.total += p->windows[i].known && !p->windows[i].prepared ? p->windows[i].records : 0;
@@ -104,12 +113,19 @@ static void prepare_one(struct run_state *s, struct plan_resource *p)
 			     .threads = s->threads, .checks = &s->checks, .progress = on_rows, .user = &progress };
 	struct err why = ERR_INIT;
 	int64_t began = c->monotonic_us(c);
-	int64_t main = p->table.version, aside = p->quarantine.version;
+	int64_t *before = arena_array(s->arena, int64_t, 2 * p->n_tables);
+	for (size_t i = 0; i < p->n_tables; i++) {
+		before[2 * i] = p->tables[i].table.version;
+		before[2 * i + 1] = p->tables[i].quarantine.version;
+	}
 	run_show(s, STAGE_PREPARE, t->name, 0, progress.total);
-	if (!publish_resource(&u, p, t, s->arena, &why))
-		table_failed(s, t, &why);
-	upkeep_table(&u, ZONE_PREPARE, t->name, main, p->table.version);
-	upkeep_table(&u, ZONE_QUARANTINE, t->name, aside, p->quarantine.version);
+	bool ok = publish_resource(&u, p, t, s->arena, &why);
+	for (size_t i = 0; i < p->n_tables; i++) {
+		if (!ok)
+			table_failed(s, &t[i], &why);
+		upkeep_table(&u, ZONE_PREPARE, p->tables[i].name, before[2 * i], p->tables[i].table.version);
+		upkeep_table(&u, ZONE_QUARANTINE, p->tables[i].name, before[2 * i + 1], p->tables[i].quarantine.version);
+	}
 	t->took_us = c->monotonic_us(c) - began;
 	if (u.peak_rss_bytes > s->out->peak_rss_engine_bytes)
 		s->out->peak_rss_engine_bytes = u.peak_rss_bytes;
@@ -118,9 +134,11 @@ static void prepare_one(struct run_state *s, struct plan_resource *p)
 static void not_published(struct run_state *s, const struct plan_resource *p, size_t missing)
 {
 	struct err why = ERR_INIT;
-	struct run_table *t = new_table(s, ZONE_PREPARE, p->resource->name);
-	t->note = arena_format(s->arena, "not published: %zu of %zu wanted windows not sealed", missing, p->n_windows);
-	publish_totals(&p->table, t);
+	struct run_table *t = new_tables(s, p);
+	for (size_t i = 0; i < p->n_tables; i++) {
+		t[i].note = arena_format(s->arena, "not published: %zu of %zu wanted windows not sealed", missing, p->n_windows);
+		publish_totals(&p->tables[i].table, &t[i]);
+	}
 	err_set(&why, ERR_MISSING, "prepare %.*s: %zu of %zu wanted windows not sealed", STR_ARG(p->resource->name), missing,
 		p->n_windows);
 	err_hint(&why, "fetch them with `sluice run`, or publish the others with --keep-going");
@@ -281,7 +299,10 @@ bool run_pipeline(struct project *j, const struct run_options *o, struct arena *
 	if (!begin(&s, e))
 		return false;
 	const struct plan *p = &out->plan;
-	out->tables = arena_array(a, struct run_table, p->n_resources + p->n_models + 1);
+	size_t n_tables = p->n_models;
+	for (size_t i = 0; i < p->n_resources; i++)
+		n_tables += p->resources[i].n_tables;
+	out->tables = arena_array(a, struct run_table, n_tables + 1);
 	out->nothing_to_do = !p->anything;
 	if (!run_settle_seen(&s, e))
 		return false;

@@ -52,7 +52,7 @@ struct run_resource {
 
 struct run_table {
 	enum lake_zone zone;
-	struct str name;
+	struct str name, parent;   /* parent: of a child table, the resource whose records it is cut from; else empty */
 	bool changed;
 	int64_t version;           /* after the run */
 	uint64_t rows, files, size_bytes; /* of the whole table */
@@ -66,7 +66,7 @@ struct run_table {
 		struct str id;     /* of the table; "": there is none */
 		struct sha256 commit; /* of the bytes of `version` */
 	} left, quarantine;        /* quarantine: prepare only */
-	int64_t took_us;
+	int64_t took_us;           /* with its child tables, which have 0 */
 	struct str note;           /* why it ran or did not */
 	struct err err;            /* ERR_NONE if fine */
 };

@@ -36,8 +36,11 @@ bool run_settle_seen(struct run_state *s, struct err *e)
 	for (size_t i = 0; i < p->n_resources; i++) {
 		const struct plan_resource *r = &p->resources[i];
 		/* The tables first: that they name a window proves something only once they themselves are durable. */
-		if (!settle_table(s, ZONE_PREPARE, r->resource->name, &r->table, e) ||
-		    !settle_table(s, ZONE_QUARANTINE, r->resource->name, &r->quarantine, e) || !settle_windows(s, r, e))
+		for (size_t k = 0; k < r->n_tables; k++)
+			if (!settle_table(s, ZONE_PREPARE, r->tables[k].name, &r->tables[k].table, e) ||
+			    !settle_table(s, ZONE_QUARANTINE, r->tables[k].name, &r->tables[k].quarantine, e))
+				return false;
+		if (!settle_windows(s, r, e))
 			return false;
 	}
 	for (size_t i = 0; i < p->n_models; i++)

@@ -43,11 +43,29 @@ bool trace_origin_find(struct project *j, struct str resource, const struct trac
 
 enum { SQL_MAX = 1 << 20 };
 
+/* Rows of a child table are told apart by where they came from. */
+static const struct column child_key[] = {
+	{ .name = { "_window", 7 }, .type = TYPE_STRING },
+	{ .name = { "_page", 5 }, .type = TYPE_INTEGER },
+	{ .name = { "_parent_off", 11 }, .type = TYPE_INTEGER },
+	{ .name = { "_idx", 4 }, .type = TYPE_INTEGER },
+};
+
+static size_t key_count(const struct contract *c)
+{
+	return contract_is_child(c) ? sizeof child_key / sizeof *child_key : c->n_key;
+}
+
+static const struct column *key_column(const struct contract *c, size_t i)
+{
+	return contract_is_child(c) ? &child_key[i] : &c->columns[c->key[i]];
+}
+
 static struct str key_names(const struct contract *c, struct arena *a)
 {
 	struct str names = STR_NONE;
-	for (size_t i = 0; i < c->n_key; i++)
-		names = arena_format(a, "%.*s%s%.*s", STR_ARG(names), i ? " " : "", STR_ARG(c->columns[c->key[i]].name));
+	for (size_t i = 0; i < key_count(c); i++)
+		names = arena_format(a, "%.*s%s%.*s", STR_ARG(names), i ? " " : "", STR_ARG(key_column(c, i)->name));
 	return names;
 }
 
@@ -85,17 +103,17 @@ bool trace_key_sql(const struct lake_table *t, const struct str *values, size_t 
 	const struct contract *c = t->contract;
 	struct buf b = BUF_INIT(SQL_MAX);
 	bool ok = true;
-	if (c == NULL || c->n_key == 0)
+	if (c == NULL || key_count(c) == 0)
 		return err_set(e, ERR_USAGE, "%s.%.*s has no primary key to find a row by", lake_zone_name(t->zone), STR_ARG(t->name));
-	if (n_values != c->n_key) {
-		err_set(e, ERR_USAGE, "the key of %.*s has %zu parts, and %zu were given", STR_ARG(t->name), c->n_key, n_values);
+	if (n_values != key_count(c)) {
+		err_set(e, ERR_USAGE, "the key of %.*s has %zu parts, and %zu were given", STR_ARG(t->name), key_count(c), n_values);
 		return err_hint(e, "in this order: %.*s", STR_ARG(key_names(c, a)));
 	}
 	buf_add_z(&b, "SELECT * FROM ");
 	lake_table_sql(t, &b);
 	for (size_t i = 0; ok && i < n_values; i++) {
 		buf_add_z(&b, i ? " AND " : " WHERE ");
-		ok = put_condition(&b, &c->columns[c->key[i]], values[i], a, e);
+		ok = put_condition(&b, key_column(c, i), values[i], a, e);
 	}
 	*sql = take(&b, limit, a);
 	return ok;

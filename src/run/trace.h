@@ -22,7 +22,8 @@ struct trace_origin {
 bool trace_origin_find(struct project *j, struct str resource, const struct trace_address *at, struct arena *a,
 		       struct trace_origin *out, struct err *e);
 
-/* SELECT of the rows with this primary key, values in the key's order. ERR_USAGE: too few, too many, of another type. */
+/* SELECT of the rows with this primary key, values in the key's order; of a child table with this `_window`, `_page`,
+ * `_parent_off` and `_idx`. ERR_USAGE: too few, too many, of another type. */
 bool trace_key_sql(const struct lake_table *t, const struct str *values, size_t n_values, size_t limit, struct arena *a,
 		   struct str *sql, struct err *e);
 /* SELECT of the rows of `in` whose columns agree with those key columns of `t` that have the same names. *sql is empty

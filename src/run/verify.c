@@ -25,7 +25,8 @@ static struct str window_interval(struct str name, struct arena *a)
 	return arena_format(a, " --from %.*s --to %.*s", STR_ARG(us_to_rfc3339(w.from_us, a)), STR_ARG(us_to_rfc3339(w.to_us, a)));
 }
 
-static struct str what_to_do(const struct finding *f, struct arena *a)
+/* `of`: the resource or model that the finding belongs to; a child table belongs to its resource. */
+static struct str what_to_do(const struct finding *f, struct str of, struct arena *a)
 {
 	switch (f->kind) {
 	case FINDING_GRID:
@@ -36,12 +37,12 @@ static struct str what_to_do(const struct finding *f, struct arena *a)
 				    STR_ARG(window_interval(f->window, a)));
 	case FINDING_LOG:
 	case FINDING_FILE:
-		return arena_format(a, "`sluice repair %.*s` makes it again", STR_ARG(f->name));
+		return arena_format(a, "`sluice repair %.*s` makes it again", STR_ARG(of));
 	case FINDING_ORIGIN:
 		return arena_format(a, "find out which of the two was changed: `sluice raw ls %.*s %.*s` shows what Raw has",
-				    STR_ARG(f->name), STR_ARG(f->window));
+				    STR_ARG(of), STR_ARG(f->window));
 	case FINDING_STATE:
-		return arena_format(a, "`sluice repair %.*s` removes it: the table is whole without it", STR_ARG(f->name));
+		return arena_format(a, "`sluice repair %.*s` removes it: the table is whole without it", STR_ARG(of));
 	case FINDING_RECORD:
 		break;
 	}
@@ -57,7 +58,7 @@ void verify_found(struct verify *v, struct str where, const char *format, ...)
 	f.what = arena_vformat(&a, format, args);
 	va_end(args);
 	f.where = where;
-	f.todo = what_to_do(&f, &a);
+	f.todo = what_to_do(&f, f.zone == ZONE_REFINE ? f.name : project_table_resource(v->project, f.name), &a);
 	v->n->findings++;
 	v->o->finding(v->o->user, &f);
 	arena_free(&a);
@@ -108,7 +109,9 @@ static bool list_folders(struct verify *v, struct str folder, struct store_listi
 		return false;
 	*out = (struct store_listing){ 0 };
 	for (size_t i = 0; i < all.n; i++)
-		if (all.v[i].is_folder && name_ok(all.v[i].name) && only_has(v->o->only, all.v[i].name))
+		if (all.v[i].is_folder && name_ok(all.v[i].name) &&
+		    (only_has(v->o->only, all.v[i].name) ||
+		     only_has(v->o->only, project_table_resource(v->project, all.v[i].name))))
 			*arena_push(&v->arena, *out) = all.v[i];
 	return true;
 }

@@ -70,7 +70,8 @@ static void check_tables(struct verify *v, struct str run, const struct json_nod
 		enum lake_zone zone;
 		struct str name = json_str_or(n, "table", STR_NONE);
 		const struct json_node *aside = json_get(n, "quarantine");
-		if (!zone_from_name(json_str_or(n, "zone", STR_NONE), &zone) || !name_ok(name) || !only_has(v->o->only, name))
+		if (!zone_from_name(json_str_or(n, "zone", STR_NONE), &zone) || !name_ok(name) ||
+		    !(only_has(v->o->only, name) || only_has(v->o->only, project_table_resource(v->project, name))))
 			continue;
 		check_table(v, run, zone, name, n);
 		if (aside && aside->type == JSON_OBJECT)

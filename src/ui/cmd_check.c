@@ -53,10 +53,10 @@ static void check_secrets(struct ui *u, struct problems *p)
 
 static const struct contract *contract_of(const struct project *j, struct str table, bool *known)
 {
+	struct project_table t;
 	*known = true;
-	for (size_t i = 0; i < j->pipeline->n_resources; i++)
-		if (str_eq(j->pipeline->resources[i].name, table))
-			return j->contracts[i];
+	if (project_table_find(j, table, &t))
+		return t.contract;
 	for (size_t i = 0; i < j->models.n; i++)
 		if (str_eq(j->models.v[i].name, table))
 			return j->models.v[i].contract;
@@ -64,10 +64,8 @@ static const struct contract *contract_of(const struct project *j, struct str ta
 	return NULL;
 }
 
-static void check_contract(const struct project *j, const struct contract *c, struct problems *p)
+static void check_relationships(const struct project *j, const struct contract *c, struct problems *p)
 {
-	if (c->draft)
-		warn(p, c->file, "read it, then take the mark out", "this contract is a draft that nobody has looked at yet");
 	for (size_t i = 0; i < c->n_relationships; i++) {
 		const struct relationship *r = &c->relationships[i];
 		bool known;
@@ -82,6 +80,14 @@ static void check_contract(const struct project *j, const struct contract *c, st
 			problem_file(p, c->file, r->line, r->line_column, "", "%.*s refers to %.*s.%.*s, a column that is not in %s", STR_ARG(r->column),
 				     STR_ARG(r->to_table), STR_ARG(r->to_column), to->file);
 	}
+}
+
+static void check_contract(const struct project *j, const struct contract *c, struct problems *p)
+{
+	if (c->draft)
+		warn(p, c->file, "read it, then take the mark out", "this contract is a draft that nobody has looked at yet");
+	for (size_t i = 0; i <= c->n_children; i++)
+		check_relationships(j, contract_table(c, i), p);
 }
 
 static size_t check_contracts(struct ui *u, struct problems *p)
@@ -137,6 +143,7 @@ static void check_folder(struct ui *u, bool pipeline_ok, struct problems *p)
 		struct str name = str_from(x->d_name);
 		struct problems found = PROBLEMS_INIT(a);
 		struct contract *c;
+		struct project_table t;
 		bool known;
 		if (!str_ends(name, STR(".yaml")) || name.p[0] == '.')
 			continue;
@@ -144,6 +151,9 @@ static void check_folder(struct ui *u, bool pipeline_ok, struct problems *p)
 		name = arena_copy(a, str_sub(name, 0, name.n - 5));
 		if (!pipeline_ok)
 			contract_load(path, a, &c, &found);
+		else if (project_table_find(&u->project, name, &t) && t.is_child)
+			warn(&found, path, "", "%.*s is a child table: its contract stands in %s, and this one is not used",
+			     STR_ARG(name), t.contract->file);
 		else if (contract_of(&u->project, name, &known) == NULL && !known)
 			warn(&found, path, "", "no resource and no model is called %.*s: this contract is not used", STR_ARG(name));
 		merge(p, &found);
@@ -184,10 +194,9 @@ static void load_models(struct ui *u)
 {
 	struct project *j = &u->project;
 	struct problems known = PROBLEMS_INIT(&u->arena);
-	struct str *names = arena_array(&u->arena, struct str, j->pipeline->n_resources + 1);
-	for (size_t i = 0; i < j->pipeline->n_resources; i++)
-		names[i] = j->pipeline->resources[i].name;
-	models_load(j->pipeline->folder, names, j->pipeline->n_resources, &u->arena, &j->models, &known);
+	size_t n = 0;
+	struct str *names = project_table_names(j, &u->arena, &n);
+	models_load(j->pipeline->folder, names, n, &u->arena, &j->models, &known);
 }
 
 int cmd_check(struct ui *u)

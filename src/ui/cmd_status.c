@@ -252,6 +252,22 @@ static void json_missed(struct json_out *o, const struct missed *m)
 	json_end_array(o);
 }
 
+static void print_versions(struct buf *b, const struct plan_table *t)
+{
+	if (t->table.version < 0)
+		buf_add_z(b, "no table yet\n");
+	else
+		buf_addf(b, "table version %" PRId64 ", %s, %s set aside\n", t->table.version,
+			 amount_things(table_rows(&t->table), "row").text, amount_count(table_rows(&t->quarantine)).text);
+}
+
+static void json_versions(struct json_out *o, const struct plan_table *t)
+{
+	json_put_i64(o, "table_version", t->table.version);
+	json_put_u64(o, "rows", table_rows(&t->table));
+	json_put_u64(o, "quarantined", table_rows(&t->quarantine));
+}
+
 static void print_resource(struct ui *u, const struct plan_resource *p, const struct window_states *w)
 {
 	struct buf b = BUF_INIT(1 << 16);
@@ -268,12 +284,13 @@ static void print_resource(struct ui *u, const struct plan_resource *p, const st
 	buf_addf(&b, "\n  %18s ", "");
 	if (p->contract == NULL)
 		buf_addf(&b, "no contract, so no table: `sluice contract draft %.*s`\n", STR_ARG(p->resource->name));
-	else if (p->table.version < 0)
-		buf_add_z(&b, "no table yet\n");
 	else
-		buf_addf(&b, "table version %" PRId64 ", %s, %s set aside\n", p->table.version,
-			 amount_things(table_rows(&p->table), "row").text, amount_count(table_rows(&p->quarantine)).text);
+		print_versions(&b, &p->tables[0]);
 	print_missed(p, &w->missed, &b);
+	for (size_t i = 1; i < p->n_tables; i++) {
+		buf_addf(&b, "  %18s %.*s: ", "", STR_ARG(p->tables[i].name));
+		print_versions(&b, &p->tables[i]);
+	}
 	buf_addf(&b, "  %18s next run: %.*s\n", "", STR_ARG(p->note));
 	ui_say(u, buf_str(&b));
 	buf_free(&b);
@@ -290,10 +307,18 @@ static void json_resource(struct json_out *o, const struct plan_resource *p, con
 	json_put_u64(o, "abandoned", w->abandoned);
 	json_put_str(o, "newest_sealed", w->newest);
 	json_put_bool(o, "contract", p->contract != NULL);
-	json_put_i64(o, "table_version", p->table.version);
-	json_put_u64(o, "rows", table_rows(&p->table));
-	json_put_u64(o, "quarantined", table_rows(&p->quarantine));
+	json_versions(o, &p->tables[0]);
 	json_missed(o, &w->missed);
+	if (p->n_tables > 1) {
+		json_begin_array(o, "children");
+		for (size_t i = 1; i < p->n_tables; i++) {
+			json_begin_object(o, NULL);
+			json_put_str(o, "table", p->tables[i].name);
+			json_versions(o, &p->tables[i]);
+			json_end_object(o);
+		}
+		json_end_array(o);
+	}
 	json_put_str(o, "next_run", p->note);
 	json_end_object(o);
 }

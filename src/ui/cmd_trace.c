@@ -79,11 +79,18 @@ static bool find_rows(struct ui *u, struct lake_query *q, struct str sql, struct
 
 /* ── for people ── */
 
+/* The address is told in words, but for a child's place in its record. */
+static bool is_address(struct str name)
+{
+	return name.n > 0 && name.p[0] == '_' && !str_eq(name, STR("_extra")) && !str_eq(name, STR("_parent_off")) &&
+	       !str_eq(name, STR("_idx"));
+}
+
 static void print_row(struct ui *u, const struct traced_row *r)
 {
 	for (size_t c = 0; c < r->n; c++) {
-		if (r->names[c].n > 0 && r->names[c].p[0] == '_' && (r->at.window.n > 0) && !str_eq(r->names[c], STR("_extra")))
-			continue; /* the address is told in words */
+		if (r->at.window.n > 0 && is_address(r->names[c]))
+			continue;
 		buf_addf(&u->out, "  %-20.*s ", STR_ARG(r->names[c]));
 		if (r->values[c].p == NULL)
 			buf_add_z(&u->out, "NULL");
@@ -144,7 +151,7 @@ static bool put_rows(struct ui *u, struct json_out *j, const struct lake_table *
 		const struct traced_row *r = &rows->v[i];
 		struct trace_origin o;
 		bool has = t->zone == ZONE_PREPARE && r->at.window.n > 0;
-		if (has && !trace_origin_find(&u->project, t->name, &r->at, &u->arena, &o, e))
+		if (has && !trace_origin_find(&u->project, t->resource->name, &r->at, &u->arena, &o, e))
 			return false;
 		if (as_json) {
 			json_begin_object(j, NULL);

@@ -6,6 +6,10 @@
 	"apiVersion: v3.1.0\nkind: DataContract\nid: t\nversion: 1.0.0\nstatus: active\nschema:\n- name: t\n" \
 	"  properties:\n  - {name: id, logicalType: integer, primaryKey: true}\n" properties
 
+#define LINES(column)                                                                         \
+	"  - {name: lines, logicalType: array, items: {logicalType: object, properties: [" column \
+	"]}}\n"
+
 static struct contract *parse(const char *text, struct arena *a)
 {
 	struct problems p = PROBLEMS_INIT(a);
@@ -67,6 +71,11 @@ static const struct {
 	  "sort t;window_column t" },
 	{ TEXT("  - {name: a, logicalType: timestamp}\n  customProperties: [{property: sluice.window_column, value: a}]\n"),
 	  TEXT("  - {name: a, logicalType: timestamp}\n"), "window_column t" },
+	{ TEXT(""), TEXT(LINES("{name: x, logicalType: string}")), "child_added t__lines" },
+	{ TEXT("  - {name: lines, logicalType: array}\n"), TEXT(LINES("{name: x, logicalType: string}")),
+	  "!column_dropped lines;child_added t__lines" },
+	{ TEXT(LINES("{name: x, logicalType: string}")), TEXT(""), "child_dropped t__lines" },
+	{ TEXT(LINES("{name: x, logicalType: string}")), TEXT(LINES("{name: x, logicalType: integer}")), "!column_type x" },
 };
 
 static void changes(void **state)

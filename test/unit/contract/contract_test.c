@@ -183,6 +183,84 @@ static void wide_is_canonical(void **state)
 	arena_free(&a);
 }
 
+/* ── child tables ── */
+
+static const char orders[] = HEAD
+	"schema:\n"
+	"  - name: orders\n"
+	"    customProperties: [{property: sluice.budget_percent, value: 1}]\n"
+	"    properties:\n"
+	"      - {name: id, logicalType: integer, primaryKey: true}\n"
+	"      - name: lines\n"
+	"        logicalType: array\n"
+	"        description: what was ordered\n"
+	"        customProperties: [{property: sluice.path, value: orderLines}, {property: sluice.sort, value: -sku},\n"
+	"          {property: sluice.budget_rows, value: 7}]\n"
+	"        items:\n"
+	"          logicalType: object\n"
+	"          description: one line\n"
+	"          properties:\n"
+	"            - {name: sku, logicalType: string, required: true}\n"
+	"            - name: price\n"
+	"              logicalType: object\n"
+	"              properties: [{name: currency, logicalType: string}]\n"
+	"            - {name: tags, logicalType: array}\n"
+	"      - {name: raw, logicalType: array, customProperties: [{property: sluice.as, value: json}],\n"
+	"         items: {logicalType: object, properties: [{name: x, logicalType: string}]}}\n"
+	"      - name: ship\n"
+	"        logicalType: object\n"
+	"        properties:\n"
+	"          - name: parcels\n"
+	"            logicalType: array\n"
+	"            customProperties: [{property: sluice.action, value: fail}]\n"
+	"            items: {logicalType: object, properties: [{name: weight, logicalType: integer}]}\n";
+
+static const char orders_canonical[] =
+	"{\"sluice_contract\":1,\"name\":\"orders\",\"columns\":["
+	"{\"name\":\"id\",\"path\":\"id\",\"type\":\"integer\",\"required\":true,\"key\":1,\"rules\":["
+	"{\"kind\":\"type\",\"action\":\"quarantine\"},{\"kind\":\"key\",\"action\":\"quarantine\"}]},"
+	"{\"name\":\"raw\",\"path\":\"raw\",\"type\":\"json\",\"rules\":[{\"kind\":\"type\",\"action\":\"quarantine\"}]}],"
+	"\"rules\":[{\"kind\":\"record\",\"action\":\"quarantine\"},{\"kind\":\"unique\",\"action\":\"fail\"}],"
+	"\"children\":["
+	"{\"sluice_contract\":1,\"name\":\"orders__lines\",\"array\":\"orderLines\",\"columns\":["
+	"{\"name\":\"sku\",\"path\":\"sku\",\"type\":\"string\",\"required\":true,\"rules\":["
+	"{\"kind\":\"type\",\"action\":\"quarantine\"},{\"kind\":\"required\",\"action\":\"quarantine\"}]},"
+	"{\"name\":\"price__currency\",\"path\":\"price.currency\",\"type\":\"string\",\"rules\":["
+	"{\"kind\":\"type\",\"action\":\"quarantine\"}]},"
+	"{\"name\":\"tags\",\"path\":\"tags\",\"type\":\"json\",\"rules\":[{\"kind\":\"type\",\"action\":\"quarantine\"}]}],"
+	"\"rules\":[{\"kind\":\"record\",\"action\":\"quarantine\"}],\"sort\":[\"-sku\"]},"
+	"{\"sluice_contract\":1,\"name\":\"orders__ship__parcels\",\"array\":\"ship.parcels\",\"columns\":["
+	"{\"name\":\"weight\",\"path\":\"weight\",\"type\":\"integer\",\"rules\":[{\"kind\":\"type\",\"action\":\"fail\"}]}],"
+	"\"rules\":[{\"kind\":\"record\",\"action\":\"fail\"}]}]}";
+
+static void children_are_canonical(void **state)
+{
+	struct arena a = ARENA_INIT;
+	struct contract *again;
+	struct err e = ERR_INIT;
+	(void)state;
+	struct contract *c = parse(orders, &a);
+	assert_text(c->canonical, orders_canonical);
+	assert_int_equal(c->n_children, 2);
+	assert_true(c->children[0]->budget_percent == 1);
+	assert_int_equal(c->children[0]->budget_rows, 7);
+	if (!contract_from_canonical(c->canonical, &a, &again, &e))
+		fail_msg("%s", e.message);
+	assert_text(again->canonical, orders_canonical);
+	assert_int_equal(again->n_children, 2);
+	assert_true(sha256_eq(c->children[1]->meaning, again->children[1]->meaning));
+	assert_text(again->children[1]->array_path, "ship.parcels");
+	/* A child is no table of its own. */
+	assert_false(contract_from_canonical(c->children[0]->canonical, &a, &again, &e));
+	for (size_t i = 0; i < sizeof orders_canonical - 1; i++) {
+		struct arena inner = ARENA_INIT;
+		struct err cut = ERR_INIT;
+		assert_false(contract_from_canonical((struct str){ orders_canonical, i }, &inner, &again, &cut));
+		arena_free(&inner);
+	}
+	arena_free(&a);
+}
+
 static void damaged_canonical_is_refused(void **state)
 {
 	/* Cut at each byte, and with each byte changed: an error, never a crash, never another contract. */
@@ -386,7 +464,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(examples_load),	 cmocka_unit_test(flights_is_as_written),
-		cmocka_unit_test(wide_is_canonical),	 cmocka_unit_test(damaged_canonical_is_refused),
+		cmocka_unit_test(wide_is_canonical), cmocka_unit_test(children_are_canonical),	 cmocka_unit_test(damaged_canonical_is_refused),
 		cmocka_unit_test(meaning_ignores_words), cmocka_unit_test(no_contract),
 		cmocka_unit_test(malformed_contracts),	 cmocka_unit_test(scalars),
 		cmocka_unit_test(batches),

@@ -68,7 +68,29 @@ static const struct {
 	    "{\"a\":0,\"b\":0,\"c\":1}" },
 	  "a a integer key1;b b integer key2;c c integer key3" },
 	{ { "[1]", "{\"a\":1", "{\"a\":\"x\"}" }, "a a string required" },
+	/* arrays */
+	{ { "{\"i\":1,\"l\":[{\"x\":1,\"y\":\"a\"},{\"x\":2}]}", "{\"i\":2,\"l\":[]}", "{\"i\":3,\"l\":null}" },
+	  "i i integer key1;[t__l l: x x integer required;y y string]" },
+	{ { "{\"i\":1,\"l\":[{\"x\":1}]}", "{\"i\":2,\"l\":[{\"x\":2},3]}" }, "i i integer key1;l l json required" },
+	{ { "{\"i\":1,\"l\":[{\"x\":1}]}", "{\"i\":2,\"l\":{\"x\":2}}" }, "i i integer key1;l l json required" },
+	{ { "{\"i\":1,\"l\":[{}]}", "{\"i\":2,\"l\":[[{\"x\":1}]]}" }, "i i integer key1;l l json required" },
+	{ { "{\"i\":1,\"a\":{\"myList\":[{\"B\":{\"c\":1.5},\"d\":[{\"e\":1}]}]}}", "{\"i\":2}" },
+	  "i i integer key1;[t__a__my_list a.myList: b__c B.c decimal(5,1) required;d d json required]" },
 };
+
+static void columns_put(const struct contract *c, struct buf *b)
+{
+	for (size_t k = 0; k < c->n_columns; k++) {
+		const struct column *v = &c->columns[k];
+		buf_addf(b, "%s%.*s %.*s %s", k ? ";" : "", STR_ARG(v->name), STR_ARG(v->path), column_type_name(v->type));
+		if (v->type == TYPE_DECIMAL)
+			buf_addf(b, "(%u,%u)", v->precision, v->scale);
+		if (v->key_position)
+			buf_addf(b, " key%zu", v->key_position);
+		else if (v->required)
+			buf_add_z(b, " required");
+	}
+}
 
 static void shapes(void **state)
 {
@@ -81,16 +103,11 @@ static void shapes(void **state)
 		while (n < COUNT(cases[i].records) && cases[i].records[n])
 			n++;
 		struct contract *c = load(draft_of(cases[i].records, n, &a), &a);
-		for (size_t k = 0; k < c->n_columns; k++) {
-			const struct column *v = &c->columns[k];
-			buf_addf(&b, "%s%.*s %.*s %s", k ? ";" : "", STR_ARG(v->name), STR_ARG(v->path),
-				 column_type_name(v->type));
-			if (v->type == TYPE_DECIMAL)
-				buf_addf(&b, "(%u,%u)", v->precision, v->scale);
-			if (v->key_position)
-				buf_addf(&b, " key%zu", v->key_position);
-			else if (v->required)
-				buf_add_z(&b, " required");
+		columns_put(c, &b);
+		for (size_t k = 0; k < c->n_children; k++) {
+			buf_addf(&b, ";[%.*s %.*s: ", STR_ARG(c->children[k]->name), STR_ARG(c->children[k]->array_path));
+			columns_put(c->children[k], &b);
+			buf_add_char(&b, ']');
 		}
 		if (!str_eq_z(buf_str(&b), cases[i].columns))
 			bad++, fprintf(stderr, "case %zu: \"%.*s\" where \"%s\" was expected\n", i,

@@ -26,6 +26,10 @@ static struct table_window sample_table_windows[] = {
 	  { "20121231T050000Z_20130101T050000Z", 33 }, 3 },
 };
 static struct job_merge sample_merges[] = { { sample_files, 1, sample_table_windows, 1 } };
+static struct job_table sample_tables[] = {
+	{ { "flights__stops", 14 }, { "/lake/prepare/flights/flights__stops/data/a-c", 45 },
+	  { "/lake/quarantine/flights/flights__stops/data/a-c", 48 }, 12.5, 0 },
+};
 
 enum { JOBS = 6 };
 
@@ -55,6 +59,8 @@ static struct engine_job job_sample(size_t i)
 		j.json_depth = 128;
 		j.budget_percent = 0.1;
 		j.budget_rows = 5;
+		j.children = sample_tables;
+		j.n_children = COUNT(sample_tables);
 	} else if (i == ENGINE_CHECKPOINT) {
 		j.table_key = STR("prepare/flights/flights");
 		j.version = 50;
@@ -89,6 +95,11 @@ static struct str sample_reads[] = { { "prepare.airlines", 16 }, { "prepare.flig
 static struct graph_reads sample_graph[] = { { { "per_carrier", 11 }, sample_reads, 2 }, { { "one", 3 }, NULL, 0 } };
 static uint64_t sample_totals[] = { 0, 50094 };
 
+static struct engine_output sample_outputs[] = {
+	{ { "flights__stops", 14 }, sample_table_files, 1, &sample_table_files[1], 1,
+	  { .read = 848, .published = 842, .quarantined = 1, .with_parent = 5 } },
+};
+
 static struct engine_result result_sample(void)
 {
 	return (struct engine_result){
@@ -99,6 +110,8 @@ static struct engine_result result_sample(void)
 		.n_quarantine_files = 1,
 		.loss = { .read = 844, .published = 842, .quarantined = 2, .rules = sample_rules, .n_rules = 3,
 			  .extra_fields = sample_fields, .extra_counts = sample_counts, .n_extra = 1, .inexact = 4 },
+		.children = sample_outputs,
+		.n_children = COUNT(sample_outputs),
 		.failed_rules = &sample_rules[2],
 		.n_failed_rules = 1,
 		.graph = sample_graph,
