@@ -38,7 +38,7 @@ static void check_table(struct verify *v, struct str run, enum lake_zone zone, s
 	} else if (t == NULL) {
 		struct table_snapshot now;
 		struct err unreadable = ERR_INIT; /* reported already */
-		if (is_declared(v, zone, name) && table_load(v->project->store, key, -1, &a, &now, &unreadable))
+		if (is_declared(v, zone, name) && table_load(v->project->store, key, -1, &a, &now, &unreadable) && now.version < 0)
 			verify_found(v, key, "the table is not there; run %.*s left version %" PRId64, STR_ARG(run), version);
 	} else if (!str_eq(id, t->t.id)) {
 		if (str_eq(t->t.last_run, run)) /* otherwise it was made anew since */

@@ -45,7 +45,8 @@ INTERRUPTIBLE = {"read", "pread", "write", "fsync", "waitid", "wait4"}
 
 
 def variants(number, site):
-    """Each way in which effect `number` can go wrong: (kind, what SLUICE_FAIL says)."""
+    """Each way in which effect `number` can go wrong: (kind, what SLUICE_FAIL says). The number of an effect differs a
+    little from run to run, hence the class: nothing is answered in a way that its call never would."""
     yield "once", f"{number}"
     if site.cls in ("memory", "say", "look"):
         return
@@ -54,20 +55,20 @@ def variants(number, site):
         return
     yield "on", f"{number}+@{DISK}"
     if site.call in LOSABLE:
-        yield "lost", f"{number}:lost"
+        yield "lost", f"{number}:lost@{site.cls}"
     if site.call in SHORT:
-        yield "short", f"{number}:short"
+        yield "short", f"{number}:short@{site.cls}"
     if site.call in INTERRUPTIBLE:
-        yield "interrupted", f"{number}:EINTR"
+        yield "interrupted", f"{number}:EINTR@{site.cls}"
     if site.cls in ("write", "mkdir", "link", "rename"):
         yield "full", f"{number}+:ENOSPC@write,mkdir,link,rename"
     if site.cls == "sync":
         yield "sync_on", f"{number}+@sync"
-        yield "sync_full", f"{number}:ENOSPC"
+        yield "sync_full", f"{number}:ENOSPC@{site.cls}"
     if site.cls in ("open", "descriptor", "list"):
         yield "descriptors", f"{number}+:EMFILE@open,descriptor,list"
     if site.cls == "open":
-        yield "refused", f"{number}:EACCES"
+        yield "refused", f"{number}:EACCES@{site.cls}"
     if site.cls == "link":
         yield "no_links", f"{number}+:EPERM@link"
         yield "neither", f"{number}+:EPERM@link,rename"
