@@ -13,6 +13,7 @@ struct compaction {
 	struct publish u;
 	const struct compact_options *o;
 	const struct resource *resource;
+	struct str table; /* of it: its own, or a child's */
 	int64_t now_us;
 };
 
@@ -49,7 +50,7 @@ static bool call_engine(struct compaction *c, enum lake_zone zone, struct str ke
 		.kind = ENGINE_COMPACT,
 		.run_id = c->u.run_id,
 		.pipeline = j->pipeline->name,
-		.table = c->resource->name,
+		.table = c->table,
 		.lake = str_from(j->lake_path),
 		.threads = 1,
 		.memory_bytes = j->pipeline->memory_bytes,
@@ -99,7 +100,7 @@ static bool files_fit(const struct compact_choice *choice, const struct engine_r
 static bool merge_files(struct compaction *c, enum lake_zone zone, struct table_snapshot *t, const struct compact_choice *choice,
 			bool *again, struct arena *a, struct err *e)
 {
-	struct str key = project_table_key(c->u.project, zone, c->resource->name, a);
+	struct str key = project_table_key(c->u.project, zone, c->table, a);
 	struct table_file *remove = arena_array(a, struct table_file, choice->n_remove + 1);
 	struct engine_result r;
 	if (!call_engine(c, zone, key, t, choice, &r, a, e) || !files_fit(choice, &r, e))
@@ -115,7 +116,7 @@ static bool merge_files(struct compaction *c, enum lake_zone zone, struct table_
 	struct table_schema schema = t->schema;
 	struct commit_ask ask = {
 		.zone = zone,
-		.table = c->resource->name,
+		.table = c->table,
 		.operation = STR("sluice compact"),
 		.description = t->description,
 		.contract_meaning = t->contract_meaning,
@@ -133,7 +134,7 @@ static bool merge_files(struct compaction *c, enum lake_zone zone, struct table_
 static void report(const struct compaction *c, enum lake_zone zone, const struct table_snapshot *t,
 		   const struct compact_choice *choice, size_t before, struct compact_report *r)
 {
-	*r = (struct compact_report){ .zone = zone, .name = c->resource->name, .version = t->version, .files_before = before,
+	*r = (struct compact_report){ .zone = zone, .name = c->table, .version = t->version, .files_before = before,
 				      .files_after = before - choice->n_remove + choice->n_targets,
 				      .merged = choice->n_remove, .made = choice->n_targets };
 	for (size_t i = 0; i < choice->n_remove; i++)
@@ -160,12 +161,13 @@ static struct table_snapshot as_if(const struct table_snapshot *t, const struct 
 	return out;
 }
 
-/* `main`: of the quarantine, the table that it belongs to. On success *t is the table as it is, or would be, now. */
+/* `main`: the table that decides on the files: of a quarantine the one it belongs to, of a child table the resource's own;
+ * of that NULL. On success *t is the table as it is, or would be, now. */
 static bool compact_table(struct compaction *c, enum lake_zone zone, const struct table_snapshot *main,
 			  struct table_snapshot *t, struct arena *a, struct err *e)
 {
 	struct project *j = c->u.project;
-	struct str key = project_table_key(j, zone, c->resource->name, a);
+	struct str key = project_table_key(j, zone, c->table, a);
 	for (int tries = 0; tries < BUILD_TRIES; tries++) {
 		struct compact_choice choice;
 		struct compact_report r;
@@ -175,7 +177,9 @@ static bool compact_table(struct compaction *c, enum lake_zone zone, const struc
 		if (t->version < 0)
 			return true;
 		int64_t before = t->version;
-		if (main)
+		if (main && zone == ZONE_PREPARE)
+			compact_choose_child(t, main, is_closed, c, a, &choice);
+		else if (main)
 			compact_choose_quarantine(t, main, is_closed, c, a, &choice);
 		else
 			compact_choose(t, j->pipeline->file_rows, is_closed, c, a, &choice);
@@ -183,7 +187,7 @@ static bool compact_table(struct compaction *c, enum lake_zone zone, const struc
 		if (choice.n_targets > 0 && c->o->dry_run)
 			*t = as_if(t, &choice, a);
 		else if (choice.n_targets > 0 && !merge_files(c, zone, t, &choice, &again, a, e))
-			return err_wrap(e, "compact %s.%.*s", lake_zone_name(zone), STR_ARG(c->resource->name));
+			return err_wrap(e, "compact %s.%.*s", lake_zone_name(zone), STR_ARG(c->table));
 		if (again)
 			continue;
 		r.version = t->version;
@@ -192,7 +196,7 @@ static bool compact_table(struct compaction *c, enum lake_zone zone, const struc
 		c->o->tell(c->o->user, &r);
 		return true;
 	}
-	return err_set(e, ERR_FENCED, "compact %.*s: other runs changed the same files %d times", STR_ARG(c->resource->name),
+	return err_set(e, ERR_FENCED, "compact %.*s: other runs changed the same files %d times", STR_ARG(c->table),
 		       BUILD_TRIES);
 }
 
@@ -204,19 +208,34 @@ static bool is_wanted(const struct compact_options *o, struct str name)
 	return wanted;
 }
 
+/* The tables of a resource, each with its quarantine; the main one first, since its files decide. */
+static bool compact_resource(struct compaction *c, const struct contract *contract, struct arena *a, struct err *e)
+{
+	struct table_snapshot main, child, aside;
+	c->table = c->resource->name;
+	if (!compact_table(c, ZONE_PREPARE, NULL, &main, a, e) ||
+	    (main.version >= 0 && !compact_table(c, ZONE_QUARANTINE, &main, &aside, a, e)))
+		return false;
+	for (size_t i = 1; contract && main.version >= 0 && i <= contract->n_children; i++) {
+		c->table = contract_table(contract, i)->name;
+		if (!compact_table(c, ZONE_PREPARE, &main, &child, a, e) ||
+		    (child.version >= 0 && !compact_table(c, ZONE_QUARANTINE, &child, &aside, a, e)))
+			return false;
+	}
+	return true;
+}
+
 bool compact_lake(struct project *j, const struct compact_options *o, struct arena *a, struct err *e)
 {
 	struct run_options options = { .stop = o->stop };
 	struct compaction c = { .u = { .project = j, .options = &options, .run_id = run_id_new(j->clock, a), .threads = 1 },
 				.o = o, .now_us = j->clock->wall_us(j->clock) };
 	for (size_t i = 0; i < j->pipeline->n_resources; i++) {
-		struct table_snapshot main, aside;
 		struct arena each = ARENA_INIT;
 		c.resource = &j->pipeline->resources[i];
 		if (c.resource->kind != KIND_WINDOW || !is_wanted(o, c.resource->name))
 			continue;
-		bool ok = compact_table(&c, ZONE_PREPARE, NULL, &main, &each, e) &&
-			  (main.version < 0 || compact_table(&c, ZONE_QUARANTINE, &main, &aside, &each, e));
+		bool ok = compact_resource(&c, j->contracts[i], &each, e);
 		arena_free(&each);
 		if (!ok)
 			return false;

@@ -8,7 +8,7 @@
 
 struct compact_report { /* of one table */
 	enum lake_zone zone;
-	struct str name;
+	struct str name;     /* of a resource or a child table */
 	int64_t version;     /* after it; before it in a dry run */
 	size_t files_before, files_after;
 	size_t merged, made; /* so many files become so many */
@@ -42,6 +42,9 @@ typedef bool compact_closed(void *user, struct str window);
 /* Of the table itself: neighbours that are less than half full. */
 void compact_choose(const struct table_snapshot *t, uint64_t file_rows, compact_closed *closed, void *user, struct arena *a,
 		    struct compact_choice *out);
+/* Of a child table of `main`, which is compacted already: a file for each file of it, with the same windows. */
+void compact_choose_child(const struct table_snapshot *t, const struct table_snapshot *main, compact_closed *closed, void *user,
+			  struct arena *a, struct compact_choice *out);
 /* Of its quarantine, as Prepare lays it out beside the files of `main`, which is compacted already: a file for each file of
  * the table that has bad rows; the windows that stand in none of them share one without rows. */
 void compact_choose_quarantine(const struct table_snapshot *t, const struct table_snapshot *main, compact_closed *closed,

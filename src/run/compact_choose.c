@@ -182,7 +182,7 @@ void compact_choose(const struct table_snapshot *t, uint64_t file_rows, compact_
 	choose_removes(out, a);
 }
 
-/* ── its quarantine ── */
+/* ── its quarantine, and child tables ── */
 
 struct aside {
 	const struct table_snapshot *table, *main;
@@ -239,6 +239,29 @@ static void aside_group(struct aside *x, const struct table_file *main, struct c
 		target_add(out, &g, a);
 	for (size_t k = 0; bad == 0 && k < g.n; k++)
 		x->idle[x->n_idle++] = (struct place){ g.windows[k], g.files[k] };
+}
+
+void compact_choose_child(const struct table_snapshot *t, const struct table_snapshot *main, compact_closed *closed, void *user,
+			  struct arena *a, struct compact_choice *out)
+{
+	struct aside x = { .table = t, .main = main, .main_split = split_windows(main, a),
+			   .v = arena_array(a, struct place, t->by_name.n + 1),
+			   .idle = arena_array(a, struct place, t->by_name.n + 1) };
+	const struct table_file **files = sorted_files(main, a);
+	*out = (struct compact_choice){ 0 };
+	aside_collect(&x, closed, user, a);
+	if (x.n_idle > 0) /* a window that is cut in the main table and not here: another program made one of the two */
+		return;
+	for (size_t i = 0; i < main->n_files; i++) {
+		struct group g = { 0 };
+		for (size_t k = 0; k < files[i]->n_windows; k++) {
+			size_t at = str_map_get(&x.places, files[i]->windows[k].name);
+			if (at != SIZE_MAX)
+				group_add(&g, x.v[at].window, x.v[at].file, a);
+		}
+		target_add(out, &g, a);
+	}
+	choose_removes(out, a);
 }
 
 void compact_choose_quarantine(const struct table_snapshot *t, const struct table_snapshot *main, compact_closed *closed,

@@ -507,6 +507,27 @@ def test_two_runs_at_once(shop, tmp_path):
     assert p.digest() == shop.undisturbed
 
 
+def without_files(digest):
+    return [line for line in digest.split("\n") if not line.startswith("file")]
+
+
+def test_small_files_become_the_files_of_one_run(shop, tmp_path):
+    """A run a day leaves files of a day in each table; compacted they are those of one run over all days, byte for byte."""
+    p = shop.on(tmp_path / "lake")
+    for day in range(1, DAYS + 1):
+        p.sluice("run", "--from", DAY.format(day), "--to", DAY.format(day + 1))
+    assert without_files(p.digest()) == without_files(shop.undisturbed) and p.digest() != shop.undisturbed
+    assert len(files(p, "prepare", "orders__lines")) == DAYS
+    p.sluice("compact")
+    assert p.digest() == shop.undisturbed
+    for zone, table in TABLES:
+        assert len(files(p, zone, table)) == len(files(shop, zone, table)), (zone, table)
+    p.sluice("verify")
+    check_rows(p, shop.x)
+    assert "nothing to do" in p.sluice("run", *RUN).out
+    assert p.digest() == shop.undisturbed
+
+
 def test_a_snapshot_has_children(shop, tmp_path):
     """The whole resource each time: the tables hold the newest only, children and all."""
     text = contract().replace("      - {property: sluice.window_column, value: at}\n", "")
