@@ -329,8 +329,9 @@ static bool judge(struct child *c, struct arena *a, struct str *result, struct e
 	if (got && own_error(*result, a, e))
 		return false;
 	tail_text(c, tail);
-	/* Our own program: short of memory it has time for one line only, and short of disk for no result. */
-	if (!got && status == err_exit_status(ERR_MEMORY) && tail[0])
+	/* Our own program: short of memory it has time for one line only, and short of disk for no result, or for one that it
+	 * does not know to be there. */
+	if (status == err_exit_status(ERR_MEMORY) && tail[0])
 		return err_set(e, strstr(tail, "out of memory") ? ERR_MEMORY : ERR_STORAGE, "%s: %s", program, tail);
 	bool ours = !got && (read_err.code == ERR_STORAGE || status == err_exit_status(ERR_STORAGE));
 	err_set(e, ours ? ERR_STORAGE : ERR_ENGINE, "%s: exit status %d, %s%s%s", program, status,
