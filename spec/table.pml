@@ -1,10 +1,10 @@
-/* The tables of one resource (table.md): main and quarantine, two windows, runs that publish them, for SPIN.
+/* The tables of one resource (table.md): main and quarantine, two windows, runs that publish them, compactions, for SPIN.
  *
  *     spin -a table.pml; cc -O2 -DSAFETY -DCOLLAPSE -o pan pan.c; ./pan
  *
  * A log is its newest version and what its files hold then; a run keeps copies of what it saw. A run may stand still or
  * die at any step. The steps are those of src/run/publish.c and publish_commit.c: split, tags, build, commit, judge_winners,
- * read once more. An answer of the store that is lost needs no step of its own here: the commit is read back by its bytes, and
+ * read once more; those of a compaction are in src/run/compact.c. An answer of the store that is lost needs no step of its own here: the commit is read back by its bytes, and
  * one that comes late is that of a run which stood still, went on, and died.
  *
  * `rule NAME`: what must hold at each commit; test/spec/audit.py holds the commits of the real program against rules of the
@@ -21,6 +21,9 @@
 #endif
 #ifndef F
 #define F 5            /* files that a table may ever have: a run that would need more ends as if stopped */
+#endif
+#ifndef COMPACTS
+#define COMPACTS 0     /* compactions, one after the other, beside the runs */
 #endif
 #ifndef LAYOUT
 #define LAYOUT 1       /* at first: 0 no tables, 1 both windows in one file, 2 a file for each */
@@ -52,14 +55,17 @@
 #define PIN(t, f, w) pin[((t) * F + (f)) * W + (w)]
 
 /* Operations of commits, as they stand in commitInfo, and the actions of the log: the same as in the program.
- * `refine` replaces the whole of a table with one window: it is no step here. */
-mtype = { quarantine, prepare, tags, refine };
+ * `refine` replaces the whole of a table with one window: it is no step here. Nor is `repair`, the first commit of a table whose
+ * log was cut: it demands that nothing else runs on this table, since a log that was cut fences nobody. With nothing beside it
+ * there is one order of its steps; the auditor holds it against rules of its own (cut_in_order, renewed_after_cut). */
+mtype = { quarantine, prepare, tags, refine, compact, repair };
 mtype = { commitInfo, protocol, metaData, remove, add };
 
 byte cell[2 * F * W];
 byte version[2], made[2];
 byte promoted[W];      /* in Raw */
 byte runs = RUNS;
+byte compacts = COMPACTS;
 bit same_content;
 byte bad;
 
@@ -76,7 +82,7 @@ hidden byte carry[W];
 byte hit, before[W];   /* handed from one d_step to the next, 0 between steps */
 
 mtype = { version_follows, rows_once, generation_has_its_content, promoted_only, older_never_wins, window_stays,
-	  quarantine_first, tags_change_no_rows, done_means_both, heals };
+	  quarantine_first, tags_change_no_rows, compact_moves_only, done_means_both, heals };
 #define rule(name, holds) if :: holds :: else -> printf("broken: "); printm(name); printf("\n"); assert(false) fi
 
 #define CONTENT(gen) (same_content -> 1 : (gen))
@@ -376,6 +382,140 @@ inline close_over() {
 	}
 }
 
+/* ── a compaction (compact.c): some files go, their windows come back in one new file or in one each, as they were ── */
+
+#define MINE(f, w) mine[(f) * W + (w)]
+#define MOVES(f) (MINE(f, 0) != 0 || MINE(f, 1) != 0)
+
+proctype Compactor() {
+	byte mine[F * W]; /* the files that are to go, as they were seen */
+	byte t, base, tries;
+	bit apart, again;
+
+begin:  atomic {
+		if :: t = ASIDE :: t = MAIN fi;
+		if :: apart = 0 :: apart = 1 fi;
+		again = 0
+	};
+look:   atomic {
+		d_step {
+			hit = 0; i = 0;
+			do :: i < F * W -> mine[i] = cell[t * F * W + i]; i++ :: else -> break od;
+			i = 0;
+			do :: i < F -> hit = hit + (MOVES(i) -> 1 : 0); i++ :: else -> break od;
+			base = version[t]
+		};
+		/* Which: both, or one of two. A file of one window that is written again stands for one that is merged with
+		 * windows that are not here. */
+		if
+		:: hit == 2 -> d_step { r = 0; do :: MOVES(r) -> break :: else -> r++ od; MINE(r, 0) = 0; MINE(r, 1) = 0 }
+		:: hit == 2 -> d_step { r = F - 1; do :: MOVES(r) -> break :: else -> r-- od; MINE(r, 0) = 0; MINE(r, 1) = 0 }
+		:: hit > 0
+		:: hit == 0 -> hit = 0; goto done
+		:: true -> hit = 0; goto done                                    /* died, or was stopped */
+		fi;
+		hit = 0
+	};
+	/* The files are written; then the commit. */
+commit: skip;
+	atomic {
+		if
+		:: made[t] + 1 + apart > F -> goto done
+		:: true -> goto done                                             /* died */
+		:: made[t] + 1 + apart <= F
+		fi;
+		if
+		:: version[t] == base ->
+			d_step {
+				i = 0;
+				do :: i < W -> find(t, i, before[i]); i++ :: else -> break od;
+				i = 0;
+				do
+				:: i < F ->
+					if
+#ifdef MUTANT_COMPACT_KEEPS
+					:: false
+#else
+					:: MOVES(i) -> j = 0; do :: j < W -> AT(t, i, j) = 0; j++ :: else -> break od
+#endif
+					:: else
+					fi;
+					i++
+				:: else -> break
+				od;
+				i = 0;
+				do
+				:: i < F ->
+					j = 0;
+					do
+					:: j < W ->
+						if :: MINE(i, j) -> AT(t, made[t] + (apart -> j : 0), j) = MINE(i, j) :: else fi;
+						j++
+					:: else -> break
+					od;
+					i++
+				:: else -> break
+				od;
+				made[t] = made[t] + 1 + apart;
+				version[t]++
+			};
+			printf("| compaction %d makes version %d of table %d (0 quarantine, 1 main), apart %d\n", _pid, version[t], t, apart);
+			d_step {
+				i = 0;
+				do
+				:: i < W -> find(t, i, c); rule(compact_moves_only, c == before[i]); i++
+				:: else -> break
+				od
+			};
+			check(t);
+#ifdef REACH_COMPACT_AGAIN
+			assert(!again);
+#endif
+#ifdef REACH_COMPACT_ON_TOP
+			assert(tries < 2);
+#endif
+			goto done
+		:: else
+		fi
+	};
+	/* judge_winners: of files that move, all must be there, under the tags that we saw. */
+	atomic {
+		d_step {
+			hit = 0; i = 0;
+			do
+			:: i < F * W ->
+#ifdef MUTANT_COMPACT_TAGS_UNCHECKED
+				if :: mine[i] != 0 && cell[t * F * W + i] == 0 -> hit = 1 :: else fi;
+#else
+				if :: MOVES(i / W) && !SAME_TAG(mine[i], cell[t * F * W + i]) -> hit = 1 :: else fi;
+#endif
+				i++
+			:: else -> break
+			od
+		};
+#ifdef MUTANT_COMPACT_UNCHECKED
+		hit = 0;
+#endif
+		printf("| compaction %d finds version %d of table %d taken: again %d\n", _pid, base + 1, t, hit);
+		if
+		:: hit -> hit = 0; again = 1; goto look
+		:: else -> base = version[t]; tries = 2; goto commit             /* on top */
+		fi
+	};
+
+done:   atomic {
+		d_step { i = 0; do :: i < F * W -> mine[i] = 0; i++ :: else -> break od; i = 0 };
+		t = 0; base = 0; apart = 0; again = 0; tries = 0;
+		if
+		:: compacts > 0 -> compacts--; goto rest
+		:: else -> goto end
+		fi
+	};
+rest:   skip;
+	goto begin;
+end:    skip
+}
+
 proctype Runner(byte me; bit last) {
 	byte pin[2 * F * W], base[2];
 	byte plan[W], want[W];
@@ -580,7 +720,8 @@ init {
 		if :: LAYOUT > 0 -> ever[0] = 2; ever[1] = 2 :: else fi;
 		run Runner(0, 0);
 		if :: RUNNERS > 1 -> run Runner(1, 0) :: else fi;
-		if :: RUNNERS > 2 -> run Runner(2, 0) :: else fi
+		if :: RUNNERS > 2 -> run Runner(2, 0) :: else fi;
+		if :: COMPACTS > 0 -> compacts--; run Compactor() :: else fi
 	};
 	/* When all is quiet, one more run finds every window done or makes it so. */
 	(_nr_pr == 1);
