@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/effect.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
 
@@ -40,6 +41,7 @@ static bool write_line(struct trace *t, const struct line *l, const char *result
 {
 	struct buf b = BUF_INIT(LINE_MAX_BYTES);
 	struct json_out o = JSON_OUT(&b);
+	char hex[SHA256_HEX + 1];
 	json_begin_object(&o, NULL);
 	json_put_i64(&o, "pid", (int64_t)getpid());
 	json_put_u64(&o, "id", l->id);
@@ -47,8 +49,12 @@ static bool write_line(struct trace *t, const struct line *l, const char *result
 	json_put_str(&o, "key", l->key);
 	if (result)
 		json_put_z(&o, "result", result);
-	if (text)
+	if (text && str_is_utf8(*text)) {
 		json_put_str(&o, "text", *text);
+	} else if (text) {
+		sha256_hex(sha256_of(*text), hex);
+		json_put_z(&o, "sha256", hex);
+	}
 	json_end_object(&o);
 	buf_add_char(&b, '\n');
 	bool ok = !b.overflow && file_write_all(t->fd, b.p, b.n, e);

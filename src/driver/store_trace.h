@@ -5,9 +5,9 @@
  *     {"pid":12,"id":7,"call":"create","key":"raw/...","text":"..."}
  *     {"pid":12,"id":7,"call":"create","key":"raw/...","result":"created"}
  *
- * `result` is created, exists, unknown, ok, or the name of an err code. Calls: create, finish (of a writer), remove, settle, get,
- * list. It knows keys and bytes only; test/spec/audit.py holds them against the rules of spec/ledger.pml and
- * spec/table.pml. */
+ * Bytes that are no text (not UTF-8) have a `sha256` in place of `text`. `result` is created, exists, unknown, ok, or the name
+ * of an err code. Calls: create, finish (of a writer), remove, settle, get, list. It knows keys and bytes only;
+ * test/spec/audit.py holds them against the rules of spec/ledger.pml and spec/table.pml. */
 #ifndef SLUICE_DRIVER_STORE_TRACE_H
 #define SLUICE_DRIVER_STORE_TRACE_H
 

@@ -6,6 +6,8 @@ spec/table.pml: test/spec/audit.py TRACE LAKE. A rule has the name that it has i
 Calls of several processes overlap. A create took effect between its two lines; it is taken to have done so when its answer
 comes, or earlier if what another process did shows it. One without an answer (the process was killed) counts if somebody
 builds on it or if the object is there in the end.
+
+What else happened to the lake is no call: tests name the keys that they damaged (`damaged`).
 """
 import hashlib
 import json
@@ -17,24 +19,32 @@ ENTRY = re.compile(r"(raw/[^/]+/[^/]+/[^/]+)/g(\d+)/ledger/(\d{20})\.json$")
 SEGMENT = re.compile(r"(raw/[^/]+/[^/]+/[^/]+)/g(\d+)/segments/((\d+)-([0-9a-f]{64})\.warc\.gz)$")
 COMMIT = re.compile(r"((prepare|quarantine|refine)/([^/]+)/([^/]+))/_delta_log/(\d{20})\.json$")
 TABLE_FILE = re.compile(r"((?:prepare|quarantine|refine)/[^/]+/[^/]+)/(data/.+)$")
+STATE = re.compile(r"((?:prepare|quarantine|refine)/[^/]+/[^/]+)/state/(\d{20})\.json$")
+CHECKPOINT = re.compile(r"((?:prepare|quarantine|refine)/[^/]+/[^/]+)/_delta_log/(\d{20})\.checkpoint\.parquet$")
+HINT = re.compile(r"((?:prepare|quarantine|refine)/[^/]+/[^/]+)/_delta_log/_last_checkpoint$")
+CUT = re.compile(r"((?:prepare|quarantine|refine)/[^/]+/[^/]+)/damaged/[^/]+/(\d{20})\.json$")
 OTHER = re.compile(r"(raw/[^/]+/[^/]+/grid/.+|runs/.+)$")  # labels and settings: no protocol
 
 KINDS = {"claim", "pages", "seal", "accept", "abandon", "expire"}
-OPERATIONS = {"quarantine", "prepare", "tags", "refine"}
+OPERATIONS = {"quarantine", "prepare", "tags", "refine", "compact", "repair"}
 ACTIONS = {"commitInfo", "protocol", "metaData", "remove", "add"}
 # Rules of the models that the calls cannot show: they are about what a reader makes of the bytes, or about exit statuses.
 MODEL_ONLY = {"reads_promoted", "reads_all", "done_means_both", "heals"}
-# Rules that the models leave out: the chain, durability, and whatever they have no word for.
-AUDIT_ONLY = {"create_once", "chained", "settled_first", "known", "collect_claimed"}
+# Rules that the models leave out: the chain, durability, what is derived from the log, repair (which demands to be alone), child
+# tables, and whatever they have no word for.
+AUDIT_ONLY = {"create_once", "chained", "settled_first", "known", "collect_claimed", "state_follows", "checkpoint_follows",
+              "cut_in_order", "renewed_after_cut", "children_first"}
+STATE_EVERY, CHECKPOINT_EVERY = 20, 50
 RULES = {"number_follows", "claim_is_its_epoch", "open_after_close", "claim_once", "newest_claim_writes", "fenced_is_silent",
          "nothing_after_close", "accept_candidate", "expire_superseded", "pages_continue", "payload_first", "payload_kept", "one_definition",
          "seal_complete", "collect_unnamed", "version_follows", "rows_once", "generation_has_its_content", "promoted_only",
-         "older_never_wins", "window_stays", "quarantine_first", "tags_change_no_rows"}
+         "older_never_wins", "window_stays", "quarantine_first", "tags_change_no_rows", "compact_moves_only"}
 
 
 class Call:
     def __init__(self, line, at):
         self.pid, self.id, self.call, self.key = line["pid"], line["id"], line["call"], line["key"]
+        self.sha256 = line.get("sha256")  # of bytes that are no text
         self.text, self.begun, self.ended, self.result, self.applied = line.get("text"), at, None, None, False
 
 
@@ -67,6 +77,13 @@ class Generation:
 class Table:
     def __init__(self):
         self.hashes, self.alive, self.ever_files, self.keys = [], {}, set(), {}
+        self.versions, self.id, self.ids, self.derived = [], None, set(), {}
+        self.cut_by = None  # who took the newest versions away; until the next commit
+
+    def drop_newest(self):
+        self.hashes.pop()
+        self.versions.pop()
+        self.alive = dict(self.versions[-1]) if self.versions else {}
 
     def tags(self):
         found = {}
@@ -77,8 +94,9 @@ class Table:
 
 
 class Audit:
-    def __init__(self, lines, lake):
-        self.lake, self.findings, self.calls = lake, [], []
+    def __init__(self, lines, lake, damaged=()):
+        self.lake, self.findings, self.damaged = lake, [], set(damaged)
+        self.cutters, self.taken, self.hints = set(), [], set()
         self.generations, self.tables, self.objects, self.segments = {}, {}, {}, {}
         self.settled, self.fenced, self.claims, self.at, self.applied = {}, set(), set(), 0, 0
         self.pending = {}
@@ -123,7 +141,7 @@ class Audit:
             return
         waiting = [c for c in self.pending.get(key, ()) if c.call == "create" and not c.applied and c.result != "exists"]
         there = self.on_disk(key)
-        waiting.sort(key=lambda c: there is None or c.text.encode() != there)
+        waiting.sort(key=lambda c: not same_bytes(c, there))
         if waiting:
             self.apply(waiting[0])
 
@@ -157,15 +175,18 @@ class Audit:
 
     def apply(self, call):
         call.applied = True
-        self.must("create_once", call.key not in self.objects, call.key, "created twice")
-        for pattern, take in ((ENTRY, self.entry), (COMMIT, self.commit)):
+        if call.key in self.damaged and self.objects.get(call.key):
+            del self.objects[call.key]  # it was lost
+        self.must("create_once", call.key not in self.objects or HINT.match(call.key), call.key, "created twice")
+        for pattern, take in ((ENTRY, self.entry), (COMMIT, self.commit), (STATE, self.state), (CHECKPOINT, self.checkpoint),
+                              (HINT, self.hint), (CUT, self.copy)):
             m = pattern.match(call.key)
             if m:
                 take(call, m)
                 break
         else:
             self.must("known", OTHER.match(call.key), call.key, "nothing that is known")
-        self.objects[call.key] = call.text
+        self.objects[call.key] = call.text if call.sha256 is None else call.sha256
         self.applied += 1
 
     # ── ledger.pml ──
@@ -264,6 +285,17 @@ class Audit:
         elif t:
             self.must("collect_unnamed", t.group(2) not in self.tables.get(t.group(1), Table()).alive, call.key,
                       "removed, and the table names it")
+        elif COMMIT.match(call.key):
+            self.cut(call, COMMIT.match(call.key))
+        elif STATE.match(call.key) or CHECKPOINT.match(call.key):
+            m = STATE.match(call.key) or CHECKPOINT.match(call.key)
+            self.tables.setdefault(m.group(1), Table()).derived.pop(call.key, None)
+            self.taken.append((call, m.group(1)))
+            self.objects.pop(call.key, None)
+        elif HINT.match(call.key):  # it may be missing at any time
+            t = self.tables.setdefault(HINT.match(call.key).group(1), Table())
+            t.cut_by = call.pid if t.cut_by is not None else None
+            self.objects.pop(call.key, None)
         else:
             self.say("known", call.key, "a removal that the models do not know")
 
@@ -290,28 +322,53 @@ class Audit:
         self.must("known", actions and actions[0][0] == "commitInfo", key, "does not begin with commitInfo")
         info = actions[0][1]
         operation = info["operation"].removeprefix("sluice ")
-        fits = {"prepare": {"prepare", "tags"}, "quarantine": {"quarantine", "tags"}, "refine": {"refine"}}[zone]
+        fits = {"prepare": {"prepare", "tags", "compact", "repair"}, "quarantine": {"quarantine", "tags", "compact", "repair"},
+                "refine": {"refine", "repair"}}[zone]
+        self.renewed(call, table, t, operation, version, actions)
         self.must("known", operation in OPERATIONS & fits, key, f"an operation {operation} in {zone}")
         self.must("version_follows", version == len(t.hashes), key, f"version {version} behind {len(t.hashes)}")
         self.must("chained", info["sluice.previous"] == (t.hashes[-1] if t.hashes else None), key,
                   "does not name the version before")
-        before = t.tags()
+        before, resource = t.tags(), self.resource(pipeline, name) if zone != "refine" else name
         self.change(call, table, t, operation, actions)
         after = t.tags()
         for window, tags in after.items():
             same = {(w["generation"], w["key"], w["content"], w["seal"]) for w in tags}
             self.must("rows_once", len(same) == 1, key, f"window {window} under {len(same)} tags")
             if zone != "refine":
-                self.window(key, f"raw/{pipeline}/{name}/{window}", tags[0])
+                self.window(key, f"raw/{pipeline}/{resource}/{window}", tags[0], name == resource)
+                if name != resource:
+                    self.child(key, pipeline, resource, t, window, tags[0])
             if zone == "prepare":
-                self.published(key, f"quarantine/{pipeline}/{name}", window, tags[0], before.get(window))
+                self.published(key, f"quarantine/{pipeline}/{name}", window, tags[0],
+                               before.get(window) if name == resource else None)
             t.keys.setdefault(window, set()).add(tags[0]["key"])
-        if zone == "prepare" and not self.is_snapshot(f"raw/{pipeline}/{name}", after or before):
+        if zone == "prepare" and not self.is_snapshot(f"raw/{pipeline}/{resource}"):
             for window in before:
                 self.must("window_stays", window in after, key, f"window {window} is gone")
         t.hashes.append(hashlib.sha256(call.text.encode()).hexdigest())
+        t.versions.append(dict(t.alive))
+
+    def resource(self, pipeline, name):
+        """A child table is called <resource>__<field>."""
+        known = {k[0].split("/")[2] for k in self.generations if k[0].split("/")[1] == pipeline}
+        parts = name.split("__")
+        fitting = ["__".join(parts[:n]) for n in range(len(parts), 0, -1)]
+        return next((f for f in fitting if f in known), name)
+
+    def child(self, key, pipeline, resource, t, window, tag):
+        """The key says which children there are: all of them carry it before the main table and its quarantine do."""
+        for zone in ("quarantine", "prepare"):
+            main = self.tables.get(f"{zone}/{pipeline}/{resource}", Table())
+            self.must("children_first", tag["key"] in t.keys.get(window, ()) or tag["key"] not in main.keys.get(window, ()),
+                      key, f"window {window}: {zone}.{resource} was there first")
 
     def change(self, call, table, t, operation, actions):
+        if operation == "compact":
+            self.moved(call, table, t, actions)
+            return
+        self.must("known", operation != "repair" or {name for name, _ in actions} <= {"commitInfo", "protocol", "metaData"},
+                  call.key, "a repair that is more than a new beginning")
         for action, value in actions:
             if action == "remove":
                 self.must("rows_once", value["path"] in t.alive, call.key, f"{value['path']} is removed and was not there")
@@ -335,11 +392,115 @@ class Audit:
                               f"tags of {value['path']} say other rows than before")
                 t.alive[value["path"]] = value
 
-    def is_snapshot(self, resource, windows):
+    def moved(self, call, table, t, actions):
+        """compact: some files go, their windows come back as they were."""
+        gone, come = [], []
+        for action, value in actions:
+            self.must("compact_moves_only", action in ("commitInfo", "add", "remove") and not value.get("dataChange"), call.key,
+                      f"an action {action} that is more than a move")
+            if action == "remove":
+                old = t.alive.pop(value["path"], None)
+                self.must("rows_once", old is not None, call.key, f"{value['path']} is removed and was not there")
+                gone += old["windows"] if old else []
+            elif action == "add":
+                path = value["path"]
+                self.must("rows_once", path not in t.ever_files, call.key, f"{path} is written twice")
+                self.must("settled_first", self.settled.get((call.pid, f"{table}/{path}"), call.begun) < call.begun, call.key,
+                          f"names {path} before it was durable")
+                t.ever_files.add(path)
+                t.alive[path] = value
+                come += value["windows"]
+        by_name = lambda windows: sorted((json.dumps(w, sort_keys=True) for w in windows))
+        self.must("compact_moves_only", gone and by_name(gone) == by_name(come), call.key, "other windows than before")
+
+    # ── what follows from the log ──
+
+    def state(self, call, m):
+        table, version = m.group(1), int(m.group(2))
+        self.need(f"{table}/_delta_log/{version:020}.json")
+        t = self.tables.setdefault(table, Table())
+        lines = call.text.splitlines()
+        first, last = json.loads(lines[0]).get("state", {}), json.loads(lines[-1]).get("end")
+        log = t.versions[version] if version < len(t.versions) else None
+        self.must("state_follows", log is not None and version > 0 and version % STATE_EVERY == 0 and first.get("version") == version and
+                  first.get("log") == t.hashes[version], call.key, "of a version that is not there")
+        body = "".join(line + "\n" for line in lines[:-1])
+        self.must("state_follows", last == hashlib.sha256(body.encode()).hexdigest(), call.key, "not whole")
+        files = [a["add"] for a in map(json.loads, lines[1:-1]) if "add" in a]
+        plain = lambda add: {k: v for k, v in add.items() if k not in ("dataChange", "windows")}
+        self.must("state_follows", log is not None and first.get("files") == len(files) and
+                  [plain(f) for f in files] == [plain(f) for f in log.values()], call.key, "other files than the log has")
+        t.derived[call.key] = version
+
+    def checkpoint(self, call, m):
+        table, version = m.group(1), int(m.group(2))
+        self.need(f"{table}/_delta_log/{version:020}.json")
+        t = self.tables.setdefault(table, Table())
+        there = version < len(t.versions)
+        self.must("checkpoint_follows", there and version > 0 and version % CHECKPOINT_EVERY == 0, call.key,
+                  "of a version that is not there")
+        t.derived[call.key] = version
+        if there and same_bytes(call, self.on_disk(call.key)):
+            self.must("checkpoint_follows", checkpoint_files(os.path.join(self.lake, call.key)) == set(t.versions[version]),
+                      call.key, "other files than the log has")
+
+    def hint(self, call, m):
+        named = json.loads(call.text)
+        key = f"{m.group(1)}/_delta_log/{named['version']:020}.checkpoint.parquet"
+        self.need(key)
+        there = self.on_disk(key)
+        self.must("checkpoint_follows", key in self.objects and (there is None or len(there) == named["sizeInBytes"]), call.key,
+                  f"names {key}, which is not there or has another size")
+        self.hints.add((call.key, call.text))
+
+    # ── repair ──
+
+    def copy(self, call, m):
+        key = f"{m.group(1)}/_delta_log/{m.group(2)}.json"
+        self.must("cut_in_order", key in self.damaged or self.objects.get(key) == call.text, call.key,
+                  "is not the version that it stands for")
+
+    def cut(self, call, m):
+        table, version = m.group(1), int(m.group(5))
+        t = self.tables.setdefault(table, Table())
+        while len(t.hashes) > version + 1 and self.version_key(table, t) in self.damaged:
+            t.drop_newest()
+        copies = [k for k in self.objects if CUT.match(k) and CUT.match(k).groups() == (table, m.group(5))]
+        self.must("cut_in_order", version == len(t.hashes) - 1 and copies, call.key,
+                  "cut off before the versions behind it, or before it was copied")
+        if version == len(t.hashes) - 1:
+            t.drop_newest()
+        t.cut_by = call.pid
+        self.cutters.add((call.pid, table))
+        self.objects.pop(call.key, None)
+
+    def version_key(self, table, t):
+        return f"{table}/_delta_log/{len(t.hashes) - 1:020}.json"
+
+    def renewed(self, call, table, t, operation, version, actions):
+        """A log that was cut goes on under another id, by the one who cut it: nothing else may run on the table."""
+        while len(t.hashes) > version and self.version_key(table, t) in self.damaged:
+            t.drop_newest()
+            t.cut_by = call.pid
+            self.cutters.add((call.pid, table))
+        new = next((value["id"] for name, value in actions if name == "metaData"), None)
+        if t.cut_by is not None:
+            self.must("renewed_after_cut", (new is not None and new not in t.ids) and (version == 0 or t.cut_by == call.pid),
+                      call.key, "goes on behind a cut as if nothing had happened, or was not made by the one who cut")
+        else:
+            self.must("renewed_after_cut", operation != "repair" and new in (None, t.id if t.id else new), call.key,
+                      "another id without a cut")
+        for key, of in t.derived.items():
+            rule = "state_follows" if STATE.match(key) else "checkpoint_follows"
+            self.must(rule, of < version, key, f"is still there when version {version} is made anew")
+        t.cut_by, t.id = None, new or t.id
+        t.ids.add(t.id)
+
+    def is_snapshot(self, resource):
         g = next((self.generations[k] for k in self.generations if k[0].rpartition("/")[0] == resource), None)
         return g is not None and g.entries[0]["opened"]["request"]["kind"] == "snapshot"
 
-    def window(self, key, raw, tag):
+    def window(self, key, raw, tag, counts_records):
         g = self.generations.get((raw, tag["generation"]), Generation())
         n = len(g.entries)
         if g.status not in ("promoted",):
@@ -349,7 +510,7 @@ class Audit:
         if g.seal:
             sealed = next(h for e, h in zip(reversed(g.entries), reversed(g.hashes)) if "seal" in e)
             self.must("generation_has_its_content", tag["content"] == g.seal["digest"] and tag["seal"] == sealed and
-                      tag["read"] == g.seal["records"], key, f"{raw}: not what generation {tag['generation']} sealed")
+                      (not counts_records or tag["read"] == g.seal["records"]), key, f"{raw}: not what generation {tag['generation']} sealed")
 
     def published(self, key, aside, window, tag, before):
         carried = self.tables.get(aside, Table()).keys.get(window, set())
@@ -364,17 +525,37 @@ class Audit:
         for key in sorted(self.pending):  # killed in the middle, and yet done
             there = self.on_disk(key)
             for call in self.pending[key]:
-                if (call.call == "create" and not call.applied and key not in self.objects and there is not None and
-                        call.text.encode() == there):
+                if call.call == "create" and not call.applied and key not in self.objects and same_bytes(call, there):
                     self.apply(call)
         for key, text in self.objects.items():
             there = self.on_disk(key)
-            self.must("create_once", there is not None and there == text.encode(), key, "is not what was created")
+            if HINT.match(key):
+                self.must("checkpoint_follows", there is None or (key, there.decode()) in self.hints, key, "nobody wrote this")
+            elif key not in self.damaged:
+                self.must("create_once", there is not None and text in (there.decode("utf-8", "replace"),
+                                                                        hashlib.sha256(there).hexdigest()), key,
+                          "is not what was created")
+        for call, table in self.taken:
+            rule = "state_follows" if STATE.match(call.key) else "checkpoint_follows"
+            self.must(rule, call.key in self.damaged or (call.pid, table) in self.cutters, call.key,
+                      "removed by somebody who repaired nothing")
         for (window, number), g in self.generations.items():
             for e in g.entries:
                 if "segment" in e and g.status != "expired":
                     path = f"{window}/g{number}/segments/{e['segment']['name']}"
                     self.must("payload_kept", self.on_disk(path) is not None, path, "an entry names it and it is gone")
+
+
+def same_bytes(call, there):
+    if there is None or call.sha256 is not None:
+        return there is not None and hashlib.sha256(there).hexdigest() == call.sha256
+    return call.text.encode() == there
+
+
+def checkpoint_files(path):
+    """Paths that its `add`s name."""
+    import pyarrow.parquet  # only where there is one
+    return {add["path"] for add in pyarrow.parquet.read_table(path).column("add").to_pylist() if add and add["path"]}
 
 
 def read(path):
