@@ -198,25 +198,26 @@ static bool keep_copy(struct project *j, struct str table, struct str key, struc
 	struct str text, copy = arena_format(a, "%.*s/damaged/%.*s/%.*s", STR_ARG(table), STR_ARG(run_id), STR_ARG(name));
 	bool ours = false;
 	return store_get(j->store, key, DELTA_COMMIT_MAX_BYTES, a, &text, e) &&
-	       store_create_checked(j->store, copy, text, &ours, a, e);
+	       store_create_checked(j->store, copy, text, &ours, a, e) &&
+	       (ours || err_set(e, ERR_STORAGE, "%.*s is there with other bytes: %.*s stays", STR_ARG(copy), STR_ARG(key)));
 }
 
-/* The names below `folder` from that version on, the newest first. A checkpoint of a version that went would be another
- * program's way into a history that is none any more; what leads to it goes before it. */
-static bool cut_folder(struct project *j, struct str table, const char *folder, int64_t from, struct str run_id, struct err *e)
+/* The names below `folder` from that version on, the newest first. Versions of the log are copied before they go; a state says
+ * nothing that they do not. */
+static bool cut_folder(struct project *j, struct str table, const char *folder, bool copied, int64_t from, struct str run_id,
+		       struct err *e)
 {
 	struct arena a = ARENA_INIT;
 	struct store_listing list;
 	struct str base = arena_format(&a, "%.*s/%s", STR_ARG(table), folder);
-	bool ok = store_list_names(j->store, base, &a, &list, e) &&
-		  store_remove(j->store, arena_format(&a, "%.*s/_last_checkpoint", STR_ARG(base)), e);
+	bool ok = store_list_names(j->store, base, &a, &list, e);
 	for (size_t i = list.n; ok && i-- > 0;) {
 		uint64_t n = 0;
 		struct arena each = ARENA_INIT;
 		struct str rest;
 		if (version_of(list.v[i].name, &rest, &n) && n >= (uint64_t)from) {
 			struct str key = arena_format(&each, "%.*s/%.*s", STR_ARG(base), STR_ARG(list.v[i].name));
-			ok = (!str_eq_z(rest, ".json") || keep_copy(j, table, key, list.v[i].name, run_id, &each, e)) &&
+			ok = (!copied || !str_eq_z(rest, ".json") || keep_copy(j, table, key, list.v[i].name, run_id, &each, e)) &&
 			     store_remove(j->store, key, e);
 		}
 		arena_free(&each);
@@ -225,13 +226,16 @@ static bool cut_folder(struct project *j, struct str table, const char *folder, 
 	return ok;
 }
 
-/* From the newest one down, each copied before it goes: whatever interrupts this, the rest is a log to be repaired. */
+/* From the newest one down, each copied before it goes: whatever interrupts this, the rest is a log to be repaired. A
+ * checkpoint of a version that went would be another program's way into a history that is none any more; what leads to it goes
+ * before it. */
 static bool cut_log(struct project *j, const struct repair_table *t, struct str run_id, struct err *e)
 {
 	struct arena a = ARENA_INIT;
 	struct str table = project_table_key(j, t->zone, t->name, &a);
-	bool ok = cut_folder(j, table, "state", t->versions_left, run_id, e) &&
-		  cut_folder(j, table, "_delta_log", t->versions_left, run_id, e);
+	struct str hint = arena_format(&a, "%.*s/_delta_log/_last_checkpoint", STR_ARG(table));
+	bool ok = cut_folder(j, table, "state", false, t->versions_left, run_id, e) && store_remove(j->store, hint, e) &&
+		  cut_folder(j, table, "_delta_log", true, t->versions_left, run_id, e);
 	arena_free(&a);
 	return ok || err_wrap(e, "the log of %s.%.*s", lake_zone_name(t->zone), STR_ARG(t->name));
 }

@@ -206,6 +206,9 @@ bool verify_log(struct verify *v, enum lake_zone zone, struct str table)
 	t.key = key_table(zone, v->project->pipeline->name, table, &v->arena);
 	v->about = (struct finding){ .kind = FINDING_LOG, .zone = zone, .name = table };
 	if (!load_table(v, &t, &why)) {
+		struct err unreadable = ERR_INIT; /* what `why` says is told */
+		int64_t good = 0;
+		v->about.version = table_good_versions(v->project->store, t.key, &good, &unreadable) ? good : 0;
 		verify_unread(v, t.key, &why);
 		return false;
 	}
