@@ -55,8 +55,8 @@ PARCELS = """\
             items: {logicalType: object, properties: [{name: weight, logicalType: integer}]}
 """
 # in the order of their commits
-TABLES = [("quarantine", "orders__ship__parcels"), ("prepare", "orders__ship__parcels"), ("quarantine", "orders__lines"),
-          ("prepare", "orders__lines"), ("quarantine", "orders"), ("prepare", "orders")]
+TABLES = [("quarantine", "orders__lines"), ("prepare", "orders__lines"), ("quarantine", "orders__ship__parcels"),
+          ("prepare", "orders__ship__parcels"), ("quarantine", "orders"), ("prepare", "orders")]
 DAYS = 4
 DAY = "2024-01-{:02}"
 RUN = ("--from", "2024-01-01", "--to", "2024-01-05")
