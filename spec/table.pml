@@ -4,8 +4,8 @@
  *
  * A log is its newest version and what its files hold then; a run keeps copies of what it saw. A run may stand still or
  * die at any step. The steps are those of src/run/publish.c and publish_commit.c: split, tags, build, commit, judge_winners,
- * read once more; those of a compaction are in src/run/compact.c. An answer of the store that is lost needs no step of its own here: the commit is read back by its bytes, and
- * one that comes late is that of a run which stood still, went on, and died.
+ * read once more; those of a compaction are in src/run/compact.c. An answer of the store that is lost needs no step of its own
+ * here: the commit is read back by its bytes, and one that comes late is that of a run which stood still, went on, and died.
  *
  * `rule NAME`: what must hold at each commit; test/spec/audit.py holds the commits of the real program against rules of the
  * same names. -D of a mutant breaks one thing; a rule must then fail. */

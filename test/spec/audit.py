@@ -422,8 +422,9 @@ class Audit:
         lines = call.text.splitlines()
         first, last = json.loads(lines[0]).get("state", {}), json.loads(lines[-1]).get("end")
         log = t.versions[version] if version < len(t.versions) else None
-        self.must("state_follows", log is not None and version > 0 and version % STATE_EVERY == 0 and first.get("version") == version and
-                  first.get("log") == t.hashes[version], call.key, "of a version that is not there")
+        self.must("state_follows", log is not None and version > 0 and version % STATE_EVERY == 0 and
+                  first.get("version") == version and first.get("log") == t.hashes[version], call.key,
+                  "of a version that is not there")
         body = "".join(line + "\n" for line in lines[:-1])
         self.must("state_follows", last == hashlib.sha256(body.encode()).hexdigest(), call.key, "not whole")
         files = [a["add"] for a in map(json.loads, lines[1:-1]) if "add" in a]
@@ -510,7 +511,8 @@ class Audit:
         if g.seal:
             sealed = next(h for e, h in zip(reversed(g.entries), reversed(g.hashes)) if "seal" in e)
             self.must("generation_has_its_content", tag["content"] == g.seal["digest"] and tag["seal"] == sealed and
-                      (not counts_records or tag["read"] == g.seal["records"]), key, f"{raw}: not what generation {tag['generation']} sealed")
+                      (not counts_records or tag["read"] == g.seal["records"]), key,
+                      f"{raw}: not what generation {tag['generation']} sealed")
 
     def published(self, key, aside, window, tag, before):
         carried = self.tables.get(aside, Table()).keys.get(window, set())
