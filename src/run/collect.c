@@ -107,7 +107,7 @@ bool collect_lake(struct project *j, const struct collect_options *o, struct col
 	CHECK(o->keep_versions > 0 && o->keep_us >= 0);
 	memset(out, 0, sizeof *out);
 	/* Tables first: what their kept versions name decides what Raw has to keep. */
-	bool ok = collect_tables(&c, e) && collect_raw(&c, e) && collect_temporary(&c, e);
+	bool ok = collect_records(&c, e) && collect_tables(&c, e) && collect_raw(&c, e) && collect_temporary(&c, e);
 	arena_free(&c.arena);
 	return ok;
 }

@@ -11,7 +11,8 @@
  *         was written. Before each removal: is there a version that was not looked at? Then the table is looked at anew.
  * lake:   temporary files a week old.
  *
- * Where something is damaged nothing is removed: that window or table is left alone and told. */
+ * Where something is damaged nothing is removed: that window or table is left alone and told. Damage is also what only the
+ * whole lake shows: a table whose log ends before the version that a run left, a fetch without a seal that a table was made of. */
 #ifndef SLUICE_RUN_COLLECT_H
 #define SLUICE_RUN_COLLECT_H
 

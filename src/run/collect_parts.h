@@ -2,6 +2,7 @@
 #ifndef SLUICE_RUN_COLLECT_PARTS_H
 #define SLUICE_RUN_COLLECT_PARTS_H
 
+#include "format/delta.h"
 #include "run/collect.h"
 
 enum { COLLECT_WEEK_S = 7 * 24 * 3600 };
@@ -18,6 +19,12 @@ struct collect {
 		struct sha256 content;
 	} *kept;
 	size_t n_kept, cap_kept;
+	struct left_by_run { /* the newest version of each table that a run says it left */
+		enum lake_zone zone;
+		struct str table, id, run;
+		int64_t version;
+	} *left;
+	size_t n_left, cap_left;
 };
 
 /* "flights" and its child tables, "flights__legs". */
@@ -27,6 +34,11 @@ void collect_found(struct collect *c, enum garbage_class class, struct str key, 
 void collect_left(struct collect *c, struct str key, const char *why, bool damaged);
 bool collect_stopped(const struct collect *c, struct err *e);
 
+/* collect_record.c. Records are read before the tables: a run may commit meanwhile. */
+bool collect_records(struct collect *c, struct err *e);
+/* Why the log of this table cannot be all of it; NULL: nothing is known against it. */
+const char *collect_is_cut(const struct collect *c, enum lake_zone zone, struct str table, const struct table_snapshot *t,
+			   struct arena *a);
 /* collect_table.c: and fills in c->kept. */
 bool collect_table(struct collect *c, enum lake_zone zone, struct str table, struct err *e);
 /* collect_raw.c */

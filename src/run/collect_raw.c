@@ -147,6 +147,17 @@ static bool collect_closed(struct collect *c, const struct place *p, struct ledg
 
 /* ── a window ── */
 
+/* A table is made of sealed fetches only. If it says that it was made of this one, the end of the ledger was lost, and
+ * the segments that nothing names now are what it named: the only copy. */
+static bool lost_its_seal(const struct collect *c, const struct place *p, const struct ledger *l)
+{
+	bool named = false;
+	for (size_t i = 0; i < c->n_kept && !named; i++)
+		named = collect_is_of(c->kept[i].table, p->resource) && str_eq(c->kept[i].window, p->window) &&
+			c->kept[i].generation == p->generation;
+	return named && (l->status == GENERATION_OPEN || l->status == GENERATION_ABANDONED);
+}
+
 static bool collect_generation(struct collect *c, const struct place *p, struct str window_key, struct err *e)
 {
 	struct arena a = ARENA_INIT;
@@ -154,7 +165,9 @@ static bool collect_generation(struct collect *c, const struct place *p, struct 
 	struct ledger l;
 	struct str key = key_generation(window_key, p->generation, &a);
 	bool ok = ledger_open(c->project->store, c->project->clock, key, c->o->run_id, &a, &l, &why);
-	if (ok && l.n_entries > 0)
+	if (ok && l.n_entries > 0 && lost_its_seal(c, p, &l))
+		ok = err_set(&why, ERR_DAMAGE, "a table was made of it, and its seal is gone");
+	else if (ok && l.n_entries > 0)
 		ok = l.status == GENERATION_OPEN ? collect_open(c, &l, &a, &why) : collect_closed(c, p, &l, &a, &why);
 	if (!ok && why.code == ERR_DAMAGE) {
 		collect_left(c, key, why.message, true);

@@ -106,7 +106,7 @@ static bool collect_folder(struct collect *c, struct str table_key, int64_t vers
 	return ok;
 }
 
-static bool collect_once(struct collect *c, struct str table, struct str key, bool *moved, struct err *e)
+static bool collect_once(struct collect *c, enum lake_zone zone, struct str table, struct str key, bool *moved, struct err *e)
 {
 	struct arena a = ARENA_INIT;
 	struct err why = ERR_INIT;
@@ -115,8 +115,11 @@ static bool collect_once(struct collect *c, struct str table, struct str key, bo
 	struct store_listing folders;
 	struct named names = { 0 };
 	*moved = false;
-	if (!table_load(c->project->store, key, -1, &a, &t, &why) ||
-	    !table_history_load(c->project->store, key, t.version, &a, &h, &why)) {
+	bool ok = table_load(c->project->store, key, -1, &a, &t, &why);
+	const char *cut = ok ? collect_is_cut(c, zone, table, &t, &a) : NULL;
+	if (cut)
+		ok = err_set(&why, ERR_DAMAGE, "%s", cut);
+	if (!ok || !table_history_load(c->project->store, key, t.version, &a, &h, &why)) {
 		bool damaged = why.code == ERR_DAMAGE;
 		if (damaged) {
 			collect_left(c, key, why.message, true);
@@ -131,7 +134,7 @@ static bool collect_once(struct collect *c, struct str table, struct str key, bo
 		find_names(&h, oldest_kept(c, &h), &names, &a);
 		keep_tags(c, table, &h, &names);
 	}
-	bool ok = store_list(c->project->store, arena_format(&a, "%.*s/data", STR_ARG(key)), &a, &folders, e);
+	ok = store_list(c->project->store, arena_format(&a, "%.*s/data", STR_ARG(key)), &a, &folders, e);
 	for (size_t i = 0; ok && !*moved && i < folders.n; i++)
 		if (folders.v[i].is_folder)
 			ok = !collect_stopped(c, e) && collect_folder(c, key, t.version, &names, &folders.v[i], moved, e);
@@ -145,7 +148,7 @@ bool collect_table(struct collect *c, enum lake_zone zone, struct str table, str
 	struct str key = key_table(zone, c->project->pipeline->name, table, &a);
 	bool moved = true, ok = true;
 	for (int tries = 0; ok && moved && tries < 100; tries++)
-		ok = collect_once(c, table, key, &moved, e);
+		ok = collect_once(c, zone, table, key, &moved, e);
 	if (ok && moved)
 		collect_left(c, key, "it was published again and again meanwhile", false);
 	arena_free(&a);

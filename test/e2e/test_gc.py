@@ -15,6 +15,7 @@ import test_forgery as F
 
 pytest_plugins = ["whole_lake"]
 WEEK = 7 * 86400
+OLD = "7-0-0123456789abcdef"
 OPEN = "raw/shop/things/20240104T000000Z_20240105T000000Z/g1"
 SEALED = F.OF_TABLE
 ALL = ("--keep-days", 0, "--keep-versions", 1)
@@ -74,7 +75,7 @@ def test_each_class(whole_copy):
     fenced, newcomer, late = stray(p, OPEN, 0), stray(p, OPEN, entries + 5), stray(p, SEALED, 7)
     old, young = staged(p, "0123456789abcdef-000000000001", WEEK + 60), staged(p, "0123456789abcdef-000000000002", WEEK - 60)
     os.makedirs(os.path.join(p.lake, ".tmp"), exist_ok=True)
-    for name, age in (("old", WEEK + 60), ("young", WEEK - 60)):
+    for name, age in ((OLD, WEEK + 60), ("7-1-00000000000000aa", WEEK - 60), ("old", WEEK + 60)):
         path = os.path.join(p.lake, ".tmp", name)
         open(path, "wb").close()
         aged(path, age)
@@ -89,7 +90,7 @@ def test_each_class(whole_copy):
     assert done.json["items"] == dry.json["items"] and done.json["removed"] is True
     after = L.snapshot(p.lake)
     gone, new = set(before) - set(after), set(after) - set(before)
-    assert gone == {fenced, late, old, ".tmp/old"}
+    assert gone == {fenced, late, old, ".tmp/" + OLD}
     assert new == {f"{OPEN}/ledger/{entries:020}.json"}  # the claim
     assert newcomer in after and young in after and not os.path.exists(os.path.dirname(os.path.join(p.lake, old)))
     os.remove(os.path.join(p.lake, newcomer))
@@ -247,3 +248,49 @@ def test_damage_is_left_alone(whole_copy):
 def test_words(whole_copy):
     assert "one of them" in whole_copy.sluice("gc", "--yes", "--dry-run", status=2).err
     assert "--keep-versions 0" in whole_copy.sluice("gc", "--keep-versions", 0, status=2).err
+
+
+def all_old(p):
+    for folder, _, _ in os.walk(p.lake):
+        aged(folder, 2 * WEEK)
+
+
+@pytest.mark.parametrize("lost", ["newest version", "log"])
+def test_a_log_that_lost_its_end(whole_copy, lost):
+    """It replays, or is none: what it named is no garbage. The records of runs know."""
+    p = whole_copy
+    log = os.path.join(p.table("prepare", "things"), "_delta_log")
+    all_old(p)
+    if lost == "log":
+        shutil.rmtree(log)
+    else:
+        os.remove(max(glob.glob(os.path.join(log, "*.json"))))
+    before = L.snapshot(p.lake)
+    done = p.sluice("gc", "--yes", "--generations", *ALL, status=8)
+    assert "left alone  prepare/shop/things: the end of its log is gone: run " in done.out
+    gone = set(before) - set(L.snapshot(p.lake))
+    assert not [k for k in gone if k.startswith(("raw/", "prepare/"))], gone
+    p.sluice("repair")
+    assert p.digest() == p.undisturbed
+
+
+def test_a_ledger_that_lost_its_end(whole_copy):
+    """Without its seal a generation looks open, and its last segment like one that nobody named: it is the only copy."""
+    p = whole_copy
+    entries = os.path.join(p.lake, F.OF_TABLE, "ledger")
+    os.remove(os.path.join(entries, max(os.listdir(entries))))
+    before = L.snapshot(p.lake)
+    done = p.sluice("gc", "--yes", "--generations", *ALL, status=8)
+    assert f"left alone  {F.OF_TABLE}: a table was made of it, and its seal is gone" in done.out
+    after = L.snapshot(p.lake)
+    assert {k: v for k, v in after.items() if k.startswith(F.OF_TABLE)} == {k: v for k, v in before.items() if k.startswith(F.OF_TABLE)}
+
+
+def test_a_folder_that_is_no_lake(whole_copy, tmp_path):
+    """A mistyped --lake: what lies in its .tmp is somebody's."""
+    mine = tmp_path / "home" / ".tmp" / "notes.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    aged(mine, 100 * WEEK)
+    assert "Nothing to remove" in whole_copy.on(tmp_path / "home").sluice("gc", "--yes").out
+    assert mine.read_text() == "mine"
