@@ -70,19 +70,39 @@ static bool open_generation(struct lane *n, struct err *e)
 	return ledger_open(o->store, o->clock, generation_key(n), o->run_id, &n->ledger_arena, &n->ledger, e);
 }
 
+/* When the newest page was committed. Claims and renewals of the lease say nothing about pages: somebody may have tried
+ * in vain every hour since, or collected. */
+static bool newest_page_us(struct ledger *l, int64_t *out, struct err *e)
+{
+	struct ledger_walk w;
+	struct ledger_entry entry;
+	bool end = false, ok;
+	*out = INT64_MIN;
+	ledger_walk_begin(&w, l);
+	while ((ok = ledger_walk_next(&w, &entry, &end, e)) && !end)
+		if (entry.n_pages > 0)
+			*out = entry.time_us;
+	ledger_walk_end(&w);
+	return ok;
+}
+
 /* Rules 6 and 7: an unsealed generation is resumed, unless its pages no longer fit what would follow them. */
-static bool must_abandon(struct lane *n, const char **why)
+static bool must_abandon(struct lane *n, const char **why, struct err *e)
 {
 	const struct resource *r = n->task->resource;
-	const struct ledger *l = &n->ledger;
+	struct ledger *l = &n->ledger;
 	bool counts_rows = r->paginate.style == PAGE_NUMBER || r->paginate.style == PAGE_OFFSET;
-	int64_t age_us = n->loop->o->clock->wall_us(n->loop->o->clock) - l->last_time_us;
+	int64_t now_us = n->loop->o->clock->wall_us(n->loop->o->clock), newest_us = now_us;
 	*why = NULL;
-	if (!sha256_eq(l->origin.definition, n->task->origin.definition))
+	if (!sha256_eq(l->origin.definition, n->task->origin.definition)) {
 		*why = "definition";
-	else if (counts_rows && l->state.pages > 0 && age_us > r->resume_within_us)
+		return true;
+	}
+	if (counts_rows && l->state.pages > 0 && !newest_page_us(l, &newest_us, e))
+		return false;
+	if (newest_us < now_us - r->resume_within_us)
 		*why = "abandoned";
-	return *why != NULL;
+	return true;
 }
 
 static bool claim_generation(struct lane *n, struct err *e)
@@ -93,10 +113,9 @@ static bool claim_generation(struct lane *n, struct err *e)
 	const char *why = NULL;
 	if (!ledger_read_origin(&n->ledger, e))
 		return false;
-	bool abandon = must_abandon(n, &why); /* before our claim is the newest entry */
-	if (!ledger_claim(&n->ledger, NULL, e))
+	if (!must_abandon(n, &why, e) || !ledger_claim(&n->ledger, NULL, e))
 		return false;
-	if (!abandon) {
+	if (why == NULL) {
 		t->resumed_pages = n->ledger.state.pages;
 		return true;
 	}
