@@ -209,36 +209,38 @@ static void leftovers_are_swept(void **state)
 	struct store *s;
 	disk_open(&w);
 	assert_int_equal(mkdir(path_of(&w, ".tmp"), 0777), 0);
-	old_file(&w, ".tmp/1-old", 8 * DAY_S);
-	old_file(&w, ".tmp/2-young", 6 * DAY_S);
+	old_file(&w, ".tmp/1-0-0123456789abcdef", 8 * DAY_S);
+	old_file(&w, ".tmp/2-0-0123456789abcdef", 6 * DAY_S);
 	old_file(&w, "old-but-not-temporary", 800 * DAY_S);
-	old_file(&w, ".tmp/4-target", 0);
+	old_file(&w, ".tmp/4-1-0123456789abcdef", 0);
+	old_file(&w, ".tmp/somebody-else-0123456789abcdef", 800 * DAY_S);
+	old_file(&w, ".tmp/1-0-0123456789abcdef.txt", 800 * DAY_S);
 	assert_int_equal(mkdir(path_of(&w, ".tmp/folder"), 0777), 0);
 	assert_int_equal(symlink("../old-but-not-temporary", path_of(&w, ".tmp/link")), 0);
 	assert_true(store_open_disk(w.root, false, &s, &w.e)); /* who only reads removes nothing */
 	store_close(s);
-	assert_int_equal(files_in(&w, ".tmp"), 5);
+	assert_int_equal(files_in(&w, ".tmp"), 7);
 	assert_true(store_open_disk(w.root, true, &s, &w.e));
 	store_close(s);
-	assert_int_equal(files_in(&w, ".tmp"), 4);
-	assert_int_equal(access(path_of(&w, ".tmp/1-old"), F_OK), -1);
+	assert_int_equal(files_in(&w, ".tmp"), 6);
+	assert_int_equal(access(path_of(&w, ".tmp/1-0-0123456789abcdef"), F_OK), -1);
 	assert_int_equal(access(path_of(&w, "old-but-not-temporary"), F_OK), 0);
 	for (int i = 0; i < 1010; i++) {
-		char name[32];
-		assert_true(snprintf(name, sizeof name, ".tmp/many-%d", i) > 0);
+		char name[64];
+		assert_true(snprintf(name, sizeof name, ".tmp/%d-0-0123456789abcdef", i + 10) > 0);
 		old_file(&w, name, 8 * DAY_S);
 	}
 	assert_true(store_open_disk(w.root, true, &s, &w.e));
 	store_close(s);
-	assert_int_equal(files_in(&w, ".tmp"), 14);
+	assert_int_equal(files_in(&w, ".tmp"), 16);
 	assert_true(store_open_disk(w.root, true, &s, &w.e));
 	store_close(s);
-	assert_int_equal(files_in(&w, ".tmp"), 4);
+	assert_int_equal(files_in(&w, ".tmp"), 6);
 	world_close(&w);
 	/* .tmp may be a link that leads elsewhere: it is not followed. */
 	disk_open(&w);
 	assert_int_equal(mkdir(path_of(&w, "elsewhere"), 0777), 0);
-	old_file(&w, "elsewhere/1-old", 8 * DAY_S);
+	old_file(&w, "elsewhere/1-0-0123456789abcdef", 8 * DAY_S);
 	assert_int_equal(symlink("elsewhere", path_of(&w, ".tmp")), 0);
 	assert_true(store_open_disk(w.root, true, &s, &w.e));
 	store_close(s);
