@@ -213,6 +213,61 @@ static bool write_and_read(struct engine_connection *c, struct actions *l, const
 	return ok;
 }
 
+/* ── checking ── */
+
+/* Windows in the words of this program: an older one may have written them in another order. */
+static bool same_windows(struct str stored, struct str log, struct arena *a)
+{
+	struct json_node *list = NULL;
+	struct table_file f = { 0 };
+	struct err ignored = ERR_INIT;
+	return json_parse(stored, a, &list, &ignored) && json_get_windows(list, a, &f.windows, &f.n_windows, &ignored) &&
+	       str_eq(delta_windows_json(&f, a), log);
+}
+
+static bool take_stored(void *user, const struct batch *b, struct err *e)
+{
+	struct actions *l = user;
+	for (size_t row = 0; row < b->n_rows; row++, l->at++) {
+		if (l->at >= l->n)
+			return err_set(e, ERR_DAMAGE, "it has more actions than the log comes to");
+		struct action x = l->v[l->at];
+		const struct batch_column *windows = &b->columns[C_WINDOWS];
+		if (x.text[C_WINDOWS].p && batch_is_valid(windows, row) && same_windows(windows->s[row], x.text[C_WINDOWS], l->a))
+			x.text[C_WINDOWS] = windows->s[row];
+		if (!same(&x, b, row))
+			return err_set(e, ERR_DAMAGE, "it is not what the log comes to (action %zu)", l->at);
+	}
+	return true;
+}
+
+bool checkpoint_check(struct engine_connection *c, struct store *s, struct str table_key, uint64_t version, const char *path,
+		      struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct table_snapshot t;
+	struct actions l = { .a = &a };
+	struct batch_shape *found;
+	struct buf sql = BUF_INIT(1 << 16);
+	size_t n = 0;
+	bool ok = table_replay(s, table_key, (int64_t)version, &a, &t, e);
+	if (ok)
+		actions_of(&t, &l);
+	ok = ok && tombstones(s, table_key, &t, &l, e);
+	buf_add_z(&sql, flat);
+	if (ok && (!sql_literal(&sql, str_from(path)) || !buf_add_char(&sql, ')')))
+		ok = err_set(e, ERR_ENGINE, "its path does not fit into SQL");
+	ok = ok && engine_query(c, buf_str(&sql), &a, &found, &n, take_stored, &l, e) &&
+	     (l.at == l.n || err_set(e, ERR_DAMAGE, "it has %zu actions, and the log comes to %zu", l.at, l.n));
+	if (!ok && (e->code == ERR_ENGINE || e->code == ERR_USAGE || e->code == ERR_MISSING))
+		e->code = ERR_DAMAGE;
+	buf_free(&sql);
+	arena_free(&a);
+	return ok;
+}
+
+/* ── in the child ── */
+
 bool checkpoint_run(const struct engine_job *job, struct arena *a, struct engine_result *out, struct err *e)
 {
 	struct store *s = NULL;

@@ -151,11 +151,13 @@ static bool collect_closed(struct collect *c, const struct place *p, struct ledg
  * the segments that nothing names now are what it named: the only copy. */
 static bool lost_its_seal(const struct collect *c, const struct place *p, const struct ledger *l)
 {
-	bool named = false;
-	for (size_t i = 0; i < c->n_kept && !named; i++)
-		named = collect_is_of(c->kept[i].table, p->resource) && str_eq(c->kept[i].window, p->window) &&
-			c->kept[i].generation == p->generation;
-	return named && (l->status == GENERATION_OPEN || l->status == GENERATION_ABANDONED);
+	if (l->status != GENERATION_OPEN && l->status != GENERATION_ABANDONED)
+		return false;
+	for (size_t i = 0; i < c->n_kept; i++)
+		if (c->kept[i].generation == p->generation && str_eq(c->kept[i].window, p->window) &&
+		    collect_is_of(c->kept[i].table, p->resource))
+			return true;
+	return false;
 }
 
 static bool collect_generation(struct collect *c, const struct place *p, struct str window_key, struct err *e)

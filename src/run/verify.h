@@ -22,7 +22,7 @@ enum finding_kind {
 	FINDING_GRID,   /* `name`: the resource */
 	FINDING_RAW,    /* `name`, `window`, `generation`: its ledger or one of its segments */
 	FINDING_LOG,    /* `zone`, `name`, `version`: the first version that is not right */
-	FINDING_STATE,  /* `zone`, `name`: a folded state of the table */
+	FINDING_STATE,  /* `zone`, `name`: a folded state of the table, a checkpoint, or the hint that leads to it */
 	FINDING_FILE,   /* `zone`, `name`, `path` in the table */
 	FINDING_ORIGIN, /* `zone`, `name`, `window`, `generation`: a table and Raw are at odds */
 	FINDING_RECORD, /* `name`: the run */

@@ -195,6 +195,8 @@ static bool load_table(struct verify *v, struct verify_table *t, struct err *e)
 		return false;
 	v->about.kind = FINDING_STATE;
 	bool ok = table_states_check(v->project->store, t->key, bad_state, v, e);
+	if (ok)
+		verify_checkpoints(v, t->key);
 	v->about.kind = FINDING_LOG;
 	return ok;
 }

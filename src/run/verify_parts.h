@@ -46,6 +46,8 @@ bool verify_window(struct verify *v, struct str resource, struct str window, boo
 /* verify_log.c */
 bool verify_log(struct verify *v, enum lake_zone zone, struct str table); /* adds it to v->tables; false: a finding, or none */
 void verify_file(struct verify *v, const struct verify_table *t, const struct table_file *f);
+/* verify_checkpoint.c: the findings are of kind FINDING_STATE, to be removed in the order that they are told. */
+void verify_checkpoints(struct verify *v, struct str table_key);
 void verify_engine_close(struct verify *v);
 
 /* verify_record.c */

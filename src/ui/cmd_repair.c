@@ -117,7 +117,7 @@ static void say_plan(struct ui *u, const struct repair *r)
 		say_table(u, &r->tables[i]);
 	for (size_t i = 0; i < r->n_states; i++) {
 		put_escaped(u, r->states[i]);
-		buf_add_z(&u->out, ": a folded state that is not what the log says; it is removed\n");
+		buf_add_z(&u->out, ": not what the log says, and only a short way to it; it is removed\n");
 	}
 	for (size_t i = 0; i < r->n_losses; i++)
 		say_loss(u, &r->losses[i]);

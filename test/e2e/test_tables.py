@@ -82,6 +82,37 @@ def test_a_checkpoint_holds_what_the_log_says(daily_copy):
     assert sum(1 for r in text if r["metaData"]) == sum(1 for r in text if r["protocol"]) == 1
 
 
+@pytest.mark.parametrize("damage", ["another_table", "flip", "cut", "gone", "hint"])
+def test_a_checkpoint_that_lies_is_told_and_removed(daily_copy, damage):
+    """Other readers believe it before the log."""
+    p = daily_copy
+    table = p.table("prepare", "flights")
+    want, folder = rows_of(table), os.path.join(table, "_delta_log")
+    path, hint = os.path.join(folder, f"{50:020}.checkpoint.parquet"), os.path.join(folder, "_last_checkpoint")
+    with open(path, "rb") as f:
+        data = bytearray(f.read())
+    if damage == "another_table":
+        shutil.copyfile(os.path.join(p.table("quarantine", "flights"), "_delta_log", f"{50:020}.checkpoint.parquet"), path)
+    elif damage == "flip":
+        data[len(data) // 2] ^= 0xff
+        with open(path, "wb") as f:
+            f.write(data)
+    elif damage == "cut":
+        os.truncate(path, len(data) // 2)
+    elif damage == "gone":
+        os.remove(path)
+    else:
+        with open(hint, "w", encoding="utf-8") as f:
+            f.write('{"version":')
+    told = p.sluice("verify", status=8).out
+    assert "_delta_log/_last_checkpoint: " in told
+    assert (f"{50:020}.checkpoint.parquet: " in told) == (damage not in ("gone", "hint"))
+    p.sluice("repair")
+    p.sluice("verify")
+    assert not os.path.exists(hint) and os.path.exists(path) == (damage == "hint")
+    assert rows_of(table).equals(want)
+
+
 def test_states_fold_the_log(daily_copy):
     """By the words of spec/table.md; one that is broken is passed over with a word, and verify tells."""
     p = daily_copy
