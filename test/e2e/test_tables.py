@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
@@ -80,6 +82,24 @@ def test_a_checkpoint_holds_what_the_log_says(daily_copy):
         assert set(tags) == {"sluice.windows", "sluice.sha256"}
         assert json.loads(a["stats"])["numRecords"] == sum(w["rows"] for w in json.loads(tags["sluice.windows"]))
     assert sum(1 for r in text if r["metaData"]) == sum(1 for r in text if r["protocol"]) == 1
+
+
+@pytest.mark.parametrize("column", ["_off", "_extra"])
+def test_damaged_files_are_not_compacted(daily_copy, column):
+    """In columns that no row hash covers: the copy would stand behind a SHA-256 of its own."""
+    p = daily_copy
+    table = p.table("prepare", "flights")
+    path = sorted(DeltaTable(table).file_uris())[3]
+    rows = pq.read_table(path)
+    at = rows.schema.get_field_index(column)
+    other = pa.array(["{}"] * rows.num_rows) if column == "_extra" else pc.add(rows[column], 1)
+    pq.write_table(rows.set_column(at, rows.schema.field(at), other), path)
+    before = L.snapshot(p.lake)
+    assert os.path.basename(os.path.dirname(path)) in p.sluice("compact flights", status=8).err
+    assert L.snapshot(p.lake) == before
+    p.sluice("repair")
+    p.sluice("compact flights")
+    p.sluice("verify")
 
 
 @pytest.mark.parametrize("damage", ["another_table", "flip", "cut", "gone", "hint"])
