@@ -165,7 +165,9 @@ static bool read_windows(struct str text, struct arena *a, struct table_file *f,
 	struct json_node *list = NULL;
 	if (!json_parse(text, a, &list, e))
 		return false;
-	return json_get_windows(list, a, &f->windows, &f->n_windows, e) || err_wrap(e, "tag sluice.windows");
+	if (!json_get_windows(list, a, &f->windows, &f->n_windows, e))
+		return err_wrap(e, "tag sluice.windows");
+	return true;
 }
 
 static bool read_add(const struct json_node *n, struct arena *a, struct table_file *f, struct err *e)
@@ -184,7 +186,9 @@ static bool read_add(const struct json_node *n, struct arena *a, struct table_fi
 		return err_wrap(e, "add of %.*s", STR_ARG(f->path));
 	if (windows.n == 0)
 		return err_set(e, ERR_DAMAGE, "add of %.*s was not made by sluice: it has no windows", STR_ARG(f->path));
-	return read_windows(windows, a, f, e) || err_wrap(e, "add of %.*s", STR_ARG(f->path));
+	if (!read_windows(windows, a, f, e))
+		return err_wrap(e, "add of %.*s", STR_ARG(f->path));
+	return true;
 }
 
 static bool replay_remove(struct replay *r, struct str path)

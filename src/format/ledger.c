@@ -122,6 +122,21 @@ static void take_entry(struct ledger *l, const struct ledger_entry *entry)
 	}
 }
 
+/* An accept stands right behind the seal that it promotes. */
+static bool open_accepted(struct ledger *l, struct arena *a, struct err *e)
+{
+	struct ledger_entry before = { 0 };
+	if (l->n_entries > 1 && !read_entry(l, l->n_entries - 2, a, &before, e))
+		return false;
+	if (!before.has_seal)
+		return err_set(e, ERR_DAMAGE, "%.*s: entry %llu accepts what is not sealed", STR_ARG(l->generation_key),
+			       (unsigned long long)l->n_entries - 1);
+	l->seal = before.seal;
+	l->seal.promoted = true;
+	l->seal_hash = before.hash;
+	return true;
+}
+
 bool ledger_open(struct store *s, struct clock *c, struct str generation_key, struct str run_id, struct arena *a,
 		 struct ledger *l, struct err *e)
 {
@@ -147,17 +162,7 @@ bool ledger_open(struct store *s, struct clock *c, struct str generation_key, st
 			l->has_origin = true;
 		}
 	}
-	for (uint64_t n = l->n_entries - 1; last.kind == ENTRY_ACCEPT && n > 0; n--) {
-		if (!read_entry(l, n - 1, a, &other, e))
-			return false;
-		if (!other.has_seal)
-			continue;
-		l->seal = other.seal;
-		l->seal.promoted = true;
-		l->seal_hash = other.hash;
-		break;
-	}
-	return true;
+	return last.kind != ENTRY_ACCEPT || open_accepted(l, a, e);
 }
 
 bool ledger_read_origin(struct ledger *l, struct err *e)
@@ -243,7 +248,9 @@ bool ledger_pages(struct ledger *l, const struct ledger_commit *c, struct err *e
 	CHECK(l->claimed);
 	CHECK(l->status == GENERATION_OPEN);
 	CHECK(c->state.pages == l->state.pages + c->n_pages);
-	bool seal_alone = c->seal && c->n_pages == 0 && c->n_attempts == 0 && c->segment.n == 0;
+	CHECK(c->segment.n > 0 || c->n_pages == 0);
+	CHECK(c->segment.n == 0 || c->n_pages + c->n_attempts > 0);
+	bool seal_alone = c->seal && c->n_pages + c->n_attempts == 0;
 	struct ledger_entry entry = {
 		.kind = seal_alone ? ENTRY_SEAL : ENTRY_PAGES,
 		.epoch = l->epoch,

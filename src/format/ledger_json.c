@@ -234,7 +234,9 @@ static bool need_time(const struct json_node *n, const char *key, int64_t *out, 
 	bool more = false;
 	if (!json_need_str(n, key, &text, e))
 		return false;
-	return us_from_rfc3339(text, out, &more) || err_set(e, ERR_DAMAGE, "\"%s\" is no time", key);
+	if (!us_from_rfc3339(text, out, &more))
+		return err_set(e, ERR_DAMAGE, "\"%s\" is no time", key);
+	return true;
 }
 
 static bool get_next(const struct json_node *parent, struct arena *a, struct page_next *out, struct err *e)

@@ -2,6 +2,7 @@
 #include "members.h"
 
 #include "format/delta.h"
+#include "store_flaky.h"
 
 #include <inttypes.h>
 
@@ -289,7 +290,98 @@ static void taken_by_a_long_commit(void **unused)
 	arena_free(&a);
 }
 
+/* ── any call of the store fails ── */
+
+static bool do_commit(struct store *s, struct arena *a, struct err *e)
+{
+	struct table_commit c = commit_chained(COMMITS - 1, a);
+	enum table_outcome outcome = TABLE_TAKEN;
+	if (!table_commit_write(s, TABLE, &c, a, &outcome, e))
+		return false;
+	assert_int_equal(outcome, TABLE_COMMITTED);
+	return true;
+}
+
+static bool do_load(struct store *s, struct arena *a, struct err *e)
+{
+	struct table_snapshot t;
+	return table_load(s, TABLE, -1, a, &t, e) && table_settle(s, TABLE, &t, a, e);
+}
+
+static bool do_replay(struct store *s, struct arena *a, struct err *e)
+{
+	struct table_snapshot t;
+	return table_replay(s, TABLE, 1, a, &t, e);
+}
+
+static bool do_count_good(struct store *s, struct arena *a, struct err *e)
+{
+	int64_t n = -1;
+	(void)a;
+	if (!table_good_versions(s, TABLE, &n, e))
+		return false;
+	if (n != COMMITS - 1)
+		return err_set(e, ERR_DAMAGE, "%d are good", (int)n);
+	return true;
+}
+
+static void any_call_fails(void **unused)
+{
+	(void)unused;
+	static bool (*const acts[])(struct store *, struct arena *, struct err *) = { do_commit, do_load, do_replay, do_count_good };
+	for (size_t i = 0; i < COUNT(acts) * 3; i++) {
+		enum flaky_how how = (enum flaky_how)(i % 3);
+		uint64_t failed = 1;
+		for (uint64_t nth = 1; failed > 0; nth++) {
+			struct arena a = ARENA_INIT;
+			struct store *s = table_with(COMMITS - 1, &a);
+			struct flaky f;
+			struct err e = ERR_INIT;
+			flaky_init(&f, s);
+			flaky_arm(&f, nth, how);
+			bool ok = acts[i / 3](&f.store, &a, &e);
+			failed = f.failed;
+			if (!ok && (failed == 0 || (e.code != ERR_STORAGE && how != FLAKY_GONE)))
+				fail_msg("act %zu, call %d in way %d: %s: %s", i / 3, (int)nth, (int)how, err_name(e.code), e.message);
+			e = ERR_INIT;
+			assert_done(do_load(s, &a, &e), &e);
+			store_close(s);
+			arena_free(&a);
+		}
+	}
+	struct table_snapshot none = { .version = -1 };
+	struct err e = ERR_INIT;
+	assert_done(table_settle(NULL, TABLE, &none, NULL, &e), &e); /* nothing to settle, nobody asked */
+}
+
 /* ── damage ── */
+
+#define LOG_0 STR("prepare/flights/flights/_delta_log/00000000000000000000.json")
+
+/* A file's own hash is in its tags where the whole file was read back; a word that is none is damage. */
+static void hash_of_a_file(void **unused)
+{
+	(void)unused;
+	struct arena a = ARENA_INIT;
+	struct store *s = memory_store();
+	struct table_snapshot t;
+	struct err e = ERR_INIT;
+	enum table_outcome outcome;
+	struct table_commit c = commit_sample(0, &a);
+	struct table_file files[2] = { c.add[0], c.add[1] };
+	files[0].has_hash = true;
+	files[0].hash = hash_of("its bytes");
+	c.add = files;
+	assert_done(table_commit_write(s, TABLE, &c, &a, &outcome, &e), &e);
+	assert_done(table_load(s, TABLE, -1, &a, &t, &e), &e);
+	assert_true(t.files[0].has_hash && !t.files[1].has_hash);
+	assert_true(sha256_eq(t.files[0].hash, hash_of("its bytes")));
+	object_put(s, LOG_0, replaced(object_of(s, LOG_0, &a), "\"sluice.sha256\":\"", "\"sluice.sha256\":\"x", &a));
+	assert_false(table_load(s, TABLE, -1, &a, &t, &e));
+	assert_code(&e, ERR_DAMAGE);
+	store_close(s);
+	arena_free(&a);
+}
 
 #define LOG(n) STR("prepare/flights/flights/_delta_log/0000000000000000000" #n ".json")
 
@@ -369,6 +461,11 @@ static void damage_at(size_t version, struct str bytes, struct str was)
 	if (table_load(s, TABLE, -1, &a, &t, &e))
 		fail_msg("version %zu was taken with %zu bytes of %zu", version, bytes.n, was.n);
 	assert_code(&e, ERR_DAMAGE);
+	int64_t good = -1;
+	e.code = ERR_NONE;
+	assert_done(table_good_versions(s, TABLE, &good, &e), &e);
+	assert_in_range(good, version, version + 1);
+	assert_false(table_load(s, TABLE, -1, &a, &t, &e));
 	/* Where bytes were changed so that the version is whole by itself, the one behind it tells. */
 	snprintf(name, sizeof name, "prepare/flights/flights, version %zu: ", version);
 	if (!str_contains(str_from(e.message), str_from(name))) {
@@ -411,6 +508,46 @@ static void versions_that_are_not_whole(void **unused)
 	arena_free(&a);
 }
 
+/* Counted rightly, whole lines, and yet no table: what a first version must have. */
+static void a_first_version_without_its_parts(void **unused)
+{
+	(void)unused;
+	static const struct {
+		bool protocol, metadata, add, ok;
+	} cases[] = {
+		{ true, true, false, true },   { true, true, true, true },   { false, true, false, false }, { true, false, false, false },
+		{ false, false, false, false }, { false, true, true, false }, { true, false, true, false },
+	};
+	struct arena a = ARENA_INIT;
+	struct store *s = table_with(1, &a);
+	struct str whole = object_of(s, LOG_0, &a);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct table_snapshot t;
+		struct err e = ERR_INIT;
+		struct str rest = whole, line;
+		struct buf b = BUF_INIT(1 << 20);
+		size_t n = 0;
+		for (bool added = false; str_cut(&rest, '\n', &line) && line.n > 0;) {
+			bool take = str_starts(line, STR("{\"commitInfo\"")) ||
+				    (cases[i].protocol && str_starts(line, STR("{\"protocol\""))) ||
+				    (cases[i].metadata && str_starts(line, STR("{\"metaData\""))) ||
+				    (cases[i].add && !added && str_starts(line, STR("{\"add\"")));
+			added |= take && str_starts(line, STR("{\"add\""));
+			n += take;
+			if (take)
+				buf_addf(&b, "%.*s\n", STR_ARG(line));
+		}
+		const char *count = arena_format(&a, "\"sluice.actions\":%zu", n - 1).p;
+		object_put(s, LOG_0, replaced(buf_str(&b), "\"sluice.actions\":4", count, &a));
+		if (table_load(s, TABLE, -1, &a, &t, &e) != cases[i].ok)
+			fail_msg("case %zu: %s", i, e.message);
+		assert_code(&e, cases[i].ok ? ERR_NONE : ERR_DAMAGE);
+		buf_free(&b);
+	}
+	store_close(s);
+	arena_free(&a);
+}
+
 static void a_gap_in_the_log(void **unused)
 {
 	(void)unused;
@@ -435,6 +572,8 @@ static void a_gap_in_the_log(void **unused)
 	object_put(s, STR("prepare/flights/flights/_delta_log/00000000000000000001.checkpoint.parquet"), STR("x"));
 	object_put(s, STR("prepare/flights/flights/_delta_log/_last_checkpoint"), STR("x"));
 	object_put(s, STR("prepare/flights/flights/_delta_log/00000000000000000007.crc"), STR("x"));
+	object_put(s, STR("prepare/flights/flights/_delta_log/00000000000000000008.txt8"), STR("x"));
+	object_put(s, STR("prepare/flights/flights/_delta_log/0000000000000000000x.json"), STR("x"));
 	assert_done(table_load(s, TABLE, -1, &a, &t, &e), &e);
 	assert_int_equal(t.version, 1);
 	store_close(s);
@@ -504,7 +643,8 @@ int main(void)
 		cmocka_unit_test(a_number_is_given_once), cmocka_unit_test(taken_by_a_long_commit),
 		cmocka_unit_test(damage_is_found),
 		cmocka_unit_test(every_member_is_needed), cmocka_unit_test(versions_that_are_not_whole),
-		cmocka_unit_test(a_gap_in_the_log),
+		cmocka_unit_test(a_gap_in_the_log), cmocka_unit_test(any_call_fails), cmocka_unit_test(hash_of_a_file),
+		cmocka_unit_test(a_first_version_without_its_parts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

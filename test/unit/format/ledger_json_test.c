@@ -99,6 +99,43 @@ static void optional_state_comes_back(void **unused)
 	arena_free(&a);
 }
 
+/* Segments of later epochs, and attempts that left no byte: what a segment must be there for. */
+static void segments_and_what_they_hold(void **unused)
+{
+	(void)unused;
+	static const struct {
+		const char *name;
+		uint64_t attempt_size;
+		size_t n_pages;
+		const char *want; /* NULL: it is taken */
+	} cases[] = {
+		{ "17-2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae.warc.gz", 10, 1, NULL },
+		{ "", 0, 0, NULL },
+		{ "", 10, 0, "it has failed attempts, and no segment that holds them" },
+		{ "", 0, 1, "it has pages, and no segment that holds them" },
+	};
+	struct arena a = ARENA_INIT;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct ledger_entry t = entry_sample(1), back;
+		struct ledger_attempt attempt = sample_attempts[0];
+		struct err e = ERR_INIT;
+		t.segment = str_from(cases[i].name);
+		t.n_pages = cases[i].n_pages;
+		attempt.size = cases[i].attempt_size;
+		t.attempts = &attempt;
+		t.n_attempts = 1;
+		struct str text = ledger_encode(&t, &a);
+		if (ledger_decode(text, &a, &back, &e)) {
+			assert_null(cases[i].want);
+			assert_frozen(ledger_encode(&back, &a), text);
+		} else {
+			assert_code(&e, ERR_DAMAGE);
+			assert_string_equal(e.message, cases[i].want);
+		}
+	}
+	arena_free(&a);
+}
+
 /* A damaged entry: what is replaced by what in which sample. */
 static const struct {
 	size_t sample;
@@ -108,6 +145,7 @@ static const struct {
 	{ 1, "\"name\":\"0-2c", "\"name\":\"0-2" },
 	{ 1, "\"name\":\"0-2c", "\"name\":\"0-/c" },
 	{ 1, "\"name\":\"0-2c", "\"name\":\"-2c" },
+	{ 1, "\"name\":\"0-2c", "\"name\":\"0-2C" },
 	{ 1, "\"name\":\"0-2c", "\"name\":\"00-2c" },
 	{ 1, "\"name\":\"0-2c", "\"name\":\"18446744073709551616-2c" },
 	{ 1, "\"name\":\"0-", "\"name\":\"\",\"x\":\"" },
@@ -239,6 +277,7 @@ int main(void)
 		cmocka_unit_test(canonical_bytes_are_frozen),
 		cmocka_unit_test(every_kind_comes_back),
 		cmocka_unit_test(optional_state_comes_back),
+		cmocka_unit_test(segments_and_what_they_hold),
 		cmocka_unit_test(damage_is_found),
 		cmocka_unit_test(cut_and_flipped),
 	};

@@ -3,6 +3,7 @@
 
 #include "format/layout.h"
 #include "format/process.h"
+#include "store_flaky.h"
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -310,7 +311,218 @@ static void generations_of_a_window(void **unused)
 	world_free(w);
 }
 
+/* What each generation is, S sealed, C a candidate, A abandoned, O open, E expired, - a folder in which nothing was claimed,
+ * and what the window is by that. */
+static const struct {
+	const char *generations;
+	struct window_generations want;
+} generation_cases[] = {
+	{ "CC", { 2, 0, 0, 2 } },	    { "OO", { 2, 0, 2, 0 } },	       { "S-O", { 3, 1, 3, 0 } },
+	{ "SE", { 2, 1, 0, 0 } },	    { "O-", { 1, 0, 1, 0 } },	       { "--", { 0, 0, 0, 0 } },
+	{ "AAAAAAAAASC", { 11, 10, 0, 11 } }, { "CCCCCCCCCCO", { 11, 0, 11, 10 } },
+};
+
+static void make_generation(struct world *w, struct str key, char kind)
+{
+	struct ledger l;
+	if (kind == '-') {
+		object_put(w->s, key_segment(key, SEGMENT, &w->a), STR("garbage"));
+		return;
+	}
+	assert_done(ledger_open(w->s, &w->clock.clock, key, STR("a"), &w->a, &l, &w->e), &w->e);
+	assert_done(claim(&l, &w->e), &w->e);
+	while (kind != 'O' && kind != 'A' && l.status == GENERATION_OPEN)
+		assert_done(next_page(&l, kind != 'C', &w->e), &w->e);
+	if (kind == 'A')
+		assert_done(ledger_abandon(&l, STR("a loop"), &w->e), &w->e);
+	if (kind == 'E')
+		assert_done(ledger_expire(&l, STR("90 days"), &w->e), &w->e);
+}
+
+static void generations_of_any_kind(void **unused)
+{
+	(void)unused;
+	struct str window = STR("raw/p/r/20130101T050000Z_20130102T050000Z");
+	for (size_t i = 0; i < COUNT(generation_cases); i++) {
+		struct world *w = world_new();
+		struct window_generations got, want = generation_cases[i].want;
+		const char *kinds = generation_cases[i].generations;
+		for (unsigned g = 1; g <= strlen(kinds); g++)
+			make_generation(w, key_generation(window, g, &w->a), kinds[g - 1]);
+		/* What else lies there is none: a file, a folder of another name. */
+		object_put(w->s, arena_format(&w->a, "%.*s/g77", STR_ARG(window)), STR("x"));
+		object_put(w->s, arena_format(&w->a, "%.*s/group/x", STR_ARG(window)), STR("x"));
+		assert_done(window_generations_read(w->s, &w->clock.clock, window, &w->a, &got, &w->e), &w->e);
+		if (memcmp(&got, &want, sizeof got) != 0)
+			fail_msg("%s: %u generations, promoted %u, open %u, candidate %u", kinds, got.n, got.promoted, got.open,
+				 got.candidate);
+		world_free(w);
+	}
+}
+
+/* ── any call of the store fails ── */
+
+static bool do_fetch(struct world *w, struct store *s)
+{
+	struct ledger l;
+	return ledger_open(s, &w->clock.clock, GENERATION, STR("b"), &w->a, &l, &w->e) && fetch_all(&l, &w->e);
+}
+
+static bool do_resume(struct world *w, struct store *s)
+{
+	struct ledger l;
+	return ledger_open(s, &w->clock.clock, GENERATION, STR("b"), &w->a, &l, &w->e) && ledger_read_origin(&l, &w->e) &&
+	       fetch_all(&l, &w->e);
+}
+
+/* Somebody else wrote the entry that is wanted. */
+static bool do_rival(struct world *w, struct store *s)
+{
+	struct ledger l = open_as(w, "rival"), late = l;
+	late.store = s;
+	return claim(&l, &w->e) && claim(&late, &w->e);
+}
+
+static bool do_accept(struct world *w, struct store *s)
+{
+	struct ledger l;
+	return ledger_open(s, &w->clock.clock, GENERATION, STR("b"), &w->a, &l, &w->e) &&
+	       ledger_accept(&l, STR("a strike"), &w->e);
+}
+
+static bool do_expire(struct world *w, struct store *s)
+{
+	struct ledger l;
+	return ledger_open(s, &w->clock.clock, GENERATION, STR("b"), &w->a, &l, &w->e) &&
+	       ledger_expire(&l, STR("90 days"), &w->e);
+}
+
+static bool do_read_window(struct world *w, struct store *s)
+{
+	struct window_generations g;
+	return window_generations_read(s, &w->clock.clock, str_sub(GENERATION, 0, GENERATION.n - 3), &w->a, &g, &w->e);
+}
+
+static bool do_walk(struct world *w, struct store *s)
+{
+	struct ledger l;
+	struct ledger_walk walk;
+	struct ledger_entry entry;
+	bool end = false, ok;
+	if (!ledger_open(s, &w->clock.clock, GENERATION, STR("b"), &w->a, &l, &w->e))
+		return false;
+	ledger_walk_begin(&walk, &l);
+	do
+		ok = ledger_walk_next(&walk, &entry, &end, &w->e);
+	while (ok && !end);
+	ledger_walk_end(&walk);
+	return ok;
+}
+
+/* What is there before ('p': two pages of an open one, behind two claims; otherwise as above; 'x': accepted), what is done,
+ * and how it ends when nothing fails. */
+static const struct {
+	const char *what;
+	char before;
+	bool (*act)(struct world *w, struct store *s);
+	enum err_code end;
+} call_cases[] = {
+	{ "fetch", '-', do_fetch, ERR_NONE },	{ "resume", 'p', do_resume, ERR_NONE },
+	{ "rival", 'p', do_rival, ERR_FENCED }, { "accept", 'C', do_accept, ERR_NONE },
+	{ "expire", 'S', do_expire, ERR_NONE }, { "read", 'x', do_read_window, ERR_NONE },
+	{ "walk", 'x', do_walk, ERR_NONE },
+};
+
+static struct world *call_world(char before)
+{
+	struct world *w = world_new();
+	make_generation(w, GENERATION, before == 'x' ? 'C' : before == 'p' ? 'O' : before);
+	if (before == 'x')
+		assert_done(do_accept(w, w->s), &w->e);
+	if (before == 'p') {
+		struct ledger l = open_as(w, "again");
+		assert_true(claim(&l, &w->e) && next_page(&l, true, &w->e) && next_page(&l, true, &w->e));
+	}
+	return w;
+}
+
+/* It says so, nothing is taken for done that is not, and what is left is good: asked again, it ends as it should. */
+static void any_call_fails(void **unused)
+{
+	(void)unused;
+	for (size_t i = 0; i < COUNT(call_cases) * 3; i++) {
+		enum flaky_how how = (enum flaky_how)(i % 3);
+		enum err_code end = call_cases[i / 3].end;
+		uint64_t failed = 1;
+		for (uint64_t nth = 1; failed > 0; nth++) {
+			struct world *w = call_world(call_cases[i / 3].before);
+			struct flaky f;
+			flaky_init(&f, w->s);
+			flaky_arm(&f, nth, how);
+			bool ok = call_cases[i / 3].act(w, &f.store);
+			failed = f.failed;
+			enum err_code code = ok ? ERR_NONE : w->e.code;
+			/* An answer that was lost is found out; an object that is gone is damage, or was never made. */
+			if (code != end && (failed == 0 || (code != ERR_STORAGE && (how != FLAKY_GONE || (code != ERR_DAMAGE && code != ERR_MISSING)))))
+				fail_msg("%s, call %d in way %d: %s: %s", call_cases[i / 3].what, (int)nth, (int)how, err_name(code),
+					 w->e.message);
+			w->e = ERR_INIT;
+			if (!do_walk(w, w->s))
+				fail_msg("%s, call %d in way %d left: %s", call_cases[i / 3].what, (int)nth, (int)how, w->e.message);
+			world_free(w);
+		}
+	}
+}
+
 /* ── damage ── */
+
+/* Ledgers that nobody writes: whole entries in a place where they mean nothing. */
+static void entries_out_of_place(void **unused)
+{
+	(void)unused;
+	static const struct {
+		size_t samples[3], n;
+		const char *want; /* NULL: it can be opened */
+	} cases[] = {
+		{ { 6 }, 1, "entry 0 accepts what is not sealed" },
+		{ { 0, 6 }, 2, "entry 1 accepts what is not sealed" },
+		{ { 0, 5, 6 }, 3, NULL },
+		{ { 5 }, 1, "entry 0 does not say why it was opened" },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct world *w = world_new();
+		struct ledger l;
+		for (size_t n = 0; n < cases[i].n; n++) {
+			struct ledger_entry t = entry_sample(cases[i].samples[n]);
+			t.n = n;
+			t.epoch = 0;
+			object_put(w->s, entry_key(w, n), ledger_encode(&t, &w->a));
+		}
+		bool ok = ledger_open(w->s, &w->clock.clock, GENERATION, STR("b"), &w->a, &l, &w->e) && ledger_read_origin(&l, &w->e);
+		assert_int_equal(ok, cases[i].want == NULL);
+		if (cases[i].want && !str_contains(str_from(w->e.message), str_from(cases[i].want)))
+			fail_msg("case %zu: %s", i, w->e.message);
+		assert_int_equal(w->e.code, cases[i].want ? ERR_DAMAGE : ERR_NONE);
+		world_free(w);
+	}
+}
+
+/* Names in the folder that are none of an entry: verify reports them, a run passes over them. */
+static void other_names_beside_entries(void **unused)
+{
+	(void)unused;
+	static const char *const names[] = { "x", "0000000000000000000x.json", "00000000000000000001.txt8", "00000000000000000001.jsonx" };
+	struct world *w = world_new();
+	struct ledger l = open_as(w, "a");
+	assert_done(ledger_read_origin(&l, &w->e), &w->e); /* none yet */
+	assert_false(l.has_origin);
+	assert_int_equal(ledger_lease_check(&l), LEASE_FREE);
+	assert_true(fetch_all(&l, &w->e));
+	for (size_t i = 0; i < COUNT(names); i++)
+		object_put(w->s, arena_format(&w->a, "%.*s/ledger/%s", STR_ARG(GENERATION), names[i]), STR("x"));
+	assert_string_equal(pages_seen(w), "1,2,3");
+	world_free(w);
+}
 
 static void missing_entries(void **unused)
 {
@@ -481,6 +693,10 @@ int main(void)
 		cmocka_unit_test(state_is_resumed),
 		cmocka_unit_test(accepted),
 		cmocka_unit_test(generations_of_a_window),
+		cmocka_unit_test(generations_of_any_kind),
+		cmocka_unit_test(any_call_fails),
+		cmocka_unit_test(entries_out_of_place),
+		cmocka_unit_test(other_names_beside_entries),
 		cmocka_unit_test(missing_entries),
 		cmocka_unit_test(broken_chain),
 		cmocka_unit_test(leases),
