@@ -158,15 +158,22 @@ static bool segment_begin(struct lane *n, struct err *e)
 	return warc_open(o->store, o->software, o->run_id, o->clock->wall_us(o->clock), &n->warc, e);
 }
 
+/* "host:port" or "[host]:port" of the driver; "" where nothing was connected. */
 static struct str ip_of(const char *address, struct arena *a)
 {
 	struct str s = str_from(address);
-	size_t colon = s.n;
-	while (colon > 0 && s.p[colon - 1] != ':')
+	if (s.n == 0)
+		return STR_NONE;
+	size_t colon = s.n - 1;
+	while (s.p[colon] != ':') {
+		CHECK(colon > 0);
 		colon--;
-	s = colon > 0 ? str_sub(s, 0, colon - 1) : s;
-	if (str_starts(s, STR("[")) && str_ends(s, STR("]")))
+	}
+	s = str_sub(s, 0, colon);
+	if (str_starts(s, STR("["))) {
+		CHECK(str_ends(s, STR("]")));
 		s = str_sub(s, 1, s.n - 2);
+	}
 	return arena_copy(a, s);
 }
 
@@ -353,7 +360,8 @@ static bool work_attempt(struct lane_job *j, struct err *e)
 static bool work_commit(struct lane_job *j, struct err *e)
 {
 	struct lane *n = j->lane;
-	bool pending = n->warc || n->pages.n > 0 || n->attempts.n > 0;
+	bool pending = n->warc != NULL;
+	CHECK(pending || n->pages.n + n->attempts.n == 0); /* what waits is in a segment */
 	j->wrote_entry = true;
 	if (j->close == CLOSE_SEAL)
 		return commit_pending(n, &n->seal, e);
@@ -372,28 +380,16 @@ static bool work_tick(struct lane_job *j, struct err *e)
 
 static void job_work(struct pool_job *p)
 {
+	static bool (*const work[])(struct lane_job *, struct err *) = {
+		[JOB_OPEN] = work_open, [JOB_PAGE] = work_page, [JOB_ATTEMPT] = work_attempt, [JOB_COMMIT] = work_commit,
+		[JOB_TICK] = work_tick,
+	};
 	struct lane_job *j = (struct lane_job *)p;
 	if (j->lane->broken) {
 		j->ok = true; /* the failure was told by the job that met it */
 		return;
 	}
-	switch (j->kind) {
-	case JOB_OPEN:
-		j->ok = work_open(j, &j->err);
-		break;
-	case JOB_PAGE:
-		j->ok = work_page(j, &j->err);
-		break;
-	case JOB_ATTEMPT:
-		j->ok = work_attempt(j, &j->err);
-		break;
-	case JOB_COMMIT:
-		j->ok = work_commit(j, &j->err);
-		break;
-	case JOB_TICK:
-		j->ok = work_tick(j, &j->err);
-		break;
-	}
+	j->ok = work[j->kind](j, &j->err);
 	if (!j->ok && j->kind != JOB_OPEN)
 		j->lane->broken = true;
 }

@@ -9,13 +9,15 @@
 #include <stdatomic.h>
 
 /* GONE: as if somebody had removed it between two looks. */
-enum flaky_how { FLAKY_REFUSE, FLAKY_LOSE, FLAKY_GONE };
+enum flaky_how { FLAKY_REFUSE, FLAKY_LOSE, FLAKY_GONE, FLAKY_RIVAL /* nothing fails: somebody does something just before */ };
 
 struct flaky {
 	struct store store; /* first: what is tested gets this */
 	struct store *inner;
 	_Atomic uint64_t n_calls, failed, fail_at; /* 0: none fails */
 	enum flaky_how how;
+	void (*rival)(void *user); /* on the inner store */
+	void *user;
 };
 
 static inline void flaky_arm(struct flaky *f, uint64_t fail_at, enum flaky_how how)
@@ -29,6 +31,10 @@ static inline bool flaky_now(struct flaky *f)
 {
 	bool now = ++f->n_calls == f->fail_at;
 	f->failed += now;
+	if (now && f->how == FLAKY_RIVAL) {
+		f->rival(f->user);
+		return false;
+	}
 	return now;
 }
 

@@ -8,6 +8,7 @@
 #include "format/process.h"
 #include "format/warc.h"
 #include "ingest/ingest.h"
+#include "store_flaky.h"
 
 #include <stdlib.h>
 
@@ -29,6 +30,8 @@ struct world {
 	enum store_fault fault;
 	int64_t deadline_us, renew_after_us; /* from its start */
 	bool takeover;
+	struct flaky *flaky; /* between the loop and `store` */
+	const char *remote_address; /* of each answer; "": it was never sent either */
 	struct str run_id;
 	uint64_t previous_records;
 	/* of the last run */
@@ -125,6 +128,10 @@ static inline struct http_exchange *tap_wait(struct http *h, int64_t timeout_us)
 	}
 	if (x == NULL)
 		return NULL;
+	if (w->remote_address) {
+		snprintf(x->remote_address, sizeof x->remote_address, "%s", w->remote_address);
+		x->sent_wall_us = *w->remote_address ? x->sent_wall_us : 0;
+	}
 	w->n_answers++;
 	if (w->stop_after == w->n_answers)
 		w->stop = 2;
@@ -221,7 +228,7 @@ static inline void world_run(struct world *w)
 	if (w->fault != STORE_FAULT_NONE)
 		store_memory_fail(w->store, w->fault_at, w->fault);
 	struct ingest_options o = {
-		.store = w->store,
+		.store = w->flaky ? &w->flaky->store : w->store,
 		.http = &t.http,
 		.clock = &w->clock.clock,
 		.pipeline = STR("test"),
@@ -252,7 +259,7 @@ static inline void world_later(struct world *w, int64_t seconds)
 /* ── judging Raw ── */
 
 struct record_there {
-	struct str type, uri;
+	struct str type, uri, truncation;
 	unsigned status;
 	struct sha256 received, decoded;
 	bool is_decoded;
@@ -272,6 +279,7 @@ static inline struct record_there record_at(struct world *w, struct str segment,
 	there.type = arena_copy(&w->a, r.type);
 	there.uri = arena_copy(&w->a, r.target_uri);
 	there.truncated = r.truncated.n > 0;
+	there.truncation = arena_copy(&w->a, r.truncated);
 	there.received = sha256_of(r.body);
 	if (str_starts(r.http_head, STR("HTTP/1.1 ")))
 		there.status = (unsigned)strtoul(r.http_head.p + 9, NULL, 10);
