@@ -385,12 +385,12 @@ static void add_damaged(struct publish *u, struct plan_resource *p, struct todo 
 	}
 }
 
-static bool renew_all(struct publish *u, struct plan_resource *p, bool *again, struct arena *a, struct err *e)
+static bool renew_all(struct publish *u, struct plan_resource *p, struct arena *a, struct err *e)
 {
-	for (size_t m = 0; m < target_count(p) && !*again; m++) {
+	for (size_t m = 0; m < target_count(p); m++) {
 		struct target x = target_at(p, m);
 		struct table_schema schema = target_schema(&x, a);
-		if (!publish_renew(u, x.zone, x.of->name, &schema, x.t, again, a, e))
+		if (!publish_renew(u, x.zone, x.of->name, &schema, x.t, a, e))
 			return false;
 	}
 	return true;
@@ -429,7 +429,7 @@ static bool publish_once(struct publish *u, struct plan_resource *p, struct run_
 		if (!build(u, p, &todo, out, again, a, e))
 			return false;
 	}
-	return *again || renew_all(u, p, again, a, e);
+	return *again || renew_all(u, p, a, e);
 }
 
 bool publish_resource(struct publish *u, struct plan_resource *p, struct run_table *out, struct arena *a, struct err *e)

@@ -56,7 +56,7 @@ bool publish_is_damaged(const struct publish *u, struct str table_key, const str
 bool publish_renews(const struct publish *u, struct str table_key);
 /* A commit of another id alone, where the table needs one and nothing else was to be committed. */
 bool publish_renew(struct publish *u, enum lake_zone zone, struct str table, const struct table_schema *schema,
-		   struct table_snapshot *t, bool *again, struct arena *a, struct err *e);
+		   struct table_snapshot *t, struct arena *a, struct err *e);
 /* Sizes as the engine said, durable, and their hashes filled in. */
 bool publish_settle(struct publish *u, struct str table_key, struct table_file *files, size_t n, struct arena *a,
 		    struct err *e);

@@ -28,10 +28,11 @@ static struct str meta_comment(struct str name)
 		{ "_reasons", "why it was set aside: JSON list of rule, column, path, value" },
 		{ "_raw", "the record as sent, cut at 64 KiB" },
 	};
-	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+	for (size_t i = 0;; i++) {
+		CHECK(i < sizeof known / sizeof *known);
 		if (str_eq_z(name, known[i].name))
 			return str_from(known[i].comment);
-	return STR_NONE;
+	}
 }
 
 static struct table_schema schema_of(const struct batch_shape *shape, size_t n, const struct contract *c, struct arena *a)
@@ -113,7 +114,8 @@ static bool same_tag(const struct table_window *x, const struct table_window *y)
 static bool untouched(const struct table_snapshot *before, const struct table_snapshot *now, struct str path)
 {
 	const struct table_file *was = find_file(before, path), *is = find_file(now, path);
-	if (was == NULL || is == NULL || was->n_windows != is->n_windows)
+	CHECK(was);
+	if (is == NULL || was->n_windows != is->n_windows)
 		return false;
 	for (size_t k = 0; k < was->n_windows; k++)
 		if (!same_tag(&was->windows[k], &is->windows[k]))
@@ -140,7 +142,7 @@ enum verdict { ADD_ON_TOP, ALREADY_DONE, BUILD_AGAIN, LOST };
 static enum verdict judge_winners(const struct commit_ask *ask, const struct table_snapshot *before,
 				  const struct table_snapshot *now, struct arena *a)
 {
-	if (!ask->moves && all_there(now, ask))
+	if (!ask->moves && ask->n_add > 0 && all_there(now, ask))
 		return ALREADY_DONE;
 	bool same_schema = before->version >= 0 && schema_eq(&before->schema, &now->schema, a);
 	if (!same_schema && !schema_eq(ask->schema, &now->schema, a))
@@ -194,14 +196,17 @@ static void note_renewed(const struct publish *u, struct str table_key)
 }
 
 bool publish_renew(struct publish *u, enum lake_zone zone, struct str table, const struct table_schema *schema,
-		   struct table_snapshot *t, bool *again, struct arena *a, struct err *e)
+		   struct table_snapshot *t, struct arena *a, struct err *e)
 {
+	bool again = false;
 	struct str key = project_table_key(u->project, zone, table, a);
 	struct commit_ask ask = { .zone = zone, .table = table, .operation = STR("sluice repair"), .schema = schema,
 				  .contract_meaning = t->contract_meaning };
 	if (!publish_renews(u, key) || t->version < 0)
 		return true;
-	return publish_commit(u, &ask, t, again, a, e);
+	bool ok = publish_commit(u, &ask, t, &again, a, e);
+	CHECK(!again); /* nothing that others do is in the way of nothing added and nothing removed */
+	return ok;
 }
 
 static void fill_commit(struct publish *u, const struct commit_ask *ask, const struct table_snapshot *t, bool renew,
@@ -270,17 +275,12 @@ bool publish_commit(struct publish *u, const struct commit_ask *ask, struct tabl
 			note_renewed(u, key);
 			return true;
 		}
-		switch (judge_winners(ask, &before, t, a)) {
-		case ALREADY_DONE:
-			return true;
-		case BUILD_AGAIN:
-			*again = true;
-			return true;
-		case LOST:
+		enum verdict verdict = judge_winners(ask, &before, t, a);
+		*again = verdict == BUILD_AGAIN;
+		if (verdict == LOST)
 			return err_set(e, ERR_FENCED, "%.*s: another run published the same windows first", STR_ARG(key));
-		case ADD_ON_TOP:
-			break;
-		}
+		if (verdict != ADD_ON_TOP)
+			return true;
 	}
 	return err_set(e, ERR_FENCED, "%.*s: other runs took the next version %d times in a row", STR_ARG(key), COMMIT_TRIES);
 }

@@ -190,6 +190,7 @@ def test_a_clean_sweep(world):
         time.sleep(0.002)
     while not any(open(f"/proc/{c}/stat", encoding="ascii", errors="replace").read().rpartition(")")[2].split()[0] == "T"
                   for c in W.engines_of(a.pid)):
+        assert a.poll() is None, p.end(a)
         time.sleep(0.002)
     engines = W.engines_of(a.pid)
     a.kill()

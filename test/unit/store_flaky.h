@@ -15,7 +15,11 @@ struct flaky {
 	struct store store; /* first: what is tested gets this */
 	struct store *inner;
 	_Atomic uint64_t n_calls, failed, fail_at; /* 0: none fails */
+	uint64_t created;
 	enum flaky_how how;
+	bool creates_only;         /* only creations count and fail */
+	bool rival_each;           /* a rival before each creation, fail_at or not */
+	uint64_t refuse_after;     /* once the rival has come: the n-th call of any kind behind it is refused */
 	void (*rival)(void *user); /* on the inner store */
 	void *user;
 };
@@ -27,15 +31,24 @@ static inline void flaky_arm(struct flaky *f, uint64_t fail_at, enum flaky_how h
 	f->how = how;
 }
 
-static inline bool flaky_now(struct flaky *f)
+static inline bool flaky_count(struct flaky *f)
 {
-	bool now = ++f->n_calls == f->fail_at;
+	bool now = ++f->n_calls == f->fail_at || f->rival_each;
 	f->failed += now;
 	if (now && f->how == FLAKY_RIVAL) {
 		f->rival(f->user);
 		return false;
 	}
 	return now;
+}
+
+static inline bool flaky_now(struct flaky *f)
+{
+	if (f->failed > 0 && f->refuse_after > 0 && --f->refuse_after == 0) {
+		f->how = FLAKY_REFUSE;
+		return true;
+	}
+	return !f->creates_only && flaky_count(f);
 }
 
 static inline bool flaky_refuse(const struct flaky *f, struct str key, struct err *e)
@@ -56,7 +69,7 @@ static inline bool flaky_refuse(const struct flaky *f, struct str key, struct er
 static inline bool flaky_create(struct store *s, struct str key, struct str bytes, enum store_created *out, struct err *e)
 {
 	struct flaky *f = (struct flaky *)s;
-	bool now = flaky_now(f);
+	bool now = flaky_count(f);
 	if (now && f->how == FLAKY_REFUSE)
 		return flaky_refuse(f, key, e);
 	if (now && f->how == FLAKY_GONE) { /* not done, and nobody can tell */
@@ -64,6 +77,7 @@ static inline bool flaky_create(struct store *s, struct str key, struct str byte
 		return true;
 	}
 	bool ok = f->inner->ops->create(f->inner, key, bytes, out, e);
+	f->created += ok && *out == STORE_CREATED;
 	if (now && ok)
 		*out = STORE_UNKNOWN;
 	return ok;
