@@ -63,7 +63,11 @@ static void check_hint(struct verify *v, struct str key, const struct checkpoint
 	uint64_t size = 0; /* or made since the listing */
 	struct str named = arena_format(a, "%.*s%020" PRIu64 ".checkpoint.parquet",
 					STR_ARG(str_sub(key, 0, key.n - STR("_last_checkpoint").n)), version);
-	if (!store_size(v->project->store, named, &size, &e))
+	if (store_size(v->project->store, named, &size, &e))
+		return;
+	if (e.code != ERR_MISSING)
+		verify_unread(v, named, &e);
+	else
 		verify_found(v, key, "it leads to a checkpoint that is not there, of version %" PRIu64, version);
 }
 
@@ -90,8 +94,11 @@ void verify_checkpoints(struct verify *v, struct str table_key)
 	struct err *found = arena_array(&a, struct err, l.n + 1);
 	for (size_t i = 0; i < l.n && read && !verify_late(v) && !(v->o->stop && *v->o->stop); i++) {
 		found[i] = (struct err)ERR_INIT;
-		l.v[i].bad = !checkpoint_check(q.connection, v->project->store, table_key, l.v[i].version, files[i], &found[i]) &&
-			     found[i].code == ERR_DAMAGE;
+		if (checkpoint_check(q.connection, v->project->store, table_key, l.v[i].version, files[i], &found[i]))
+			continue;
+		l.v[i].bad = found[i].code == ERR_DAMAGE;
+		if (!l.v[i].bad && v->n->not_read.n == 0 && !(v->o->stop && *v->o->stop))
+			v->n->not_read = arena_copy(v->project->arena, str_from(found[i].message));
 	}
 	/* The hint first: whoever removes what is told in this order never leaves one that leads nowhere. */
 	if (hint)

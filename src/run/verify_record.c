@@ -19,8 +19,11 @@ static const struct verify_table *find_table(const struct verify *v, enum lake_z
 static bool has_moved(struct verify *v, const struct verify_table *t)
 {
 	bool moved = false;
-	struct err ignored = ERR_INIT; /* then it is told */
-	return table_has_version(v->project->store, t->key, t->t.version + 1, &moved, &ignored) && moved;
+	struct err why = ERR_INIT;
+	if (table_has_version(v->project->store, t->key, t->t.version + 1, &moved, &why))
+		return moved;
+	verify_unread(v, t->key, &why);
+	return true;
 }
 
 static bool is_declared(const struct verify *v, enum lake_zone zone, struct str name)
