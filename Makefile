@@ -34,10 +34,11 @@ spec: ## the models of the formats before SPIN, in large (minutes, up to 7 GB)
 	@tools/setup test
 	@test/spec/models large
 
-bench: ## measure, beside the limit and the script by hand; PEERS=1 adds dlt
+bench: ## measure, beside the limit and the script by hand; PEERS=1 adds dlt, COVERAGE=1 branches
 	@tools/setup $(if $(PEERS),peers,test)
 	@tools/build release programs
 	@tools/build release benches
+	@tools/build dev programs
 	@bench/run
 
 install: ## programs, library and libduckdb under PREFIX=/usr/local (DESTDIR= is obeyed)
@@ -80,10 +81,9 @@ check-clang: ## developers: does clang accept everything, too?
 	@tools/setup test
 	@tools/build clang
 
-coverage: ## developers: unit tests with line counts (gcov), into build/coverage
+coverage: ## developers: which branches the tests take (gcov): minutes; fails where one of the commit path is left
 	@tools/setup test
-	@tools/build coverage
-	@ctest --test-dir build/coverage --output-on-failure
+	@test/coverage
 
 requirements: ## developers: pin the Python packages again, with hashes (needs uv)
 	@for list in requirements requirements-peers; do \

@@ -11,6 +11,7 @@ import time
 
 import duckdb
 
+import attack
 import resume
 from measure import (DATA, LAND_LIMIT, MOCK, PYTHON, PYTHON_PEERS, ROOT, SLUICE, Mock, Project, Wrong, median, run)
 
@@ -206,6 +207,10 @@ class Figures:
         """Going on after a kill costs the same however long the ledger is."""
         resume.measure(self)
 
+    def attack(self):
+        """Faults, branches, kills: in numbers."""
+        attack.measure(self)
+
 
 def best(costs):
     return median([c.wall_s for c in costs]), median([c.cpu_s for c in costs])
@@ -235,7 +240,7 @@ def write_pages(p, folder):
 
 
 def line_of(r):
-    value = f"{r['value']:.2f} x" if r["unit"] == "x" else ""
+    value = f"{r['value']:.2f} x" if r["unit"] == "x" and r["value"] is not None else ""
     if r["goal"] is None:
         goal, verdict = "", ""
     else:
@@ -247,7 +252,7 @@ def line_of(r):
 
 def main():
     global AS_JSON
-    names = ["end", "land", "prepare", "memory", "rate", "start", "resume"]
+    names = ["end", "land", "prepare", "memory", "rate", "start", "resume", "attack"]
     a = argparse.ArgumentParser(prog="bench/run", description="Measures sluice beside limits and peers.")
     a.add_argument("--json", action="store_true", help="the table as JSON on standard output")
     a.add_argument("--runs", type=int, default=5, help="of each side, in turns (default 5)")
