@@ -48,6 +48,9 @@ struct str zone_name(const struct zone *z);
 int32_t zone_offset_s(const struct zone *z, int64_t us); /* seconds east of UTC at this instant */
 /* Wall clock to instant. A time that occurs twice gives the first; one that is skipped gives the instant of the jump. */
 int64_t zone_us_from_civil(const struct zone *z, struct civil local);
+/* How often the wall clock shows this time; for NEVER and TWICE the function above says which instant it gives. */
+enum wall_time { WALL_ONCE, WALL_TWICE, WALL_NEVER };
+enum wall_time zone_wall_time(const struct zone *z, struct civil local);
 struct civil zone_civil_from_us(const struct zone *z, int64_t us);
 
 /* ── steps: the widths of windows ── */
@@ -88,9 +91,11 @@ bool us_from_http_date_at(struct str text, int64_t now_us, int64_t *us);
 bool us_from_http_date(struct str text, int64_t *us);
 /* strftime-like reading by pattern: %Y %m %d %H %M %S %f (1-9 digits) %z (+hh:mm, +hhmm, Z) %% and literal bytes.
  * Without %z the wall clock is read in `zone` (NULL: refused). Year, month and day are compulsory, the time of day is
- * midnight where not given, and no letter stands twice: pattern_check() tells ahead whether a pattern can be read. */
+ * midnight where not given, and no letter stands twice: pattern_check() tells ahead whether a pattern can be read.
+ * *wall (may be NULL) says whether the wall clock shows that time at all; with an offset it is WALL_ONCE. */
 bool pattern_check(struct str pattern, bool *has_offset);
-bool us_from_pattern(struct str text, struct str pattern, const struct zone *zone, int64_t *us, bool *more_digits);
+bool us_from_pattern(struct str text, struct str pattern, const struct zone *zone, int64_t *us, bool *more_digits,
+		     enum wall_time *wall);
 /* Writing: the same letters, any of them; %f is six digits; %z is +hh:mm, and Z for no offset. In the zone given (NULL is
  * UTC). False for an unknown letter, years outside 0000 to 9999, and %z of an offset with seconds. */
 bool us_to_pattern(int64_t us, struct str pattern, const struct zone *zone, struct arena *a, struct str *out);

@@ -76,7 +76,8 @@ static size_t field_read(enum field field, const char *p, size_t n, struct readi
 	return wanted; /* what are no digits is out of range, which is found at the end */
 }
 
-bool us_from_pattern(struct str text, struct str pattern, const struct zone *zone, int64_t *us, bool *more_digits)
+bool us_from_pattern(struct str text, struct str pattern, const struct zone *zone, int64_t *us, bool *more_digits,
+		     enum wall_time *wall)
 {
 	struct reading r = { 0 };
 	bool has_offset;
@@ -109,6 +110,8 @@ bool us_from_pattern(struct str text, struct str pattern, const struct zone *zon
 	*us = v;
 	if (more_digits)
 		*more_digits = r.more;
+	if (wall)
+		*wall = has_offset ? WALL_ONCE : zone_wall_time(zone, c);
 	return true;
 }
 

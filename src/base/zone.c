@@ -145,8 +145,9 @@ int32_t zone_offset_s(const struct zone *z, int64_t us)
 }
 
 /* The first instant at which the wall clock shows this time or a later one: that is the first of two, and the jump for
- * one that is skipped; and it never goes back while local_us goes on, on which steps rely. */
-static int64_t zone_us_from_local(const struct zone *z, int64_t local_s, uint32_t us)
+ * one that is skipped; and it never goes back while local_us goes on, on which steps rely. *span is where it lies, and
+ * *shift_s what to take off to get there. */
+static int64_t zone_find_local(const struct zone *z, int64_t local_s, size_t *span, int64_t *cycle_shift_s, bool *skipped)
 {
 	int64_t earliest_s = local_s - TZ_OFFSET_MAX_S;
 	int64_t shift_s = zone_cycle_shift_s(z, earliest_s);
@@ -154,19 +155,42 @@ static int64_t zone_us_from_local(const struct zone *z, int64_t local_s, uint32_
 
 	for (;; i++) {
 		int64_t s = local_s - shift_s - z->spans[i].offset_s;
-		uint32_t part = us;
-		if (s < z->spans[i].from_s) {
+		*skipped = s < z->spans[i].from_s;
+		if (*skipped)
 			s = z->spans[i].from_s;
-			part = 0;
+		if (i + 1 == z->span_n || s < z->spans[i + 1].from_s) {
+			*span = i;
+			*cycle_shift_s = shift_s;
+			return s + shift_s;
 		}
-		if (i + 1 == z->span_n || s < z->spans[i + 1].from_s)
-			return (s + shift_s) * US_PER_SECOND + part;
 	}
 }
 
 int64_t zone_us_from_civil(const struct zone *z, struct civil local)
 {
-	return zone_us_from_local(z, s_from_civil(local), local.us);
+	size_t span;
+	int64_t shift_s;
+	bool skipped;
+	int64_t s = zone_find_local(z, s_from_civil(local), &span, &shift_s, &skipped);
+	return s * US_PER_SECOND + (skipped ? 0 : local.us);
+}
+
+enum wall_time zone_wall_time(const struct zone *z, struct civil local)
+{
+	size_t i;
+	int64_t local_s = s_from_civil(local), shift_s;
+	bool skipped;
+	zone_find_local(z, local_s, &i, &shift_s, &skipped);
+	if (skipped)
+		return WALL_NEVER;
+	local_s -= shift_s;
+	/* Again in a later span, of those that begin before the most western clock has passed it. */
+	while (++i < z->span_n && z->spans[i].from_s <= local_s + TZ_OFFSET_MAX_S) {
+		int64_t s = local_s - z->spans[i].offset_s;
+		if (s >= z->spans[i].from_s && (i + 1 == z->span_n || s < z->spans[i + 1].from_s))
+			return WALL_TWICE;
+	}
+	return WALL_ONCE;
 }
 
 struct civil zone_civil_from_us(const struct zone *z, int64_t us)

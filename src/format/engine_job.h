@@ -101,7 +101,7 @@ struct loss_report {
 	struct str *extra_fields; /* unknown fields seen, at most 100 */
 	uint64_t *extra_counts;
 	size_t n_extra;
-	uint64_t inexact;         /* values that the contract allows to be rounded, and were */
+	uint64_t inexact;         /* values rounded as the contract allows, and wall times that were two instants */
 };
 
 struct graph_reads {

@@ -15,6 +15,7 @@ static const char why_number[] = "a number is expected";
 static const char why_boolean[] = "true or false is expected";
 static const char why_date[] = "no such date in the expected form";
 static const char why_timestamp[] = "no such instant in the expected form";
+static const char why_wall_time[] = "the clocks of the column's zone never show this time: they are put forward over it";
 
 static enum value_verdict bad(const char *reason, const char **why)
 {
@@ -113,6 +114,14 @@ static enum value_verdict cut_allowed(const struct column *c, bool more_digits, 
 	return c->inexact == INEXACT_COUNT ? VALUE_INEXACT : bad(why_digits, why);
 }
 
+/* A time that the clocks show twice is the first of the two, and counted; one that they never show is no instant. */
+static enum value_verdict wall_allowed(enum wall_time wall, enum value_verdict v, const char **why)
+{
+	if (wall == WALL_NEVER && v != VALUE_BAD)
+		return bad(why_wall_time, why);
+	return wall == WALL_TWICE && v == VALUE_OK ? VALUE_INEXACT : v;
+}
+
 static bool us_is_sound(int64_t us)
 {
 	static const int64_t min = INT64_C(-62167219200000000), max = INT64_C(253402300799999999); /* years 0 to 9999 */
@@ -155,6 +164,7 @@ static enum value_verdict timestamp_from_number(const struct column *c, struct s
 
 static enum value_verdict timestamp_from_string(const struct column *c, struct str text, int64_t *us, const char **why)
 {
+	enum wall_time wall = WALL_ONCE;
 	bool more = false;
 
 	if (c->n_formats == 0)
@@ -162,8 +172,8 @@ static enum value_verdict timestamp_from_string(const struct column *c, struct s
 	for (size_t i = 0; i < c->n_formats; i++) {
 		if (str_starts(c->formats[i], STR("epoch_")))
 			continue;
-		if (us_from_pattern(text, c->formats[i], c->zone, us, &more) && us_is_sound(*us))
-			return cut_allowed(c, more, why);
+		if (us_from_pattern(text, c->formats[i], c->zone, us, &more, &wall) && us_is_sound(*us))
+			return wall_allowed(wall, cut_allowed(c, more, why), why);
 	}
 	return bad(why_timestamp, why);
 }
@@ -177,7 +187,7 @@ static enum value_verdict date_from_string(const struct column *c, const struct 
 	if (c->n_formats == 0)
 		return days_from_text(text, days) ? VALUE_OK : bad(why_date, why);
 	for (size_t i = 0; i < c->n_formats; i++) {
-		if (!us_from_pattern(text, c->formats[i], utc, &us, &more) || !us_is_sound(us))
+		if (!us_from_pattern(text, c->formats[i], utc, &us, &more, NULL) || !us_is_sound(us))
 			continue;
 		if (more || floor_rest(us, US_PER_DAY) != 0)
 			return bad("a date with a time of day", why);

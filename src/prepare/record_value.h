@@ -8,7 +8,7 @@
 enum value_verdict {
 	VALUE_OK,
 	VALUE_NULL,
-	VALUE_INEXACT, /* written, rounded as the contract allows */
+	VALUE_INEXACT, /* written, rounded as the contract allows; or the first of two instants that a wall clock shows */
 	VALUE_BAD,
 };
 

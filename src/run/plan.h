@@ -9,7 +9,8 @@
 #include "format/ledger.h"
 #include "run/project.h"
 
-enum { OUTPUT_VERSION_PREPARE = 1, OUTPUT_VERSION_REFINE = 1, PLAN_WINDOWS_MAX = 100000 };
+/* One of them goes up when the same input gives other rows; _WALL holds where a contract reads wall clocks of a zone. */
+enum { OUTPUT_VERSION_PREPARE = 1, OUTPUT_VERSION_PREPARE_WALL = 2, OUTPUT_VERSION_REFINE = 1, PLAN_WINDOWS_MAX = 100000 };
 
 struct plan_request {
 	bool has_from, has_to;

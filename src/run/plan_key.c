@@ -11,10 +11,22 @@ static void add_text(struct sha256_state *s, struct str text)
 	sha256_add_str(s, text);
 }
 
+/* Version 1 read a time that the clocks leave out as the instant of their jump, and did not count one that they show twice. */
+static bool reads_wall_clocks(const struct contract *c)
+{
+	for (size_t t = 0; t <= c->n_children; t++) {
+		const struct contract *x = contract_table(c, t);
+		for (size_t i = 0; i < x->n_columns; i++)
+			if (x->columns[i].zone && !str_eq_z(zone_name(x->columns[i].zone), "UTC"))
+				return true;
+	}
+	return false;
+}
+
 struct sha256 window_key(const struct resource *r, struct str window, struct sha256 content, const struct contract *c)
 {
 	struct sha256_state s;
-	uint32_t version = OUTPUT_VERSION_PREPARE;
+	uint32_t version = reads_wall_clocks(c) ? OUTPUT_VERSION_PREPARE_WALL : OUTPUT_VERSION_PREPARE;
 	sha256_begin(&s);
 	add_text(&s, STR("sluice-window-key/1"));
 	add_text(&s, r->kind == KIND_WINDOW ? window : STR_NONE);

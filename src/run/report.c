@@ -97,6 +97,9 @@ static void print_rules(const struct run_table *t, struct buf *out)
 			buf_addf(out, "    %-32.*s %s: %s row%s\n", STR_ARG(t->loss.rules[i].rule),
 				 t->loss.rules[i].action == ACTION_WARN ? "warning" : "set aside",
 				 count_text(t->loss.rules[i].rows, a), t->loss.rules[i].rows == 1 ? "" : "s");
+	if (t->loss.inexact > 0)
+		buf_addf(out, "    %-32s warning: %s value%s\n", "rounded, or a wall time twice", count_text(t->loss.inexact, a),
+			 t->loss.inexact == 1 ? "" : "s");
 	for (size_t i = 0; i < t->n_relationships; i++)
 		if (t->relationships[i].rows > 0)
 			buf_addf(out, "    %-32.*s %s: %s%s\n", STR_ARG(t->relationships[i].rule),

@@ -295,7 +295,7 @@ static void patterns_are_read(void **state)
 		int64_t us;
 		if (cases[i].zone && !zone_load(str_from(cases[i].zone), &a, &z, &e))
 			fail_msg("%s", e.message);
-		bool ok = us_from_pattern(str_from(cases[i].text), str_from(cases[i].pattern), z, &us, NULL);
+		bool ok = us_from_pattern(str_from(cases[i].text), str_from(cases[i].pattern), z, &us, NULL, NULL);
 		if (ok != (cases[i].same != NULL))
 			fail_msg("\"%s\" as \"%s\": %d", cases[i].text, cases[i].pattern, ok);
 		if (ok)
@@ -303,8 +303,8 @@ static void patterns_are_read(void **state)
 	}
 	int64_t us;
 	bool more = false;
-	assert_true(us_from_pattern(STR("2013-01-31 123456789"), STR("%Y-%m-%d %f"), NULL, &us, &more) == false);
-	assert_true(us_from_pattern(STR("2013-01-31Z 123456789"), STR("%Y-%m-%d%z %f"), NULL, &us, &more));
+	assert_true(us_from_pattern(STR("2013-01-31 123456789"), STR("%Y-%m-%d %f"), NULL, &us, &more, NULL) == false);
+	assert_true(us_from_pattern(STR("2013-01-31Z 123456789"), STR("%Y-%m-%d%z %f"), NULL, &us, &more, NULL));
 	assert_true(more);
 	assert_text(us_to_rfc3339(us, &a), "2013-01-31T00:00:00.123456Z");
 	arena_free(&a);
@@ -388,7 +388,7 @@ static void texts_go_there_and_back(void **state)
 		assert_int_equal(back, whole);
 		if (us > 0) { /* offsets of the past may have seconds, which %z cannot show */
 			assert_true(us_to_pattern(us, STR("%Y%m%d %H%M%S,%f %z"), z, &a, &text));
-			assert_true(us_from_pattern(text, STR("%Y%m%d %H%M%S,%f %z"), NULL, &back, NULL));
+			assert_true(us_from_pattern(text, STR("%Y%m%d %H%M%S,%f %z"), NULL, &back, NULL, NULL));
 			assert_int_equal(back, us);
 		}
 		arena_reset(&a);

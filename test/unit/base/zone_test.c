@@ -84,21 +84,67 @@ static void offsets_as_judged(void **state)
 	arena_free(&a);
 }
 
+/* Counted the slow way: every offset that the zone ever has, tried at the instant it would mean. */
+enum { OFFSETS_MAX = 64 };
+
+static size_t zone_offsets(const struct zone *z, int32_t offsets[static OFFSETS_MAX])
+{
+	size_t n = 0;
+	for (size_t i = 0; i < z->span_n; i++) {
+		size_t k = 0;
+		while (k < n && offsets[k] != z->spans[i].offset_s)
+			k++;
+		assert_true(k < OFFSETS_MAX);
+		offsets[k] = z->spans[i].offset_s;
+		n += k == n;
+	}
+	return n;
+}
+
+static enum wall_time wall_time_counted(const struct zone *z, const int32_t *offsets, size_t n_offsets, int64_t local_s)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < n_offsets; i++)
+		n += zone_offset_s(z, (local_s - offsets[i]) * US_PER_SECOND) == offsets[i];
+	return n == 0 ? WALL_NEVER : n == 1 ? WALL_ONCE : WALL_TWICE;
+}
+
+/* Around every change that the zone has, and one cycle later. */
+static void wall_times_check(const struct zone *z, size_t counted[static 3])
+{
+	static const int64_t around_s[] = { -86400, -3600, -1800, -1, 0, 1, 1800, 3600, 86400, TZ_CYCLE_S + 1800 };
+	int32_t offsets[OFFSETS_MAX];
+	size_t n = zone_offsets(z, offsets);
+	for (size_t i = 1; i < z->span_n; i++)
+		for (size_t k = 0; k < 2 * COUNT(around_s); k++) {
+			int64_t s = z->spans[i].from_s + z->spans[i - k % 2].offset_s + around_s[k / 2];
+			enum wall_time times = zone_wall_time(z, civil_from_s(s, 0));
+			if (times != wall_time_counted(z, offsets, n, s))
+				fail_msg("%.*s, wall clock %jd: not %d", STR_ARG(z->name), (intmax_t)s, times);
+			counted[times]++;
+		}
+}
+
 static void wall_clocks_as_judged(void **state)
 {
+	size_t counted[3] = { 0 };
 	struct arena a = ARENA_INIT;
 	struct table t = table_open("zone_local.tsv", &a);
 	const struct zone *z = NULL;
 
 	(void)state;
 	while (table_next(&t)) {
+		const struct zone *before = z;
 		z = table_zone(&t, z, &a);
+		if (z != before)
+			wall_times_check(z, counted);
 		int64_t local_s = table_i64(&t, 1), wanted_s = table_i64(&t, 2);
 		int64_t us = zone_us_from_civil(z, civil_from_s(local_s, 0));
 		if (us != wanted_s * US_PER_SECOND)
 			fail_msg("line %zu: %.*s, wall clock %jd: %jd, not %jd", t.line, STR_ARG(t.fields[0]),
 				 (intmax_t)local_s, (intmax_t)(us / US_PER_SECOND), (intmax_t)wanted_s);
 	}
+	assert_true(counted[WALL_ONCE] > 100 && counted[WALL_TWICE] > 100 && counted[WALL_NEVER] > 100);
 	assert_true(t.line > 100);
 	arena_free(&a);
 }
