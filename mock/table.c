@@ -69,7 +69,7 @@ bool time_read(struct str text, struct str form, const struct zone *zone, int64_
 		return str_to_i64(text, &n) && !__builtin_mul_overflow(n, (int64_t)US_PER_SECOND, us);
 	if (str_eq_z(form, "epoch_ms"))
 		return str_to_i64(text, &n) && !__builtin_mul_overflow(n, INT64_C(1000), us);
-	return us_from_pattern(text, form, zone, us, &more);
+	return us_from_pattern(text, form, zone, us, &more, NULL);
 }
 
 /* ── guessing ── */

@@ -42,6 +42,8 @@ struct batch_shape { /* a column without its data: what a table function or a fi
 	enum column_type type;
 	unsigned precision, scale;
 };
+/* The scale of a TIMESTAMP that comes from SQL and is no instant but what a wall clock shows, in us as if in UTC. */
+enum { SCALE_OF_INSTANT, SCALE_OF_WALL_CLOCK };
 struct batch *batch_new(const struct batch_shape *shape, size_t n_columns, struct arena *a);
 void batch_clear(struct batch *b); /* 0 rows, all NULL */
 

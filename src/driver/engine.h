@@ -33,13 +33,16 @@ void engine_interrupt(struct engine_connection *c);
 bool engine_run(struct engine_connection *c, struct str sql, struct err *e);
 
 /* Rows out: `take` is called with batches until done; the batch's strings are valid during the call. Integers come as
- * INTEGER whatever their width, HUGEINT as DECIMAL(38,0), TIMESTAMP and TIMESTAMPTZ both as TIMESTAMP, ENUM and nested
+ * INTEGER whatever their width, HUGEINT as DECIMAL(38,0), TIMESTAMP and TIMESTAMPTZ both as TIMESTAMP (the first with SCALE_OF_WALL_CLOCK), ENUM and nested
  * types, and whatever else a batch cannot hold, as STRING (text form). UBIGINT is DECIMAL(20,0), FLOAT is DOUBLE. An
  * integer beyond 38 digits is ERR_ENGINE. *shape (in the arena) is set before the first `take`, which must not use this
  * connection. A failure of `take` ends the query with that err. */
 typedef bool engine_take(void *user, const struct batch *b, struct err *e);
 bool engine_query(struct engine_connection *c, struct str sql, struct arena *a, struct batch_shape **shape,
 		  size_t *n_columns, engine_take *take, void *user, struct err *e);
+/* Is the text one statement that reads and gives rows (SELECT in any of its forms, EXPLAIN)? ERR_USAGE if not; nothing is
+ * run. A statement with mistakes passes: engine_query has the words for them. */
+bool engine_is_select(struct engine_connection *c, struct str sql, struct err *e);
 
 /* Rows in: a source is visible as the table function `name()` on this engine; `next` fills the batch it is given
  * (cleared) with up to BATCH_ROWS rows, 0 rows at the end; the strings must stay valid until its next call. It runs

@@ -94,6 +94,8 @@ static enum reader type_read(duckdb_logical_type t, struct batch_shape *s)
 			continue;
 		s->type = TYPES[i].to;
 		s->precision = TYPES[i].precision;
+		if (s->type == TYPE_TIMESTAMP && id != DUCKDB_TYPE_TIMESTAMP_TZ)
+			s->scale = SCALE_OF_WALL_CLOCK;
 		if (id == DUCKDB_TYPE_VARCHAR) {
 			char *alias = duck.duckdb_logical_type_get_alias(t);
 			if (alias && strcmp(alias, "JSON") == 0)
@@ -292,6 +294,39 @@ static bool query_read(struct query *q, duckdb_data_chunk chunk, struct err *e)
 				       c->type == TYPE_DECIMAL ? "38 digits" : "the range of instants");
 	}
 	return true;
+}
+
+/* ── what it is ── */
+
+bool engine_is_select(struct engine_connection *c, struct str sql, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	duckdb_extracted_statements all = NULL;
+	duckdb_prepared_statement statement = NULL;
+	bool ok = true;
+
+	engine_begin(c);
+	if (sql.n > QUERY_MAX_BYTES || str_find_char(sql, '\0') < sql.n)
+		return err_set(e, ERR_USAGE, "SQL: a NUL byte, or longer than %d bytes", QUERY_MAX_BYTES);
+	idx_t n = duck.duckdb_extract_statements(c->handle, arena_zero_terminated(&a, sql), &all);
+	if (n == 0) {
+		const char *message = duck.duckdb_extract_statements_error(all);
+		ok = engine_fail_code(c, ERR_USAGE, "SQL", message ? message : "there is no statement", DUCKDB_ERROR_PARSER, e);
+	} else if (n > 1) {
+		err_set(e, ERR_USAGE, "SQL: %llu statements, and one SELECT is wanted", (unsigned long long)n);
+		ok = err_hint(e, "give each of them to a `sluice query` of its own");
+	} else if (duck.duckdb_prepare_extracted_statement(c->handle, all, 0, &statement) == DuckDBSuccess) {
+		duckdb_statement_type type = duck.duckdb_prepared_statement_type(statement);
+		ok = type == DUCKDB_STATEMENT_TYPE_SELECT || type == DUCKDB_STATEMENT_TYPE_EXPLAIN;
+		if (!ok) {
+			err_set(e, ERR_USAGE, "SQL: this is no SELECT");
+			err_hint(e, "a query reads; SELECT, WITH, FROM, VALUES, DESCRIBE, SUMMARIZE and EXPLAIN do");
+		}
+	} /* what cannot be prepared says why when it is run */
+	duck.duckdb_destroy_prepare(&statement);
+	duck.duckdb_destroy_extracted(&all);
+	arena_free(&a);
+	return ok;
 }
 
 /* ── running ── */

@@ -60,7 +60,6 @@ static bool fill_request(struct ui *u, struct plan_request *q, struct err *e)
 
 int cmd_plan(struct ui *u)
 {
-	u->json_errors = true;
 	struct err e = ERR_INIT;
 	struct plan_request q;
 	struct plan p;
@@ -156,7 +155,6 @@ static int say_result(struct ui *u, const struct run_result *r)
 
 int cmd_run(struct ui *u)
 {
-	u->json_errors = true;
 	const struct args *g = &u->args;
 	struct err e = ERR_INIT;
 	struct run_result r;

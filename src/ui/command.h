@@ -13,7 +13,8 @@ struct ui {
 	struct project project;
 	struct project_options project_options;
 	bool failed_output;
-	bool json_errors;        /* with --json, a failure is JSON on standard output too */
+	bool json_errors;        /* with --json, a failure is JSON on standard output too, where nothing else is yet */
+	bool printed;            /* something went to standard output */
 };
 
 enum { UI_OUT_MAX = 512 << 20, UI_OUT_PIECE = 64 << 10 };

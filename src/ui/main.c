@@ -48,6 +48,12 @@ static void fill_standard_descriptors(void)
 		close(fd);
 }
 
+/* An object a line: one of another kind among them would be taken for a row. */
+static bool prints_rows(const char *command)
+{
+	return strcmp(command, "show") == 0 || strcmp(command, "query") == 0;
+}
+
 static int dispatch(struct ui *u)
 {
 	struct args *g = &u->args;
@@ -60,6 +66,7 @@ static int dispatch(struct ui *u)
 		int status = cmd_help(u);
 		return g->given[OPT_HELP] ? status : 2; /* `sluice` alone asks for nothing: a script should notice */
 	}
+	u->json_errors = !prints_rows(g->command->name);
 	return g->command->run(u);
 }
 

@@ -1,6 +1,7 @@
 #include "ui/print_table.h"
 
 #include "base/json.h"
+#include "base/str_map.h"
 #include "ui/wrap.h"
 
 #include <inttypes.h>
@@ -16,6 +17,8 @@ bool print_format_of(const struct args *g, enum print_format *out, struct err *e
 		return true;
 	for (size_t i = 0; i < 3; i++)
 		if (str_eq_z(g->value[OPT_FORMAT], names[i])) {
+			if (g->given[OPT_JSON] && i != PRINT_JSON)
+				return err_set(e, ERR_USAGE, "--json and --format %s contradict each other", names[i]);
 			*out = (enum print_format)i;
 			return true;
 		}
@@ -30,6 +33,14 @@ static struct str date_text(int32_t days, struct arena *a)
 		return days > 0 ? STR("infinity") : STR("-infinity");
 	struct civil c = civil_from_us((int64_t)days * US_PER_DAY);
 	return arena_format(a, "%04d-%02u-%02u", c.year, c.month, c.day);
+}
+
+static struct str timestamp_text(const struct batch_column *c, int64_t us, struct arena *a)
+{
+	if (us == INT64_MAX || us <= -INT64_MAX) /* the engine's infinities */
+		return us > 0 ? STR("infinity") : STR("-infinity");
+	struct str text = us_to_rfc3339(us, a);
+	return c->scale == SCALE_OF_WALL_CLOCK ? str_sub(text, 0, text.n - 1) : text; /* without the Z: nobody said of which zone it is */
 }
 
 bool cell_text(const struct batch_column *c, size_t row, struct arena *a, struct str *out)
@@ -54,7 +65,7 @@ bool cell_text(const struct batch_column *c, size_t row, struct arena *a, struct
 		*out = date_text(c->i32[row], a);
 		break;
 	case TYPE_TIMESTAMP:
-		*out = c->i64[row] == INT64_MAX || c->i64[row] <= -INT64_MAX ? STR("infinity") : us_to_rfc3339(c->i64[row], a);
+		*out = timestamp_text(c, c->i64[row], a);
 		break;
 	case TYPE_STRING:
 	case TYPE_JSON:
@@ -308,9 +319,32 @@ static bool wait_row(struct print_table *p, const struct batch *b, size_t row, s
 	return (p->n_waiting < WAITING_MAX && p->waiting_bytes <= WAITING_BYTES_MAX) || release_waiting(p, e);
 }
 
+/* Readers keep the last of two values of the same name, and lose the other one without a word. */
+static bool names_differ(const struct batch *b, const struct batch_shape *shape, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct str_map seen = { 0 };
+	bool ok = true;
+	for (size_t c = 0; c < b->n_columns && ok; c++) {
+		ok = str_map_add(&seen, shape[c].name, c, &a);
+		if (!ok) {
+			err_set(e, ERR_USAGE, "two columns are called %.*s: an object has each name once",
+				STR_ARG(str_sub(shape[c].name, 0, 200)));
+			err_hint(e, "name one of them otherwise: ... AS other_name");
+		}
+	}
+	arena_free(&a);
+	return ok;
+}
+
 bool print_rows(void *user, const struct batch *b, struct err *e)
 {
 	struct print_table *p = user;
+	if (p->format == PRINT_JSON && !p->begun) {
+		if (!names_differ(b, *p->shape, e))
+			return false;
+		p->begun = true;
+	}
 	if (p->format == PRINT_CSV && !p->begun) {
 		csv_head(p);
 		p->begun = true;

@@ -3,8 +3,9 @@
  * Table: widths are those of the first rows; on a terminal wide columns are cut so that a row fits a line, elsewhere
  * nothing is cut or left out. Numbers stand to the right. NULL is shown as NULL.
  * CSV: NULL is an empty cell, the empty text is "". A text that a spreadsheet would take for a formula gets a ' in front.
- * JSON: numbers with all digits, as the engine holds them; what JSON lacks (NaN, Infinity) is a text; instants are RFC
- * 3339 texts. */
+ * JSON: numbers with all digits, as the engine holds them; what JSON lacks (NaN, Infinity) is a text, and so are
+ * nested values and JSON columns; no two columns may have the same name.
+ * Instants are RFC 3339 texts in UTC; a TIMESTAMP without a zone is the same without the Z. */
 #ifndef SLUICE_UI_PRINT_TABLE_H
 #define SLUICE_UI_PRINT_TABLE_H
 

@@ -89,7 +89,7 @@ static void json_failure(struct ui *u, const struct err *e, const struct problem
 {
 	struct json_out o = JSON_OUT(&u->out);
 	struct buf list = BUF_INIT(16 << 20);
-	if (!u->json_errors || !u->args.given[OPT_JSON])
+	if (!u->json_errors || !u->args.given[OPT_JSON] || u->printed || u->out.n > 0)
 		return;
 	json_begin_object(&o, NULL);
 	json_put_i64(&o, "exit_status", err_exit_status(e->code));
@@ -200,6 +200,7 @@ bool ui_flush(struct ui *u, struct err *e)
 			return err_set_errno(e, ERR_STORAGE, errno, "standard output cannot be written");
 		}
 		at += (size_t)n;
+		u->printed = true;
 	}
 	buf_clear(&u->out);
 	return true;

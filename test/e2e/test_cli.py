@@ -181,15 +181,51 @@ def test_commands(days, line, status, out, err):
     ("SELECT nothing FROM prepare.airlines", 2, "nothing"),
     ("SELECT * FROM read_csv('/etc/passwd')", 2, "etc/passwd"),
     ("COPY (SELECT 1) TO '/tmp/sluice-must-not-write'", 2, ""),
-    ("ATTACH '/tmp/sluice-must-not-write'", 2, "Permission Error"),
-    ("SET threads = 9", 2, "locked"),
+    ("ATTACH '/tmp/sluice-must-not-write'", 2, ""),
+    ("SET threads = 9", 2, "this is no SELECT"),
+    ("CREATE TABLE t AS SELECT 1", 2, "this is no SELECT"),
+    ("DROP VIEW prepare.airlines", 2, "this is no SELECT"),
+    ("WITH x AS (SELECT 1 AS n) INSERT INTO prepare.airlines SELECT n FROM x", 2, ""),
+    ("SELECT 1; DROP VIEW prepare.airlines", 2, "2 statements"),
+    ("", 2, "no statement"),
+    ("-- nothing", 2, "no statement"),
     ("SELECT 1/0 AS x", 0, ""),
+    ("SELECT 1 AS x; -- the end", 0, ""),
+    ("WITH x AS (SELECT 1 AS n) SELECT * FROM x", 0, ""),
+    ("FROM prepare.airlines", 0, ""),
+    ("VALUES (1, 2)", 0, ""),
+    ("DESCRIBE prepare.airlines", 0, ""),
+    ("SUMMARIZE prepare.airlines", 0, ""),
+    ("SHOW ALL TABLES", 0, ""),
+    ("EXPLAIN SELECT 1", 0, ""),
 ])
 def test_query_refuses(days, sql, status, err):
     done = days.sluice("query", sql, status=None)
     assert done.status == status, repr(done)
     assert err in done.err
     assert not os.path.exists("/tmp/sluice-must-not-write")
+
+
+def test_wall_clocks_have_no_zone(days):
+    """A TIMESTAMP without a zone is no instant, and a Z would make it one."""
+    sql = ("SELECT TIMESTAMPTZ '2013-01-01 05:00:00+00' AS i, TIMESTAMPTZ '2013-07-01 05:00:00+00' AT TIME ZONE 'Europe/Berlin' AS w, "
+           "TIMESTAMP_S '2013-01-01 05:00:00' AS s, TIMESTAMP_MS '2013-01-01 05:00:00.5' AS m, '-infinity'::TIMESTAMP AS f")
+    want = ["2013-01-01T05:00:00Z", "2013-07-01T07:00:00", "2013-01-01T05:00:00", "2013-01-01T05:00:00.500000", "-infinity"]
+    assert list(json.loads(days.sluice("query", "--json", sql).out).values()) == want
+    assert days.sluice("query", "--format", "csv", sql).out.split("\n")[1].split(",") == want
+    assert days.sluice("query", sql).out.split("\n")[2].split() == want
+
+
+def test_json_of_a_failure(days, tmp_path):
+    """Where there is no result, the failure is the object; rows are never mixed with one."""
+    for words, status in ((["status"], 6), (["runs"], 6), (["raw ls"], 6), (["verify"], 6), (["digest"], 6), (["trace", "airlines", "UA"], 6)):
+        done = days.sluice(*words, "--lake", tmp_path / "none", "--json", status=status)
+        assert done.json["exit_status"] == status and done.json["error"]["code"] == "MISSING", repr(done)
+    for words in (["show", "airlines"], ["query", "SELECT 1"]):
+        assert days.sluice(*words, "--lake", tmp_path / "none", "--json", status=6).out == ""
+    done = days.sluice("query", "SELECT 1 AS x, 2 AS x", "--json", status=2)
+    assert "two columns are called x" in done.err and done.out == ""
+    assert "contradict" in days.sluice("query", "SELECT 1", "--json", "--format", "csv", status=2).err
 
 
 def test_query_is_bounded(days):
