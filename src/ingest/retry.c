@@ -4,6 +4,7 @@
 #include "base/number.h"
 #include "ingest/rate.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ── what an answer means ── */
@@ -165,12 +166,17 @@ static int64_t own_pause(struct retry *r, const struct retry_policy *p)
 
 static bool give_up(const struct retry *r, const struct err *why, struct err *e)
 {
+	char turned_away[80] = "";
+	int n = 0;
+	if (r->busy > 0)
+		n = snprintf(turned_away, sizeof turned_away, ", %u of them turned away because the API is busy", r->busy);
+	CHECK(n >= 0 && (size_t)n < sizeof turned_away);
 	if (r->attempts <= 1)
 		*e = *why;
 	else if (strcmp(r->first.message, why->message) == 0)
-		err_set(e, why->code, "after %u attempts: %s", r->attempts, why->message);
+		err_set(e, why->code, "after %u attempts%s: %s", r->attempts, turned_away, why->message);
 	else
-		err_set(e, why->code, "after %u attempts: last: %s; first: %s", r->attempts, why->message,
+		err_set(e, why->code, "after %u attempts%s: last: %s; first: %s", r->attempts, turned_away, why->message,
 			r->first.message);
 	if (why->hint[0])
 		err_hint(e, "%s", why->hint);

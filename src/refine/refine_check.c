@@ -24,6 +24,7 @@ struct check {
 	struct examples *examples;    /* [rule] */
 	size_t unique_rule;
 	uint64_t rows, doubles;
+	bool same;                    /* this row's key is that of the one before */
 	struct buf key[2];            /* of this row and the one before */
 	/* of the file at hand */
 	struct row_hash hash;
@@ -164,8 +165,11 @@ static bool keys_check(struct check *k, size_t n_rows, struct err *e)
 			return err_set(e, ERR_TOO_LARGE, "a key of more than %d bytes", KEY_MAX_BYTES);
 		if (k->rows > 0 && str_eq(buf_str(now), buf_str(before))) {
 			k->doubles++;
-			if (k->unique_rule != SIZE_MAX)
+			if (k->unique_rule != SIZE_MAX && !k->same)
 				example_add(k, k->unique_rule, row);
+			k->same = true; /* a third row of the key is no other example */
+		} else {
+			k->same = false;
 		}
 		k->rows++;
 	}

@@ -27,8 +27,8 @@ bool raw_windows(struct store *s, struct str resource_key, struct arena *a, stru
 	return true;
 }
 
-bool raw_generation(struct project *j, struct str resource, struct str window, struct arena *a, struct ledger *out,
-		    struct err *e)
+bool raw_generation(struct project *j, struct str resource, struct str window, unsigned number, struct arena *a,
+		    struct window_generations *all, struct ledger *out, struct err *e)
 {
 	struct window_generations g;
 	struct str key = key_window(key_resource(j->pipeline->name, resource, a), window, a);
@@ -38,7 +38,14 @@ bool raw_generation(struct project *j, struct str resource, struct str window, s
 		err_set(e, ERR_MISSING, "%.*s: nothing was fetched of window %.*s", STR_ARG(resource), STR_ARG(window));
 		return err_hint(e, "`sluice raw ls %.*s` lists the windows that are there", STR_ARG(resource));
 	}
-	return ledger_open(j->store, j->clock, key_generation(key, g.promoted ? g.promoted : g.n, a), STR_NONE, a, out, e);
+	if (number > g.n)
+		return err_set(e, ERR_MISSING, "%.*s: window %.*s was fetched %u time%s, there is no generation %u",
+			       STR_ARG(resource), STR_ARG(window), g.n, g.n == 1 ? "" : "s", number);
+	if (all)
+		*all = g;
+	if (number == 0)
+		number = g.promoted ? g.promoted : g.n;
+	return ledger_open(j->store, j->clock, key_generation(key, number, a), STR_NONE, a, out, e);
 }
 
 /* ── one record ── */

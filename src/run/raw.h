@@ -18,9 +18,10 @@ struct raw_windows {
 /* In time order; resource_key: raw/<pipeline>/<resource>. */
 bool raw_windows(struct store *s, struct str resource_key, struct arena *a, struct raw_windows *out, struct err *e);
 
-/* The generation that stands for a window: the promoted one, else the newest. ERR_MISSING: the window is not in Raw. */
-bool raw_generation(struct project *j, struct str resource, struct str window, struct arena *a, struct ledger *out,
-		    struct err *e);
+/* Generation `number` of a window, or for 0 the one that stands for it: the promoted one, else the newest. ERR_MISSING: the
+ * window is not in Raw, or has no such generation. *all may be NULL. */
+bool raw_generation(struct project *j, struct str resource, struct str window, unsigned number, struct arena *a,
+		    struct window_generations *all, struct ledger *out, struct err *e);
 
 /* One record of a segment and what it holds; used again and again, each reading forgets the one before. */
 struct raw_record {

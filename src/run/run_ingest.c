@@ -194,7 +194,8 @@ static void note_task(struct run_state *s, struct wanted *w, size_t i)
 		err_set(&why, ERR_SHRUNK, "%.*s, window %.*s: the new fetch has far fewer rows than the one before (%llu against %llu)",
 			STR_ARG(r->name), STR_ARG(n->name), (unsigned long long)t->records,
 			(unsigned long long)t->previous_records);
-		err_hint(&why, "look at it, then take it as true: sluice accept %.*s %.*s", STR_ARG(r->name), STR_ARG(n->name));
+		err_hint(&why, "look at it with `sluice raw ls %.*s %.*s`, then take it as true: `sluice accept %.*s %.*s`", STR_ARG(r->name),
+			 STR_ARG(n->name), STR_ARG(r->name), STR_ARG(n->name));
 		run_note_err(s->out, &why);
 		return;
 	}
@@ -316,7 +317,9 @@ static void note_waiting(struct run_state *s, const struct plan_resource *p)
 			continue;
 		err_set(&why, ERR_SHRUNK, "%.*s, window %.*s: a fetch with far fewer rows than before waits for your word",
 			STR_ARG(p->resource->name), STR_ARG(p->windows[i].name));
-		err_hint(&why, "sluice accept %.*s %.*s", STR_ARG(p->resource->name), STR_ARG(p->windows[i].name));
+		err_hint(&why, "look at it with `sluice raw ls %.*s %.*s`, then take it as true: `sluice accept %.*s %.*s`",
+			 STR_ARG(p->resource->name), STR_ARG(p->windows[i].name), STR_ARG(p->resource->name),
+			 STR_ARG(p->windows[i].name));
 		run_note_err(s->out, &why);
 	}
 }

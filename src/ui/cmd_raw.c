@@ -5,6 +5,7 @@
 #include "ui/command.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 /* ── raw ls ── */
 
@@ -12,6 +13,8 @@ struct ls {
 	struct ui *u;
 	struct json_out json;
 	bool as_json;
+	unsigned generation;     /* at hand, and what it is to its window */
+	const char *standing;
 };
 
 static bool ls_resource(struct ls *l, struct str name, struct err *e)
@@ -78,6 +81,8 @@ static void ls_page(struct ls *l, const struct ledger_page *p, struct str segmen
 {
 	if (l->as_json) {
 		json_begin_object(&l->json, NULL);
+		json_put_u64(&l->json, "generation", l->generation);
+		json_put_z(&l->json, "state", l->standing);
 		json_put_u64(&l->json, "page", p->page);
 		json_put_str(&l->json, "request", p->request);
 		json_put_u64(&l->json, "status", p->status);
@@ -102,6 +107,8 @@ static void ls_attempt(struct ls *l, const struct ledger_attempt *t, struct str 
 {
 	if (l->as_json) {
 		json_begin_object(&l->json, NULL);
+		json_put_u64(&l->json, "generation", l->generation);
+		json_put_z(&l->json, "state", l->standing);
 		json_put_str(&l->json, "failed", t->error);
 		json_put_str(&l->json, "request", t->request);
 		json_put_u64(&l->json, "status", t->status);
@@ -116,23 +123,65 @@ static void ls_attempt(struct ls *l, const struct ledger_attempt *t, struct str 
 	buf_addf(&l->u->out, "\n        %.*s %" PRIu64 "\n", STR_ARG(segment), t->offset);
 }
 
-static bool ls_pages(struct ls *l, struct str resource, struct str window, struct err *e)
+static const char *standing_of(const struct ledger *led, const struct window_generations *g, unsigned number)
 {
-	struct ledger led;
+	if (number == g->promoted)
+		return "promoted";
+	if (led->status == GENERATION_SEALED)
+		return "superseded";
+	if (led->status == GENERATION_CANDIDATE)
+		return number == g->candidate ? "candidate" : "superseded";
+	if (led->status == GENERATION_EXPIRED)
+		return "given up";
+	return led->status == GENERATION_ABANDONED ? "abandoned" : "open";
+}
+
+static void ls_generation_head(struct ls *l, const struct ledger *led)
+{
+	buf_addf(&l->u->out, "g%u %s, %s", l->generation, l->standing, amount_things(led->state.records, "record").text);
+	if (strcmp(l->standing, "candidate") == 0 && led->seal.candidate_reason.n > 0) {
+		buf_add_z(&l->u->out, ": ");
+		text_escape(led->seal.candidate_reason, false, &l->u->out);
+	}
+	buf_add_char(&l->u->out, '\n');
+}
+
+/* One generation of the window, with a line above it if there are several. */
+static bool ls_generation(struct ls *l, struct ledger *led, bool head, struct err *e)
+{
 	struct ledger_walk w;
 	struct ledger_entry entry;
 	bool end = false, ok;
-	if (!raw_generation(&l->u->project, resource, window, &l->u->arena, &led, e))
-		return false;
-	ledger_walk_begin(&w, &led);
+	if (head && !l->as_json)
+		ls_generation_head(l, led);
+	ledger_walk_begin(&w, led);
 	while ((ok = ledger_walk_next(&w, &entry, &end, e)) && !end && (ok = ui_flush_some(l->u, e))) {
-		struct str segment = key_segment(led.generation_key, entry.segment, &w.arena);
+		struct str segment = key_segment(led->generation_key, entry.segment, &w.arena);
 		for (size_t i = 0; i < entry.n_pages; i++)
 			ls_page(l, &entry.pages[i], segment);
 		for (size_t i = 0; i < entry.n_attempts; i++)
 			ls_attempt(l, &entry.attempts[i], segment);
 	}
 	ledger_walk_end(&w);
+	return ok;
+}
+
+static bool ls_pages(struct ls *l, struct str resource, struct str window, struct err *e)
+{
+	struct window_generations all = { 0 };
+	struct arena each = ARENA_INIT;
+	bool ok = true;
+	for (unsigned number = 1; ok && (number == 1 || number <= all.n); number++) {
+		struct ledger led;
+		arena_reset(&each);
+		ok = raw_generation(&l->u->project, resource, window, number, &each, &all, &led, e);
+		if (!ok)
+			break;
+		l->generation = number;
+		l->standing = standing_of(&led, &all, number);
+		ok = ls_generation(l, &led, all.n > 1 || number != all.promoted, e);
+	}
+	arena_free(&each);
 	return ok;
 }
 
@@ -295,8 +344,12 @@ static bool cat_find(struct cat *c, struct err *e)
 	const struct resource *r;
 	struct ledger l;
 	struct raw_page p;
-	uint64_t number;
+	uint64_t number, generation;
+	if (!args_u64(g, OPT_GENERATION, 1, UINT32_MAX, 0, &generation, e))
+		return false;
 	if (g->n_operands == 2) {
+		if (g->given[OPT_GENERATION])
+			return err_set(e, ERR_USAGE, "--generation belongs to RESOURCE WINDOW PAGE: a segment is of one generation");
 		c->segment_key = g->operands[0];
 		if (!str_to_u64(g->operands[1], &c->offset))
 			return err_set(e, ERR_USAGE, "offset %.*s: a number is expected", STR_ARG(g->operands[1]));
@@ -306,7 +359,7 @@ static bool cat_find(struct cat *c, struct err *e)
 		return false;
 	if (!str_to_u64(g->operands[2], &number) || number == 0)
 		return err_set(e, ERR_USAGE, "page %.*s: a number from 1 on is expected", STR_ARG(g->operands[2]));
-	if (!raw_generation(&c->u->project, r->name, g->operands[1], &c->u->arena, &l, e) ||
+	if (!raw_generation(&c->u->project, r->name, g->operands[1], (unsigned)generation, &c->u->arena, NULL, &l, e) ||
 	    !raw_page(&l, number, &c->u->arena, &p, e))
 		return false;
 	c->segment_key = p.segment_key;

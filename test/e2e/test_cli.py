@@ -188,7 +188,7 @@ def test_commands(days, line, status, out, err):
     ("WITH x AS (SELECT 1 AS n) INSERT INTO prepare.airlines SELECT n FROM x", 2, ""),
     ("SELECT 1; DROP VIEW prepare.airlines", 2, "2 statements"),
     ("", 2, "no statement"),
-    ("-- nothing", 2, "no statement"),
+    ("/* nothing */", 2, "no statement"),
     ("SELECT 1/0 AS x", 0, ""),
     ("SELECT 1 AS x; -- the end", 0, ""),
     ("WITH x AS (SELECT 1 AS n) SELECT * FROM x", 0, ""),
@@ -218,11 +218,12 @@ def test_wall_clocks_have_no_zone(days):
 
 def test_json_of_a_failure(days, tmp_path):
     """Where there is no result, the failure is the object; rows are never mixed with one."""
+    none = days.on(tmp_path / "none")
     for words, status in ((["status"], 6), (["runs"], 6), (["raw ls"], 6), (["verify"], 6), (["digest"], 6), (["trace", "airlines", "UA"], 6)):
-        done = days.sluice(*words, "--lake", tmp_path / "none", "--json", status=status)
+        done = none.sluice(*words, "--json", status=status)
         assert done.json["exit_status"] == status and done.json["error"]["code"] == "MISSING", repr(done)
     for words in (["show", "airlines"], ["query", "SELECT 1"]):
-        assert days.sluice(*words, "--lake", tmp_path / "none", "--json", status=6).out == ""
+        assert none.sluice(*words, "--json", status=6).out == ""
     done = days.sluice("query", "SELECT 1 AS x, 2 AS x", "--json", status=2)
     assert "two columns are called x" in done.err and done.out == ""
     assert "contradict" in days.sluice("query", "SELECT 1", "--json", "--format", "csv", status=2).err
@@ -593,7 +594,16 @@ resources:
     p = project(m)
     done = p.sluice("run", *interval, "--refetch=less", status=4)
     m.stop()
-    assert "accept" in done.out + done.err, repr(done)
+    assert f"`sluice raw ls -f {p.file} --lake {p.lake} things {window}`" in done.err, repr(done)
+    assert f"`sluice accept -f {p.file} --lake {p.lake} things {window}`" in done.err, repr(done)
+    listed = p.sluice("raw ls", "things", window).out
+    assert "g1 promoted, 200 records\n" in listed
+    assert "g2 candidate, 150 records: 150 records where the generation before had 200\n" in listed
+    assert [(x["generation"], x["state"], x["records"]) for x in p.sluice("raw ls", "things", window, "--json").json] == [
+        (1, "promoted", 200), (2, "candidate", 150)]
+    for words, records in (([], 200), (["--generation", "1"], 200), (["--generation", "2"], 150)):
+        assert len(p.sluice("raw cat", "things", window, 1, *words).json["data"]) == records
+    assert "there is no generation 3" in p.sluice("raw cat", "things", window, 1, "--generation", "3", status=6).err
     status = p.sluice("status").out
     assert f"`sluice accept -f {p.file} --lake {p.lake} things {window}`" in status
     assert p.sluice("show", "things", "--limit", "0", "--json").out.count("\n") == 200

@@ -209,9 +209,9 @@ static void busy_has_a_bound_of_its_own(void **state)
 		assert_true(retry_next(&r, &POLICY, ANSWER_RETRY, &reset, -1, &pause, &e));
 	struct retry other = r;
 	assert_false(retry_next(&r, &POLICY, ANSWER_BUSY, &busy, 1000, &pause, &e));
-	assert_string_equal(e.message, "after 65 attempts: 429");
+	assert_string_equal(e.message, "after 65 attempts, 60 of them turned away because the API is busy: 429");
 	assert_false(retry_next(&other, &POLICY, ANSWER_RETRY, &reset, -1, &pause, &e));
-	assert_string_equal(e.message, "after 65 attempts: last: reset; first: 429");
+	assert_string_equal(e.message, "after 65 attempts, 59 of them turned away because the API is busy: last: reset; first: 429");
 }
 
 static void odd_policies(void **state)
