@@ -25,16 +25,76 @@ enum {
 void engine_begin(struct engine_connection *c)
 {
 	c->source_failed = false;
+	c->sql = NULL;
+}
+
+static size_t code_points(struct str s)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < s.n; i++)
+		n += ((unsigned char)s.p[i] & 0xc0) != 0x80;
+	return n;
+}
+
+/* Where the piece begins in line `number` of the SQL, in characters; SIZE_MAX: nowhere. */
+static size_t place_in_sql(const char *sql, uint64_t number, struct str piece)
+{
+	struct str rest = str_from(sql ? sql : ""), line = STR_NONE;
+	for (uint64_t i = 0; i < number; i++)
+		if (!str_cut(&rest, '\n', &line))
+			return SIZE_MAX;
+	for (size_t at = 0; at + piece.n <= line.n; at++) {
+		size_t i = 0; /* blanks of any kind are shown as one */
+		while (i < piece.n && (piece.p[i] == line.p[at + i] || (piece.p[i] == ' ' && strchr("\t\r\v\f", line.p[at + i]))))
+			i++;
+		if (i == piece.n)
+			return code_points(str_sub(line, 0, at));
+	}
+	return SIZE_MAX;
+}
+
+/* "LINE 3: ... piece of it ..." and the caret below it: the column from 1 on, 0 where it cannot be told. *head is what
+ * stands in front of the piece. */
+static size_t caret_column(const char *sql, struct str line, struct str caret, struct str *head)
+{
+	const struct str dots = STR("...");
+	size_t colon = str_find_char(line, ':'), at = str_find_char(caret, '^'), first;
+	uint64_t number;
+	if (!str_starts(line, STR("LINE ")) || colon + 2 > line.n || at == caret.n || at < colon + 2 ||
+	    !str_to_u64(str_sub(line, 5, colon), &number))
+		return 0;
+	*head = str_sub(line, 0, colon);
+	struct str piece = str_sub(line, colon + 2, line.n);
+	at -= colon + 2; /* what stands there is one byte a character */
+	if (!str_starts(piece, dots))
+		return at + 1;
+	piece = str_sub(piece, dots.n, piece.n);
+	if (str_ends(piece, dots))
+		piece.n -= dots.n;
+	first = place_in_sql(sql, number, piece);
+	return first == SIZE_MAX || at < dots.n ? 0 : first + at - dots.n + 1;
+}
+
+static size_t text_append(struct str s, char *out, size_t n, size_t size)
+{
+	for (size_t i = 0; i < s.n && n + 1 < size; i++) {
+		unsigned char ch = (unsigned char)s.p[i];
+		out[n++] = (char)(ch < ' ' || ch == 0x7f ? ' ' : ch);
+	}
+	return n;
 }
 
 /* DuckDB's messages are several lines: what, candidates or hints, the line of SQL, a caret under it, at times a stack
- * trace. One line remains, without caret and trace. */
-static void message_trim(const char *message, char *out, size_t size)
+ * trace. One line remains, without trace, and with the caret as a number: "LINE 3, column 17: SELECT ...". */
+static void message_trim(const char *sql, const char *message, char *out, size_t size)
 {
-	struct str rest = str_from(message), line;
+	struct str rest = str_from(message), line, head = STR_NONE;
+	char place[64];
 	size_t n = 0;
 
 	while (str_cut(&rest, '\n', &line)) {
+		struct str below = str_sub(rest, 0, str_find_char(rest, '\n'));
+		size_t column = caret_column(sql, line, below, &head);
 		line = str_trim(line);
 		if (line.n == 0 || str_eq_z(line, "^"))
 			continue;
@@ -44,10 +104,13 @@ static void message_trim(const char *message, char *out, size_t size)
 			memcpy(out + n, "; ", 2);
 			n += 2;
 		}
-		for (size_t i = 0; i < line.n && n + 1 < size; i++) {
-			unsigned char ch = (unsigned char)line.p[i];
-			out[n++] = (char)(ch < ' ' || ch == 0x7f ? ' ' : ch);
+		if (column > 0) {
+			int k = snprintf(place, sizeof place, "%.*s, column %zu", STR_ARG(head), column);
+			CHECK(k > 0 && (size_t)k < sizeof place);
+			line = str_sub(line, head.n, line.n);
+			n = text_append(str_from(place), out, n, size);
 		}
+		n = text_append(line, out, n, size);
 	}
 	if (n + 1 == size) { /* cut, maybe inside a character: back to where its first byte was */
 		while (n > 0 && ((unsigned char)out[n - 1] & 0xc0) == 0x80)
@@ -75,7 +138,7 @@ bool engine_fail_code(struct engine_connection *c, enum err_code code, const cha
 		*e = c->source_err;
 		return false;
 	}
-	message_trim(message ? message : "no message", text, sizeof text);
+	message_trim(c ? c->sql : NULL, message ? message : "no message", text, sizeof text);
 	bool memory = is_of_memory(message, type);
 	err_set(e, memory ? ERR_MEMORY : code, "%s: %s", what, text[0] != '\0' ? text : "no message");
 	if (memory && c && c->engine->memory_bytes > 0)
@@ -317,7 +380,9 @@ static size_t statements(struct engine_connection *c, const char *sql, enum err_
 	if (n == 0) {
 		const char *message = duck.duckdb_extract_statements_error(extracted);
 		engine_begin(c);
+		c->sql = sql;
 		engine_fail_code(c, code, what, message ? message : "no statement", DUCKDB_ERROR_PARSER, e);
+		c->sql = NULL;
 	}
 	duck.duckdb_destroy_extracted(&extracted);
 	return (size_t)n;

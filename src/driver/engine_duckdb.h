@@ -23,6 +23,7 @@ struct engine_connection {
 	struct engine_connection *next;
 	duckdb_connection handle;
 	idx_t id;
+	const char *sql; /* while it is parsed and bound, else NULL: to tell where in it a mistake is */
 	/* A source's failure on its way through DuckDB, which only carries text. */
 	bool source_failed;
 	struct err source_err;

@@ -112,8 +112,12 @@ static enum reader type_read(duckdb_logical_type t, struct batch_shape *s)
 static bool query_prepare(struct query *q, const char *sql, struct arena *a, struct err *e)
 {
 	engine_begin(q->c);
-	if (duck.duckdb_prepare(q->c->handle, sql, &q->statement) != DuckDBSuccess)
-		return engine_fail(q->c, "SQL", duck.duckdb_prepare_error(q->statement), DUCKDB_ERROR_INVALID, e);
+	if (duck.duckdb_prepare(q->c->handle, sql, &q->statement) != DuckDBSuccess) {
+		q->c->sql = sql;
+		engine_fail(q->c, "SQL", duck.duckdb_prepare_error(q->statement), DUCKDB_ERROR_INVALID, e);
+		q->c->sql = NULL;
+		return false;
+	}
 	q->n_columns = duck.duckdb_prepared_statement_column_count(q->statement);
 	q->shape = arena_array(a, struct batch_shape, q->n_columns);
 	q->readers = arena_array(&q->arena, enum reader, q->n_columns);
@@ -308,10 +312,13 @@ bool engine_is_select(struct engine_connection *c, struct str sql, struct err *e
 	engine_begin(c);
 	if (sql.n > QUERY_MAX_BYTES || str_find_char(sql, '\0') < sql.n)
 		return err_set(e, ERR_USAGE, "SQL: a NUL byte, or longer than %d bytes", QUERY_MAX_BYTES);
-	idx_t n = duck.duckdb_extract_statements(c->handle, arena_zero_terminated(&a, sql), &all);
+	const char *text = arena_zero_terminated(&a, sql);
+	idx_t n = duck.duckdb_extract_statements(c->handle, text, &all);
 	if (n == 0) {
 		const char *message = duck.duckdb_extract_statements_error(all);
+		c->sql = text;
 		ok = engine_fail_code(c, ERR_USAGE, "SQL", message ? message : "there is no statement", DUCKDB_ERROR_PARSER, e);
+		c->sql = NULL;
 	} else if (n > 1) {
 		err_set(e, ERR_USAGE, "SQL: %llu statements, and one SELECT is wanted", (unsigned long long)n);
 		ok = err_hint(e, "give each of them to a `sluice query` of its own");

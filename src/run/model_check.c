@@ -26,7 +26,7 @@ static struct str after(struct str text, const char *mark)
 	return at < text.n ? str_sub(text, at + strlen(mark), text.n) : text;
 }
 
-/* "...; LINE 3: WHERE WHERE x" or "model x, line 3, column 8: ...": the number, and the text without it. */
+/* "...; LINE 3, column 7: WHERE WHERE x" (the column may be missing) or "model x, line 3, column 8: ...": the number, and the text without it. */
 static unsigned take_line(struct str *text, struct str model, unsigned *column)
 {
 	struct arena a = ARENA_INIT;
@@ -48,9 +48,13 @@ static unsigned take_line(struct str *text, struct str model, unsigned *column)
 		if (found < rest.n) {
 			rest = str_sub(rest, found + 5, rest.n);
 			str_cut(&rest, ':', &number);
-			if (str_to_u64(number, &line))
-				*text = str_sub(*text, 0, found);
+			size_t comma = str_find_char(number, ',');
+			position = after(str_sub(number, comma, number.n), ", column ");
 			at = 1;
+			if (str_to_u64(str_sub(number, 0, comma), &line))
+				*text = str_sub(*text, 0, found);
+			if (comma < number.n && !str_to_u64(position, &at))
+				at = 1;
 		}
 	}
 	arena_free(&a);

@@ -620,6 +620,7 @@ resources:
 # ── check ──
 
 GOOD = "SELECT id, name FROM prepare.things"
+LONG = "SELECT id,\n\tconcat('é', '€', 'some text that is longer than what is shown of a line', 'and more') || nam AS name FROM prepare.things"
 CONTRACT = """\
 apiVersion: v3.1.0
 kind: DataContract
@@ -639,12 +640,13 @@ schema:
     (GOOD, []),
     (GOOD + ";\n-- the end", []),
     ("WITH x AS (SELECT * FROM prepare.things) SELECT id, name FROM x", []),
-    ("SELECT id,\n  name\nFROM FROM prepare.things", ["models/sales.sql:3:1: syntax error at or near"]),
+    ("SELECT id,\n  name\nFROM FROM prepare.things", ["models/sales.sql:3:6: syntax error at or near"]),
     ("DELETE FROM prepare.things", ["models/sales.sql:1:1: a model is one SELECT"]),
     (GOOD + ";\n" + GOOD, ["models/sales.sql:1:1: a model is one SELECT"]),
     ("SELECT id, name\nFROM prepare.thing", ["models/sales.sql:2:6: no resource gives the table prepare.thing",
                                              "did you mean prepare.things?"]),
-    ("SELECT id,\n  nam AS name FROM prepare.things", ["models/sales.sql:2:1: ", "nam"]),
+    ("SELECT id,\n  nam AS name FROM prepare.things", ["models/sales.sql:2:3: ", "nam"]),
+    (LONG, [f"models/sales.sql:2:{LONG.split(chr(10))[1].index('nam ') + 1}: ", "nam"]),
     ("SELECT id FROM prepare.things", ["models/sales.sql: the SELECT gives no column name, which the contract has"]),
     ("SELECT *, 1 AS more FROM prepare.things", ["gives a column more, which the contract does not have",
                                                  "gives a column _page, which"]),
