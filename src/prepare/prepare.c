@@ -321,8 +321,9 @@ static bool budget_check(struct prepare *p, size_t table, const struct loss_repo
 		"%.*s", STR_ARG(job->name), l->quarantined, l->read, 100.0 * (double)l->quarantined / (double)l->read,
 		job->budget_percent, STR_ARG(buf_str(&why)));
 	buf_free(&why);
-	return err_hint(e, "nothing of this table was published; mend contracts/%.*s.yaml, or raise its budget and look at "
-			"`sluice show %.*s --quarantine`", STR_ARG(p->job->table), STR_ARG(job->name));
+	return err_hint(e, "nothing was published, also not to quarantine; mend contracts/%.*s.yaml or raise its budget, then "
+			"`sluice run --stale` prepares these windows, also once they lie outside the interval",
+			STR_ARG(p->job->table));
 }
 
 /* ── quarantine ── */

@@ -111,6 +111,8 @@ static struct str resource_note(const struct plan_resource *p, const struct plan
 		return STR("not asked for (--only)");
 	if (p->n_windows == 0)
 		return STR("no window ends in the interval");
+	if (p->note.n > 0 && p->n_fetch + p->n_prepare == 0)
+		return p->note;
 	if (q->ingest && p->n_fetch > 0 && p->contract == NULL)
 		return arena_format(a, "%zu of %zu windows to fetch; there is no contract, so nothing is prepared", p->n_fetch,
 				    p->n_windows);
@@ -159,6 +161,7 @@ static struct str table_part(struct str name)
 static void plan_model(const struct plan *p, struct plan_model *m, struct arena *a)
 {
 	struct sha256 *inputs = arena_array(a, struct sha256, m->model->n_reads + 1);
+	const struct table_window *full = table_find_window(&m->table, STR("full"));
 	for (size_t i = 0; i < m->model->n_reads; i++) {
 		struct str name = m->model->reads[i], table = table_part(name);
 		bool changes = false;
@@ -177,13 +180,12 @@ static void plan_model(const struct plan *p, struct plan_model *m, struct arena 
 		}
 		if (changes && !m->run) {
 			m->run = true;
-			m->reason = arena_format(a, "%.*s changes", STR_ARG(name));
+			m->reason = full ? arena_format(a, "%.*s changes", STR_ARG(name)) : STR("never made");
 		}
 	}
 	if (m->run)
 		return;
 	struct sha256 key = model_key(m->model, inputs, m->model->n_reads);
-	const struct table_window *full = table_find_window(&m->table, STR("full"));
 	m->run = full == NULL || !sha256_eq(full->key, key);
 	m->reason = full == NULL ? STR("never made") : m->run ? STR("its inputs or its text changed")
 							      : STR("nothing to do: nothing that it reads changed");
@@ -228,11 +230,11 @@ bool plan_make(struct project *j, const struct plan_request *q, struct arena *a,
 		r->selected = selects(q->only, r->resource->name);
 		if (!plan_one(j, q, r, a, e))
 			return err_wrap(e, "plan");
-		if (r->note.n == 0 || r->n_fetch + r->n_prepare > 0)
-			r->note = resource_note(r, q, a);
+		r->note = resource_note(r, q, a);
 		if (r->definition_changed && r->selected)
 			r->note = arena_format(a, "%.*s; fetched in another way than the pipeline file says now: "
-					       "`sluice run --refetch` asks again", STR_ARG(r->note));
+					       "`sluice run --only %.*s --refetch` asks again", STR_ARG(r->note),
+					       STR_ARG(r->resource->name));
 		out->anything = out->anything || (r->selected && ((q->ingest && r->n_fetch > 0) ||
 								  (q->prepare && r->n_prepare > 0)));
 	}

@@ -1,6 +1,6 @@
 /* The plan: what is wanted, what is there, what would run, and why. A pure function of pipeline file, lake and time; it
- * changes nothing. It costs a listing of Raw by window and a snapshot of each table; ledgers are read only for windows
- * that are not prepared yet. */
+ * changes nothing. It costs a listing of Raw by window and a snapshot of each table; ledgers are read only of windows that
+ * are not prepared yet, or have a generation that is newer than the table's. */
 #ifndef SLUICE_RUN_PLAN_H
 #define SLUICE_RUN_PLAN_H
 
@@ -65,10 +65,12 @@ struct plan_resource {
 	struct contract *contract;   /* NULL: ingest only */
 	struct grid grid;
 	bool grid_missing;
-	struct plan_window *windows; /* of the interval (and all others with --stale), in time order */
+	/* Of the interval, in time order. With --stale all others that are not prepared; without, and where no interval was
+	 * named, those whose truth is newer than the one in the table. */
+	struct plan_window *windows;
 	size_t n_windows;
 	size_t n_fetch, n_prepare;   /* how many windows need it */
-	size_t n_stale_elsewhere, n_unprepared_elsewhere; /* outside the interval: reported only */
+	size_t n_stale_elsewhere, n_unprepared_elsewhere; /* outside the interval and not in `windows`: reported only */
 	struct plan_table *tables;
 	size_t n_tables;             /* at least one, also without a contract */
 	bool contract_changed;       /* differs from the one in the table */
@@ -102,6 +104,8 @@ bool plan_tables_load(struct project *j, struct plan_resource *p, struct arena *
 const struct plan_resource *plan_find_table(const struct plan *p, struct str table, const struct plan_table **of);
 /* plan.json: everything above that is not derived from Raw's bytes. */
 struct str plan_json(const struct plan *p, struct arena *a);
+/* "outside this interval 1 window is stale: `sluice run --stale`"; "" where nothing is left. */
+struct str plan_elsewhere(const struct plan_resource *p, struct arena *a);
 /* For people: per resource and model, what would run and why. */
 void plan_print(const struct plan *p, struct buf *out);
 

@@ -101,10 +101,23 @@ struct str plan_json(const struct plan *p, struct arena *a)
 	return text;
 }
 
+struct str plan_elsewhere(const struct plan_resource *p, struct arena *a)
+{
+	size_t stale = p->n_stale_elsewhere, left = p->n_unprepared_elsewhere;
+	struct str text = STR_NONE;
+	if (stale > 0)
+		text = arena_format(a, "%zu window%s stale", stale, stale == 1 ? " is" : "s are");
+	if (left > 0)
+		text = arena_format(a, "%.*s%s%zu window%s sealed and not prepared", STR_ARG(text), stale > 0 ? " and " : "", left,
+				    left == 1 ? " is" : "s are");
+	return text.n > 0 ? arena_format(a, "outside this interval %.*s: `sluice run --stale`", STR_ARG(text)) : text;
+}
+
 enum { SHOWN_WINDOWS = 6 };
 
-static void print_resource(const struct plan_resource *p, struct buf *out)
+static void print_resource(const struct plan_resource *p, struct arena *a, struct buf *out)
 {
+	struct str left = plan_elsewhere(p, a);
 	size_t shown = 0, more = 0;
 	buf_addf(out, "  %-20.*s %.*s\n", STR_ARG(p->resource->name), STR_ARG(p->note));
 	for (size_t i = 0; p->selected && i < p->n_windows; i++) {
@@ -124,16 +137,16 @@ static void print_resource(const struct plan_resource *p, struct buf *out)
 	}
 	if (more > 0)
 		buf_addf(out, "    ... and %zu more\n", more);
-	if (p->n_stale_elsewhere + p->n_unprepared_elsewhere > 0)
-		buf_addf(out, "    outside this interval %zu windows are stale and %zu are not prepared: `sluice run --stale`\n",
-			 p->n_stale_elsewhere, p->n_unprepared_elsewhere);
+	if (left.n > 0)
+		buf_addf(out, "    %.*s\n", STR_ARG(left));
 }
 
 void plan_print(const struct plan *p, struct buf *out)
 {
+	struct arena a = ARENA_INIT;
 	buf_add_z(out, "Ingest and prepare\n");
 	for (size_t i = 0; i < p->n_resources; i++)
-		print_resource(&p->resources[i], out);
+		print_resource(&p->resources[i], &a, out);
 	if (p->n_models > 0)
 		buf_add_z(out, "Refine\n");
 	for (size_t i = 0; i < p->n_models; i++) {
@@ -141,4 +154,5 @@ void plan_print(const struct plan *p, struct buf *out)
 		buf_addf(out, "  %-20.*s %s%.*s\n", STR_ARG(m->model->name),
 			 !m->selected ? "not asked for; " : m->run ? "run: " : "", STR_ARG(m->reason));
 	}
+	arena_free(&a);
 }

@@ -1,6 +1,7 @@
 #include "run/plan_window.h"
 
 #include "base/check.h"
+#include "base/log.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -262,6 +263,11 @@ static bool look_at_raw(struct project *j, const struct plan_request *q, const s
 	       asked_again(j, q, p, key, newest, lookback, interval, w, a, e);
 }
 
+bool plan_takes_what_is_there(const struct plan_request *q)
+{
+	return q->stale && q->prepare && !q->ingest && !q->has_from;
+}
+
 static bool look_at_window(struct project *j, const struct plan_request *q, struct plan_resource *p,
 			   const struct raw_windows *raw, bool lookback, struct str interval, struct plan_window *w,
 			   struct arena *a, struct err *e)
@@ -331,15 +337,18 @@ static bool only_newest(struct project *j, const struct raw_windows *raw, const 
 	struct str resource = key_resource(j->pipeline->name, p->resource->name, a);
 	while (list->n > 1 && last.to_us > q->now_us)
 		last = list->v[--list->n - 1];
-	bool found = false;
-	for (size_t i = raw->n; i > 0 && !found && (q->every_window || raw->v[i - 1].window.to_us > last.to_us); i--) {
+	bool found = false, there = q->every_window || plan_takes_what_is_there(q);
+	for (size_t i = raw->n; i > 0 && !found && (there || raw->v[i - 1].window.to_us > last.to_us); i--) {
 		struct window_generations g;
 		if (!window_generations_read(j->store, j->clock, key_window(resource, raw->v[i - 1].name, a), a, &g, e))
 			return false;
-		if (g.promoted == 0 && g.candidate == 0)
+		if (g.promoted == 0 && (there || g.candidate == 0))
 			continue;
-		found = q->every_window;
+		found = there;
+		bool newer = raw->v[i - 1].window.to_us > last.to_us;
 		last = raw->v[i - 1].window;
+		if (!newer)
+			break;
 		p->note = last.to_us <= q->now_us
 				  ? STR("nothing to do: a newer snapshot is there already")
 				  : arena_format(a, "nothing to do: the newest snapshot was fetched while the clock was ahead "
@@ -363,33 +372,83 @@ static bool list_has(const struct window_list *l, struct window w)
 	return l->n > 0 && bsearch(&w, l->v, l->n, sizeof *l->v, by_time) != NULL;
 }
 
-/* Prepared under another key, or sealed and never prepared: reported, and with --stale part of the plan. */
+/* Has the window a truth that is newer than what the table has of it? A higher number in the listing is the cheap sign; only
+ * then ledgers are read, and only of the generations above. What is not promoted is no truth. */
+static bool has_newer_truth(struct project *j, const struct plan_resource *p, struct str name, unsigned than, bool *newer,
+			    struct arena *a, struct err *e)
+{
+	struct str key = key_window(key_resource(j->pipeline->name, p->resource->name, a), name, a);
+	unsigned g = 0;
+	*newer = false;
+	if (!newest_generation(j, key, a, &g, e))
+		return false;
+	for (; g > than && !*newer; g--) {
+		struct ledger l;
+		if (!ledger_open(j->store, j->clock, key_generation(key, g, a), STR_NONE, a, &l, e))
+			return false;
+		*newer = l.status == GENERATION_SEALED;
+	}
+	return true;
+}
+
+struct outside {
+	bool stale;      /* the table has it under another key, or Raw has a newer truth of it */
+	bool unprepared; /* it has a truth, and the table has never had it */
+	bool wanted;     /* part of this plan */
+};
+
+/* A run that names no interval prepares what was fetched again or accepted since; only --stale takes the others. */
+static bool look_outside(struct project *j, const struct plan_request *q, const struct plan_resource *p, struct str name,
+			 struct outside *out, struct arena *a, struct err *e)
+{
+	const struct table_window *tag = table_find_window(&p->tables[0].table, name);
+	struct err why = ERR_INIT;
+	bool newer = false;
+	*out = (struct outside){ 0 };
+	if (!has_newer_truth(j, p, name, tag ? tag->generation : 0, &newer, a, &why)) {
+		if (why.code != ERR_DAMAGE) {
+			*e = why;
+			return false;
+		}
+		/* One damaged ledger somewhere must not stop every run. */
+		log_warn("%.*s, window %.*s is outside the interval and left alone: %s", STR_ARG(p->resource->name), STR_ARG(name),
+			 why.message);
+	}
+	bool changed = tag && !all_carry(p, name, window_key(p->resource, name, tag->content, p->contract));
+	out->stale = tag && (newer || changed);
+	out->unprepared = tag == NULL && newer;
+	out->wanted = q->stale ? q->every_window || out->stale || tag == NULL
+			       : tag && newer && q->prepare && p->selected && !q->has_from && !q->refetch;
+	return true;
+}
+
+/* Windows of Raw that are not in the list: told, or added to it. */
 static bool elsewhere(struct project *j, const struct plan_request *q, struct plan_resource *p,
 		      const struct raw_windows *raw, struct window_list *list, struct arena *a, struct err *e)
 {
 	struct window_list more = { 0 };
 	for (size_t i = 0; p->contract && p->resource->kind == KIND_WINDOW && i < raw->n; i++) {
+		struct outside w;
 		if (list_has(list, raw->v[i].window))
 			continue;
-		const struct table_window *tag = table_find_window(&p->tables[0].table, raw->v[i].name);
-		if (!q->every_window && tag &&
-		    all_carry(p, tag->name, window_key(p->resource, tag->name, tag->content, p->contract)))
-			continue;
-		if (tag)
-			p->n_stale_elsewhere++;
-		else
-			p->n_unprepared_elsewhere++;
-		*arena_push(a, more) = raw->v[i].window;
+		if (!look_outside(j, q, p, raw->v[i].name, &w, a, e))
+			return err_wrap(e, "%.*s, window %.*s", STR_ARG(p->resource->name), STR_ARG(raw->v[i].name));
+		if (w.wanted)
+			*arena_push(a, more) = raw->v[i].window;
+		p->n_stale_elsewhere += w.stale && !w.wanted;
+		p->n_unprepared_elsewhere += w.unprepared && !w.wanted;
 	}
-	(void)j;
-	(void)e;
-	if (!q->stale || more.n == 0)
-		return true;
 	for (size_t i = 0; i < more.n; i++)
 		*arena_push(a, *list) = more.v[i];
-	qsort(list->v, list->n, sizeof *list->v, by_time);
-	p->n_stale_elsewhere = p->n_unprepared_elsewhere = 0;
+	if (more.n > 0)
+		qsort(list->v, list->n, sizeof *list->v, by_time);
 	return true;
+}
+
+/* Taken in by a run that names no interval: to be prepared, not to be fetched once more. */
+static bool is_taken_in(const struct plan_request *q, const struct resource *r, const struct interval *in, struct window w)
+{
+	return r->kind == KIND_WINDOW && !q->stale && (w.to_us <= in->from_us || w.to_us > in->to_us);
 }
 
 static void count_windows(struct plan_resource *p)
@@ -424,6 +483,11 @@ bool plan_resource_windows(struct project *j, const struct plan_request *q, stru
 		bool lookback = !q->has_from && w->window.to_us <= in.fresh_from_us && w->window.to_us > in.from_us;
 		if (!look_at_window(j, q, p, &raw, lookback, in.text, w, a, e))
 			return err_wrap(e, "%.*s, window %.*s", STR_ARG(p->resource->name), STR_ARG(w->name));
+		if (w->known && is_taken_in(q, p->resource, &in, w->window)) {
+			w->action = WINDOW_SEALED;
+			w->generation = w->promoted;
+			w->reason = STR("fetched or accepted since");
+		}
 	}
 	count_windows(p);
 	return true;

@@ -402,12 +402,19 @@ static void say(const struct plan_resource *p, struct run_table *out, struct str
 		out[i].note = note;
 }
 
+static struct str windows_text(size_t wanted, size_t shared, struct arena *a)
+{
+	struct str text = arena_format(a, "%zu window%s", wanted, wanted == 1 ? "" : "s");
+	return shared == 0 ? text : arena_format(a, "%.*s, and %zu more that share%s %s files", STR_ARG(text), shared,
+						 shared == 1 ? "s" : "", wanted == 1 ? "its" : "their");
+}
+
 static void start_over(const struct plan_resource *p, struct run_table *out)
 {
 	say(p, out, STR("nothing to do: another run published it"));
 	for (size_t i = 0; i < p->n_tables; i++) {
 		out[i].changed = false;
-		out[i].rows_written = 0;
+		out[i].rows_written = out[i].shared = 0;
 		out[i].loss = (struct loss_report){ 0 };
 	}
 }
@@ -425,9 +432,12 @@ static bool publish_once(struct publish *u, struct plan_resource *p, struct run_
 		say(p, out, arena_format(a, "%zu windows came again with the same content: only their tags change", same.n));
 	}
 	if (todo.n > 0 && !*again) {
-		say(p, out, arena_format(a, "%zu windows", todo.n));
+		size_t wanted = todo.n;
+		say(p, out, windows_text(wanted, 0, a));
 		if (!build(u, p, &todo, out, again, a, e))
 			return false;
+		out->shared = todo.n - wanted;
+		say(p, out, windows_text(wanted, todo.n - wanted, a));
 	}
 	return *again || renew_all(u, p, a, e);
 }

@@ -31,6 +31,8 @@ static void put_resource(struct json_out *o, const struct run_resource *r)
 	json_put_u64(o, "windows_stopped", r->stopped);
 	json_put_u64(o, "candidates", r->candidates);
 	json_put_u64(o, "windows_early", r->early);
+	json_put_u64(o, "stale_elsewhere", r->stale_elsewhere);
+	json_put_u64(o, "unprepared_elsewhere", r->unprepared_elsewhere);
 	json_put_u64(o, "pages", r->pages);
 	json_put_u64(o, "resumed_pages", r->resumed_pages);
 	json_put_u64(o, "records", r->records);
@@ -117,6 +119,7 @@ struct str run_record_json(const struct run_result *r, struct arena *a)
 	json_begin_object(&o, NULL);
 	json_put_z(&o, "format", "sluice-run/1");
 	json_put_str(&o, "run", r->run_id);
+	json_put_str(&o, "command", r->command);
 	json_put_z(&o, "software", "sluice/" SLUICE_VERSION);
 	json_put_str(&o, "started", us_to_rfc3339(r->started_us, a));
 	json_put_i64(&o, "took_us", r->took_us);

@@ -86,6 +86,19 @@ static void print_unprepared(const struct run_result *r, struct buf *out)
 	}
 }
 
+/* What no run of this interval will ever prepare: nobody should have to look for it. */
+static void print_elsewhere(const struct run_result *r, struct buf *out)
+{
+	bool any = false;
+	for (size_t i = 0; i < r->n_resources; i++) {
+		const struct run_resource *x = &r->resources[i];
+		if (x->elsewhere.n == 0)
+			continue;
+		buf_addf(out, "%s  %.*s: %.*s\n", any ? "" : "\n", STR_ARG(x->name), STR_ARG(x->elsewhere));
+		any = true;
+	}
+}
+
 static void print_rules(const struct run_table *t, struct buf *out)
 {
 	char a[32];
@@ -139,6 +152,8 @@ static void print_tables(const struct run_result *r, enum lake_zone zone, const 
 			buf_addf(out, " %12s", count_text(x->loss.quarantined, a));
 			buf_addf(out, " %11s", count_text(x->loss.duplicates, a));
 		}
+		if (x->shared > 0)
+			buf_addf(out, "\n    %.*s", STR_ARG(x->note));
 		buf_add_char(out, '\n');
 		print_rules(x, out);
 	}
@@ -154,6 +169,8 @@ void run_report_print(const struct run_result *r, struct buf *out)
 		print_unprepared(r, out);
 	print_tables(r, ZONE_PREPARE, "Prepare", r->prepare_us, out);
 	print_tables(r, ZONE_REFINE, "Refine", r->refine_us, out);
+	if (r->plan.request.prepare)
+		print_elsewhere(r, out);
 	const char *end = r->err.code != ERR_NONE ? "Ended with an error after" : r->nothing_to_do ? "Nothing to do; that took" : "Done in";
 	buf_addf(out, "\n%s %s", end, time_text(r->took_us, t));
 	if (r->peak_rss_engine_bytes > 0)

@@ -315,6 +315,7 @@ static void note_waiting(struct run_state *s, const struct plan_resource *p)
 		struct err why = ERR_INIT;
 		if (p->windows[i].action != WINDOW_CANDIDATE)
 			continue;
+		resource_row(s, p->resource->name)->candidates++;
 		err_set(&why, ERR_SHRUNK, "%.*s, window %.*s: a fetch with far fewer rows than before waits for your word",
 			STR_ARG(p->resource->name), STR_ARG(p->windows[i].name));
 		err_hint(&why, "look at it with `sluice raw ls %.*s %.*s`, then take it as true: `sluice accept %.*s %.*s`",
@@ -335,6 +336,9 @@ bool run_ingest(struct run_state *s)
 		s->out->resources[i].name = p->resources[i].resource->name;
 		s->out->resources[i].windows = p->resources[i].n_windows;
 		s->out->resources[i].note = p->resources[i].note;
+		s->out->resources[i].stale_elsewhere = p->resources[i].n_stale_elsewhere;
+		s->out->resources[i].unprepared_elsewhere = p->resources[i].n_unprepared_elsewhere;
+		s->out->resources[i].elsewhere = plan_elsewhere(&p->resources[i], s->arena);
 	}
 	s->out->failures = arena_array(s->arena, struct run_failure, windows + 1);
 	for (size_t i = 0; i < p->n_resources; i++)

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "format/process.h"
+#include "run/plan_window.h"
 #include "run/relationship.h"
 #include "run/stage.h"
 #include "run/upkeep.h"
@@ -86,8 +87,11 @@ static struct run_table *new_table(struct run_state *s, enum lake_zone zone, str
 	return t;
 }
 
-static void table_failed(struct run_state *s, struct run_table *t, const struct err *why)
+/* Whatever failed, the version before still stands. */
+static void table_failed(struct run_state *s, struct run_table *t, const struct table_snapshot *stands, const struct err *why)
 {
+	if (stands->id.n > 0)
+		publish_totals(stands, t);
 	t->err = *why;
 	t->note = STR("failed");
 	run_note_err(s->out, why);
@@ -122,7 +126,7 @@ static void prepare_one(struct run_state *s, struct plan_resource *p)
 	bool ok = publish_resource(&u, p, t, s->arena, &why);
 	for (size_t i = 0; i < p->n_tables; i++) {
 		if (!ok)
-			table_failed(s, &t[i], &why);
+			table_failed(s, &t[i], &p->tables[i].table, &why);
 		upkeep_table(&u, ZONE_PREPARE, p->tables[i].name, before[2 * i], p->tables[i].table.version);
 		upkeep_table(&u, ZONE_QUARANTINE, p->tables[i].name, before[2 * i + 1], p->tables[i].quarantine.version);
 	}
@@ -148,14 +152,17 @@ static void not_published(struct run_state *s, const struct plan_resource *p, si
 /* Rule 30: all or nothing of what the run wants, unless told to keep going. */
 static bool may_prepare(struct run_state *s, struct plan_resource *p)
 {
+	const struct plan_request *q = &s->out->plan.request;
 	size_t missing = 0, known = 0;
 	for (size_t i = 0; i < p->n_windows; i++) {
 		const struct plan_window *w = &p->windows[i];
 		/* Asked for again and not answered: what is there is known, but it is not what this run wants. */
-		bool unanswered = w->known && run_wants_fetch(w) && s->out->plan.request.ingest;
+		bool unanswered = w->known && run_wants_fetch(w) && q->ingest;
 		known += w->known;
 		missing += unanswered || (!w->known && w->action != WINDOW_NOT_FINAL);
 	}
+	if (plan_takes_what_is_there(q) && (known > 0 || p->tables[0].table.version >= 0))
+		missing = 0;
 	if (s->options->repair || (known > 0 && (missing == 0 || s->options->keep_going)))
 		return true;
 	if (missing > 0)
@@ -215,7 +222,7 @@ static void refine_one(struct run_state *s, const struct plan_model *p)
 	int64_t began = c->monotonic_us(c);
 	run_show(s, STAGE_REFINE, t->name, 0, 0);
 	if (!publish_model(&u, m, t, s->arena, &why))
-		table_failed(s, t, &why);
+		table_failed(s, t, &p->table, &why);
 	upkeep_table(&u, ZONE_REFINE, t->name, p->table.version, t->version);
 	t->took_us = c->monotonic_us(c) - began;
 	if (u.peak_rss_bytes > s->out->peak_rss_engine_bytes)
@@ -243,6 +250,7 @@ static bool begin(struct run_state *s, struct err *e)
 	struct run_result *out = s->out;
 	struct problems problems = PROBLEMS_INIT(s->arena);
 	struct plan_request q = s->options->request;
+	out->command = s->options->command.n > 0 ? s->options->command : s->options->repair ? STR("repair") : STR("run");
 	out->run_id = q.run_id.n > 0 ? q.run_id : run_id_new(j->clock, s->arena);
 	q.run_id = out->run_id;
 	if (q.refetch && q.refetch_name.n == 0)
@@ -251,6 +259,14 @@ static bool begin(struct run_state *s, struct err *e)
 		q.now_us = j->clock->wall_us(j->clock);
 	/* Also a run without refine has the graph: its plan and record tell what the models would do. */
 	return project_link(j, &problems, e) && plan_make(j, &q, s->arena, &out->plan, e);
+}
+
+static bool anything_happened(const struct run_result *r)
+{
+	bool any = r->plan.anything || r->err.code != ERR_NONE;
+	for (size_t i = 0; i < r->n_tables; i++)
+		any = any || r->tables[i].changed;
+	return any;
 }
 
 static void finish(struct run_state *s)
@@ -268,6 +284,7 @@ static void finish(struct run_state *s)
 	if (out->err.code != ERR_NONE && !project_lake_there(s->project, &why))
 		out->err = why;
 	why = ERR_INIT;
+	out->nothing_to_do = !anything_happened(out);
 	if (!put_object(s, "record.json", run_record_json(out, s->arena), &why)) {
 		err_wrap(&why, "the record of the run could not be kept");
 		run_note_err(out, &why);
@@ -303,7 +320,6 @@ bool run_pipeline(struct project *j, const struct run_options *o, struct arena *
 	for (size_t i = 0; i < p->n_resources; i++)
 		n_tables += p->resources[i].n_tables;
 	out->tables = arena_array(a, struct run_table, n_tables + 1);
-	out->nothing_to_do = !p->anything;
 	if (!run_settle_seen(&s, e))
 		return false;
 	if (!put_object(&s, "plan.json", plan_json(p, a), e))

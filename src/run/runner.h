@@ -31,6 +31,7 @@ struct run_repair {           /* what is made again although its keys say that i
 
 struct run_options {
 	struct plan_request request;
+	struct str command;       /* for the record: "run", "ingest", ...; empty: run or repair */
 	unsigned threads;         /* 0: as many as there are cores */
 	bool keep_going;
 	const volatile int *stop; /* signal number */
@@ -47,7 +48,8 @@ struct run_resource {
 		failed_attempts, resumed_pages;
 	size_t failed, candidates, fenced, stopped;
 	size_t early; /* sealed, but asked for before the window was over by the server's clock: rule 4 */
-	struct str note;
+	size_t stale_elsewhere, unprepared_elsewhere; /* plan_resource */
+	struct str note, elsewhere; /* elsewhere: plan_elsewhere */
 };
 
 struct run_table {
@@ -68,6 +70,7 @@ struct run_table {
 	} left, quarantine;        /* quarantine: prepare only */
 	int64_t took_us;           /* with its child tables, which have 0 */
 	struct str note;           /* why it ran or did not */
+	uint64_t shared;           /* windows that were written again because they share files with those that changed */
 	struct err err;            /* ERR_NONE if fine */
 };
 
@@ -79,7 +82,7 @@ struct run_failure { /* the exchange behind exit status 3 */
 };
 
 struct run_result {
-	struct str run_id;
+	struct str run_id, command;
 	struct err err;            /* the one that decides the exit status; ERR_NONE: done */
 	struct plan plan;
 	struct run_resource *resources;
@@ -90,7 +93,7 @@ struct run_result {
 	size_t n_failures;
 	int64_t started_us, took_us, ingest_us, prepare_us, refine_us;
 	uint64_t peak_rss_engine_bytes;
-	bool nothing_to_do;
+	bool nothing_to_do;       /* nothing was wanted, nothing failed, waits or changed */
 };
 
 /* True: the run came to its end; out->err says how. False: it could not even begin (no lake, no plan). */

@@ -73,8 +73,11 @@ int cmd_plan(struct ui *u)
 	} else {
 		struct buf b = BUF_INIT(UI_OUT_MAX);
 		plan_print(&p, &b);
+		bool left = false;
+		for (size_t i = 0; i < p.n_resources; i++)
+			left = left || p.resources[i].n_stale_elsewhere + p.resources[i].n_unprepared_elsewhere > 0;
 		if (!p.anything)
-			buf_add_z(&b, "Nothing to do.\n");
+			buf_add_z(&b, left ? "Nothing to do in this interval.\n" : "Nothing to do.\n");
 		ui_say(u, buf_str(&b));
 		buf_free(&b);
 	}
@@ -169,6 +172,7 @@ int cmd_run(struct ui *u)
 		return status;
 	if (!fill_request(u, &o.request, &e))
 		return ui_fail(u, &e);
+	o.command = str_from(g->command->name);
 	o.threads = (unsigned)threads;
 	struct progress *p = progress_open(!g->given[OPT_NO_PROGRESS] && !g->given[OPT_QUIET], &u->arena);
 	o.progress = p ? progress_draw : NULL;

@@ -9,7 +9,7 @@
 
 #include <inttypes.h>
 
-enum { RECORD_MAX = 64 << 20, RUNS_SHOWN = 20, RANGES_SHOWN = 3 };
+enum { RECORD_MAX = 64 << 20, RUNS_SHOWN = 20, RANGES_SHOWN = 3, COMMAND_WIDTH = 7 };
 
 struct window_states {
 	size_t n, sealed, open, candidates, abandoned;
@@ -61,8 +61,8 @@ static uint64_t table_rows(const struct table_snapshot *t)
 /* ── runs ── */
 
 struct run_line {
-	struct str id, started, message;
-	int64_t exit_status, took_us;
+	struct str id, command, started, message;
+	int64_t exit_status, started_us, took_us;
 	bool has_record, nothing;
 };
 
@@ -101,7 +101,9 @@ static bool read_run(struct ui *u, struct str id, struct run_line *out, struct s
 		return err_wrap(e, "%.*s", STR_ARG(key));
 	}
 	out->has_record = true;
+	out->command = json_str_or(root, "command", STR("-")); /* older records do not tell */
 	out->started = json_str_or(root, "started", STR_NONE);
+	us_from_rfc3339(out->started, &out->started_us, NULL);
 	out->exit_status = json_i64_or(root, "exit_status", -1);
 	out->took_us = json_i64_or(root, "took_us", 0);
 	out->nothing = json_bool_or(root, "nothing_to_do", false);
@@ -117,16 +119,16 @@ static bool sort_ties(struct ui *u, struct store_listing *list, struct err *e)
 		struct str second = str_sub(list->v[i].name, 0, 16);
 		for (end = i + 1; end < list->n && str_eq(str_sub(list->v[end].name, 0, 16), second); end++)
 			;
-		struct str *started = arena_array(&u->arena, struct str, end - i);
+		int64_t *started = arena_array(&u->arena, int64_t, end - i);
 		for (size_t k = i; end - i > 1 && k < end; k++) {
 			struct run_line r;
 			struct str text;
 			if (!read_run(u, list->v[k].name, &r, &text, e))
 				return false;
-			struct str now = r.has_record ? r.started : STR("~");
+			int64_t now = r.has_record ? r.started_us : INT64_MAX;
 			size_t at = k - i;
 			struct store_item x = list->v[k];
-			while (at > 0 && str_cmp(started[at - 1], now) < 0) {
+			while (at > 0 && started[at - 1] < now) {
 				started[at] = started[at - 1];
 				list->v[i + at] = list->v[i + at - 1];
 				at--;
@@ -145,7 +147,11 @@ static void print_run(struct ui *u, const struct run_line *r, bool newest)
 		buf_add_z(&u->out, newest ? "no record: it is running, or it was killed\n" : "ended without a record (killed)\n");
 		return;
 	}
-	buf_addf(&u->out, "exit %3" PRId64 "  %10s  ", r->exit_status, amount_time(r->took_us).text);
+	size_t begin = u->out.n;
+	text_escape(str_sub(r->command, 0, 20), false, &u->out);
+	size_t wide = u->out.n - begin;
+	buf_addf(&u->out, "%*s  exit %3" PRId64 "  %10s  ", wide < COMMAND_WIDTH ? (int)(COMMAND_WIDTH - wide) : 0, "",
+		 r->exit_status, amount_time(r->took_us).text);
 	text_escape(r->message.n > 0 ? r->message : r->nothing ? STR("nothing to do") : STR("done"), false, &u->out);
 	buf_add_char(&u->out, '\n');
 }
@@ -156,6 +162,7 @@ static void json_run(struct json_out *o, const char *key, const struct run_line 
 	json_put_str(o, "run", r->id);
 	json_put_bool(o, "record", r->has_record);
 	if (r->has_record) {
+		json_put_str(o, "command", r->command);
 		json_put_str(o, "started", r->started);
 		json_put_i64(o, "exit_status", r->exit_status);
 		json_put_i64(o, "took_us", r->took_us);
@@ -291,6 +298,9 @@ static void print_resource(struct ui *u, const struct plan_resource *p, const st
 		buf_addf(&b, "  %18s %.*s: ", "", STR_ARG(p->tables[i].name));
 		print_versions(&b, &p->tables[i]);
 	}
+	struct str left = plan_elsewhere(p, &u->arena);
+	if (left.n > 0)
+		buf_addf(&b, "  %18s %.*s\n", "", STR_ARG(left));
 	buf_addf(&b, "  %18s next run: %.*s\n", "", STR_ARG(p->note));
 	ui_say(u, buf_str(&b));
 	buf_free(&b);
@@ -319,6 +329,8 @@ static void json_resource(struct json_out *o, const struct plan_resource *p, con
 		}
 		json_end_array(o);
 	}
+	json_put_u64(o, "stale_elsewhere", p->n_stale_elsewhere);
+	json_put_u64(o, "unprepared_elsewhere", p->n_unprepared_elsewhere);
 	json_put_str(o, "next_run", p->note);
 	json_end_object(o);
 }
