@@ -137,7 +137,7 @@ static void print_resource(const struct plan_resource *p, struct arena *a, struc
 	}
 	if (more > 0)
 		buf_addf(out, "    ... and %zu more\n", more);
-	if (left.n > 0)
+	if (left.n > 0 && p->selected)
 		buf_addf(out, "    %.*s\n", STR_ARG(left));
 }
 

@@ -338,7 +338,8 @@ bool run_ingest(struct run_state *s)
 		s->out->resources[i].note = p->resources[i].note;
 		s->out->resources[i].stale_elsewhere = p->resources[i].n_stale_elsewhere;
 		s->out->resources[i].unprepared_elsewhere = p->resources[i].n_unprepared_elsewhere;
-		s->out->resources[i].elsewhere = plan_elsewhere(&p->resources[i], s->arena);
+		if (p->resources[i].selected)
+			s->out->resources[i].elsewhere = plan_elsewhere(&p->resources[i], s->arena);
 	}
 	s->out->failures = arena_array(s->arena, struct run_failure, windows + 1);
 	for (size_t i = 0; i < p->n_resources; i++)

@@ -49,7 +49,7 @@ struct run_resource {
 	size_t failed, candidates, fenced, stopped;
 	size_t early; /* sealed, but asked for before the window was over by the server's clock: rule 4 */
 	size_t stale_elsewhere, unprepared_elsewhere; /* plan_resource */
-	struct str note, elsewhere; /* elsewhere: plan_elsewhere */
+	struct str note, elsewhere; /* elsewhere: plan_elsewhere, of what was asked for */
 };
 
 struct run_table {

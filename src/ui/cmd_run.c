@@ -75,7 +75,7 @@ int cmd_plan(struct ui *u)
 		plan_print(&p, &b);
 		bool left = false;
 		for (size_t i = 0; i < p.n_resources; i++)
-			left = left || p.resources[i].n_stale_elsewhere + p.resources[i].n_unprepared_elsewhere > 0;
+			left = left || (p.resources[i].selected && p.resources[i].n_stale_elsewhere + p.resources[i].n_unprepared_elsewhere > 0);
 		if (!p.anything)
 			buf_add_z(&b, left ? "Nothing to do in this interval.\n" : "Nothing to do.\n");
 		ui_say(u, buf_str(&b));

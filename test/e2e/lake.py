@@ -125,10 +125,11 @@ class Project:
         return text
 
     def records(self):
-        """All run records, oldest first."""
+        """All run records, oldest first; the names of runs tell seconds only."""
         base = os.path.join(self.lake, "runs", self.name)
-        names = sorted(n for n in os.listdir(base) if os.path.exists(os.path.join(base, n, "record.json")))
-        return [load_json(os.path.join(base, n, "record.json")) for n in names]
+        names = [n for n in os.listdir(base) if os.path.exists(os.path.join(base, n, "record.json"))]
+        return sorted((load_json(os.path.join(base, n, "record.json")) for n in names),
+                      key=lambda r: (r["run"][:16], "." in r["started"], r["started"]))
 
     def table(self, zone, name):
         return os.path.join(self.lake, zone, self.name, name)

@@ -760,6 +760,32 @@ def test_runs_without_a_record(days, tmp_path):
     assert started == sorted(started, reverse=True)
 
 
+def test_windows_left_behind_are_told(days, tmp_path):
+    import shutil
+    shutil.copytree(days.lake, tmp_path / "lake")
+    p = days.on(tmp_path / "lake")
+    for zone in ("prepare", "quarantine"):
+        shutil.rmtree(p.table(zone, "weather"))
+    last = ("--only", "weather", "--from", "2013-01-02", "--to", "2013-01-03")
+    p.sluice("prepare", *last)
+    told = "outside this interval 1 window is sealed and not prepared: `sluice "
+    command = f"run -f {p.file} --lake {p.lake} "
+    assert told + command + "--stale`" in p.sluice("status").out
+    weather = [r for r in p.sluice("status", "--json").json["resources"] if r["resource"] == "weather"][0]
+    assert (weather["unprepared_elsewhere"], weather["stale_elsewhere"]) == (1, 0)
+    plan = p.sluice("plan", *last).out
+    assert told + command in plan and "Nothing to do in this interval." in plan
+    assert told in p.sluice("run", *last).out
+    record = p.records()[-1]
+    assert record["command"] == "run" and record["nothing_to_do"]
+    assert [r["unprepared_elsewhere"] for r in record["resources"] if r["resource"] == "weather"] == [1]
+    p.sluice("prepare", "--only", "weather", "--stale")  # although the newest closed window was never fetched
+    assert "outside" not in p.sluice("status").out + p.sluice("plan", *last).out
+    rows = [[line for line in x.digest().splitlines() if line.startswith("rows ")] for x in (p, days)]
+    assert rows[0] == rows[1]
+    assert [line.split()[1] for line in p.sluice("runs", "--limit", "3").out.splitlines()] == ["prepare", "run", "prepare"]
+
+
 def test_technical_columns_give_way(days):
     status, text = on_a_terminal(["show", "-f", days.file, "--lake", days.lake, "airlines"])
     assert status == 0 and "Endeavor Air Inc." in text and "_len" not in text and "technical columns left out" in text
