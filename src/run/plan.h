@@ -50,6 +50,7 @@ struct plan_window {
 	uint64_t records;
 	bool known;                  /* content, seal, records are filled in */
 	/* prepare */
+	bool taken_in;               /* it lies outside the interval, and its truth is newer than the table's */
 	bool prepared;               /* all tables of the resource and their quarantines carry the key */
 	struct sha256 key;           /* rule 26, where known and there is a contract */
 };

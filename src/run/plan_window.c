@@ -484,6 +484,7 @@ bool plan_resource_windows(struct project *j, const struct plan_request *q, stru
 		if (!look_at_window(j, q, p, &raw, lookback, in.text, w, a, e))
 			return err_wrap(e, "%.*s, window %.*s", STR_ARG(p->resource->name), STR_ARG(w->name));
 		if (w->known && is_taken_in(q, p->resource, &in, w->window)) {
+			w->taken_in = true;
 			w->action = WINDOW_SEALED;
 			w->generation = w->promoted;
 			w->reason = STR("fetched or accepted since");

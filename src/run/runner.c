@@ -106,6 +106,40 @@ static struct run_table *new_tables(struct run_state *s, const struct plan_resou
 	return first;
 }
 
+/* How many there were; from now on they are only told. */
+static size_t leave_taken_in(struct run_state *s, struct plan_resource *p)
+{
+	struct run_resource *r = &s->out->resources[p - s->out->plan.resources];
+	size_t left = 0;
+	for (size_t i = 0; i < p->n_windows; i++) {
+		struct plan_window *w = &p->windows[i];
+		if (!w->taken_in || !w->known || plan_window_prepared(p, w))
+			continue;
+		w->known = false;
+		left++;
+	}
+	r->stale_elsewhere = p->n_stale_elsewhere += left;
+	r->elsewhere = plan_elsewhere(p, s->arena);
+	return left;
+}
+
+/* A window outside the interval that breaks its contract, or is damaged, must not hold up what the interval wants. */
+static bool publish_wanted(struct run_state *s, struct publish *u, struct plan_resource *p, struct run_table *t, struct err *e)
+{
+	struct err why = ERR_INIT;
+	if (publish_resource(u, p, t, s->arena, e))
+		return true;
+	if ((e->code != ERR_CONTRACT && e->code != ERR_DAMAGE) || leave_taken_in(s, p) == 0)
+		return false;
+	why = *e;
+	*e = ERR_INIT;
+	if (!publish_resource(u, p, t, s->arena, e))
+		return false;
+	err_wrap(&why, "windows outside the interval, fetched or accepted since, are left as they were");
+	run_note_err(s->out, &why);
+	return true;
+}
+
 static void prepare_one(struct run_state *s, struct plan_resource *p)
 {
 	struct clock *c = s->project->clock;
@@ -123,7 +157,7 @@ static void prepare_one(struct run_state *s, struct plan_resource *p)
 		before[2 * i + 1] = p->tables[i].quarantine.version;
 	}
 	run_show(s, STAGE_PREPARE, t->name, 0, progress.total);
-	bool ok = publish_resource(&u, p, t, s->arena, &why);
+	bool ok = publish_wanted(s, &u, p, t, &why);
 	for (size_t i = 0; i < p->n_tables; i++) {
 		if (!ok)
 			table_failed(s, &t[i], &p->tables[i].table, &why);

@@ -264,6 +264,37 @@ static void test_a_window_left_behind_is_told(void **state)
 	world_end(&w);
 }
 
+/* A window that is taken in and breaks the contract is told on each run; what the interval wants goes its way. */
+static void test_what_is_taken_in_holds_nothing_up(void **state)
+{
+	struct world w;
+	(void)state;
+	begin(&w);
+	world_file(&w, "contracts/trips.yaml", trips_strict);
+	w.options.request.stale = true;
+	run_plain(&w);
+	world_answers(&w, "/trips?day=2024-01-02", "{\"id\":21,\"place\":\"a\",\"n\":1000}");
+	ingest_again(&w, "2024-01-02", "2024-01-03");
+	world_at(&w, "2024-01-07T06:00:00Z");
+	world_answers(&w, "/trips?day=2024-01-06", "{\"id\":61,\"place\":\"a\",\"n\":10}");
+	for (int again = 0; again < 2; again++) {
+		w.options.request.only = STR("trips");
+		world_run_fails(&w, ERR_CONTRACT, "windows outside the interval");
+		assert_true(str_contains(str_from(err_hint_text(&w.err)), STR("`sluice run --stale`")));
+		assert_text(world_sql(&w, TRIPS_SQL), "11:1 12:2 21:3 22:4 31:5 32:6 41:7 42:8 51:9 61:10");
+		assert_int_equal(world_table(&w, ZONE_PREPARE, "trips")->err.code, ERR_NONE);
+		assert_int_equal(world_table(&w, ZONE_PREPARE, "trips")->changed, !again);
+		assert_false(w.r.nothing_to_do);
+		assert_report(&w, "trips: outside this interval 1 window is stale: `sluice run --stale`", true);
+	}
+	world_file(&w, "contracts/trips.yaml", trips_contract);
+	w.options.request.stale = true;
+	run_plain(&w);
+	assert_int_equal(world_resource(&w, "trips")->n_stale_elsewhere, 0);
+	assert_text(world_sql(&w, TRIPS_SQL), "11:1 12:2 31:5 32:6 41:7 42:8 51:9 61:10");
+	world_end(&w);
+}
+
 /* What was begun elsewhere and never sealed is not prepared because there is nothing to prepare. */
 static void test_an_unsealed_window_elsewhere(void **state)
 {
@@ -359,6 +390,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_a_named_interval_reports_only),
 		cmocka_unit_test(test_a_candidate_elsewhere_waits),
 		cmocka_unit_test(test_a_window_left_behind_is_told),
+		cmocka_unit_test(test_what_is_taken_in_holds_nothing_up),
 		cmocka_unit_test(test_an_unsealed_window_elsewhere),
 		cmocka_unit_test(test_prepare_stale_takes_what_is_there),
 		cmocka_unit_test(test_words),
