@@ -337,7 +337,8 @@ static bool is_overtaken(struct plan_resource *p, const struct plan_window *w, s
 		     str_eq(found.names[target_count(p) - 1], w->name);
 	for (size_t i = 0; i < t->n_files && p->resource->kind == KIND_SNAPSHOT; i++)
 		for (size_t k = 0; k < t->files[i].n_windows; k++)
-			newer = newer || str_cmp(t->files[i].windows[k].name, w->name) > 0;
+			if (str_cmp(t->files[i].windows[k].name, w->name) > 0)
+				newer = true;
 	return newer;
 }
 

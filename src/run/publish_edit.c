@@ -27,8 +27,8 @@ static int by_name(const void *a, const void *b)
 
 void todo_sort(struct todo *t)
 {
-	if (t->n > 0)
-		qsort(t->v, t->n, sizeof *t->v, by_name);
+	CHECK(t->n > 0);
+	qsort(t->v, t->n, sizeof *t->v, by_name);
 }
 
 static bool file_holds(const struct table_file *f, const struct todo *t, bool only_with_rows)
