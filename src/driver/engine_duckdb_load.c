@@ -18,14 +18,16 @@ struct duckdb_api duck;
 
 static char library_path[PATH_MAX + 64];
 static pthread_once_t path_once = PTHREAD_ONCE_INIT, load_once = PTHREAD_ONCE_INIT;
-static struct err load_err;
+static struct err load_err, path_err; /* path_err: a place that could not be looked at */
 static bool loaded;
 
 static bool path_take(const char *folder, const char *below)
 {
 	int n = snprintf(library_path, sizeof library_path, "%s%s", folder, below);
 
-	if (n > 0 && (size_t)n < sizeof library_path && file_exists(library_path))
+	bool there = false;
+
+	if (n > 0 && (size_t)n < sizeof library_path && file_look(library_path, &there, &path_err) && there)
 		return true;
 	library_path[0] = '\0';
 	return false;
@@ -43,6 +45,8 @@ static void path_find(void)
 		return;
 	}
 	n = sys_readlink("/proc/self/exe", exe, sizeof exe - 1);
+	if (n < 0)
+		err_set_errno(&path_err, ERR_STORAGE, errno, "/proc/self/exe");
 	if (n > 0) {
 		exe[n] = '\0';
 		char *slash = strrchr(exe, '/');
@@ -90,6 +94,10 @@ static bool load(struct err *e)
 	const char *path = engine_library_path();
 	void *library;
 
+	if (path[0] == '\0' && path_err.code != ERR_NONE) {
+		*e = path_err;
+		return err_wrap(e, "looking for libduckdb.so");
+	}
 	if (path[0] == '\0') {
 		err_set(e, ERR_ENGINE, "libduckdb.so was not found");
 		return err_hint(e, "install it as lib/sluice/libduckdb.so beside bin/, or set SLUICE_DUCKDB to its path");
