@@ -45,7 +45,7 @@ void problem_vadd(struct problems *p, const char *file, unsigned line, unsigned 
 	if (p->n >= PROBLEMS_MAX)
 		return;
 	struct problem one = {
-		.file = file,
+		.file = strncmp(file, "./", 2) == 0 ? file + 2 : file, /* what was found in this folder and what was named there */
 		.line = line,
 		.column = column,
 		.message = text_escape(p->arena, arena_vformat(p->arena, format, args)),

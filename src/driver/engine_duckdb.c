@@ -61,7 +61,7 @@ static size_t caret_column(const char *sql, struct str line, struct str caret, s
 	size_t colon = str_find_char(line, ':'), at = str_find_char(caret, '^'), first;
 	uint64_t number;
 	if (!str_starts(line, STR("LINE ")) || colon + 2 > line.n || at == caret.n || at < colon + 2 ||
-	    !str_to_u64(str_sub(line, 5, colon), &number))
+	    !str_to_u64(str_sub(line, 5, colon - 5), &number))
 		return 0;
 	*head = str_sub(line, 0, colon);
 	struct str piece = str_sub(line, colon + 2, line.n);

@@ -141,6 +141,12 @@ bool project_open_lake(struct project *j, const struct project_options *o, struc
 	if (!store_open_disk(path, o->create_lake, &j->store, e)) {
 		if (e->code == ERR_MISSING)
 			err_hint(e, "`sluice run` makes the lake; --lake names another one");
+		/* A path that can be nowhere is no trouble of the disk. */
+		if (o->create_lake && (e->sys_errno == ENOENT || e->sys_errno == ENOTDIR || e->sys_errno == ENAMETOOLONG ||
+				       e->sys_errno == ELOOP)) {
+			e->code = ERR_USAGE;
+			err_hint(e, "no folder can be made there: --lake and `lake` in the pipeline file name another one");
+		}
 		return err_wrap(e, "lake %s", path);
 	}
 	const char *trace = getenv("SLUICE_STORE_TRACE"); /* for tests: spec/README.md */

@@ -171,7 +171,11 @@ void run_report_print(const struct run_result *r, struct buf *out)
 	print_tables(r, ZONE_REFINE, "Refine", r->refine_us, out);
 	if (r->plan.request.prepare)
 		print_elsewhere(r, out);
-	const char *end = r->err.code != ERR_NONE ? "Ended with an error after" : r->nothing_to_do ? "Nothing to do; that took" : "Done in";
+	bool stopped = r->err.code == ERR_SIGINT || r->err.code == ERR_SIGTERM;
+	const char *end = stopped ? "Stopped after"
+			  : r->err.code != ERR_NONE ? "Ended with an error after"
+			  : r->nothing_to_do	      ? "Nothing to do; that took"
+						      : "Done in";
 	buf_addf(out, "\n%s %s", end, time_text(r->took_us, t));
 	if (r->peak_rss_engine_bytes > 0)
 		buf_addf(out, ", engine memory at most %s", size_text(r->peak_rss_engine_bytes, m));

@@ -86,6 +86,21 @@ int cmd_plan(struct ui *u)
 
 /* ── run ── */
 
+enum { BODY_SHOWN = 500 };
+
+/* What is compressed, or is no UTF-8 for another reason, says nothing to anybody. The last character may be cut. */
+static bool is_text(struct str s)
+{
+	while (s.n > 0) {
+		size_t n = str_utf8_char(s);
+		unsigned char c = (unsigned char)s.p[0];
+		if ((n == 0 && (s.n >= 4 || c < 0xc2)) || (c < ' ' && c != '\n' && c != '\r' && c != '\t'))
+			return false;
+		s = str_sub(s, n ? n : s.n, s.n);
+	}
+	return true;
+}
+
 /* The exchange that the API failed with, and where the rest of it is. */
 static void say_failure(struct ui *u, const struct run_failure *f, struct buf *b)
 {
@@ -96,10 +111,13 @@ static void say_failure(struct ui *u, const struct run_failure *f, struct buf *b
 		buf_addf(&text, "  %.*s\n", STR_ARG(f->request));
 	if (f->status > 0 && f->err.code != ERR_HTTP_STATUS)
 		buf_addf(&text, "  answered with status %u\n", f->status);
-	struct str body = str_sub(f->body, 0, 500), line;
-	while (str_cut(&body, '\n', &line))
-		buf_addf(&text, "  | %.*s\n", STR_ARG(line));
-	if (f->raw_key.n > 0)
+	struct str body = str_sub(f->body, 0, BODY_SHOWN), line;
+	if (!is_text(body))
+		buf_add_z(&text, "  | (a body that is no text)\n");
+	else
+		while (str_cut(&body, '\n', &line))
+			buf_addf(&text, "  | %.*s\n", STR_ARG(line));
+	if (f->raw_key.n > 0 && f->status > 0) /* without an answer there is nothing more to see */
 		buf_addf(&text, "  all of it: `sluice raw cat %.*s %llu --head`\n", STR_ARG(f->raw_key),
 			 (unsigned long long)f->raw_offset);
 	struct buf full = BUF_INIT(1 << 17);

@@ -83,9 +83,9 @@ static void put_line(struct progress *p, const struct buf *line, size_t width)
 
 static void resource_line(const struct resource_progress *r, int64_t elapsed_us, struct buf *b)
 {
-	buf_addf(b, "  %-14.*s %7s/%s windows %8s pages", STR_ARG(r->name), amount_count(r->windows_done).text,
-		 amount_count(r->windows_total).text, amount_count(r->pages).text);
-	buf_addf(b, " %12s rows %9s", amount_count(r->records).text, amount_size(r->bytes).text);
+	buf_addf(b, "  %-14.*s %7s/%-14s %14s", STR_ARG(r->name), amount_count(r->windows_done).text,
+		 amount_things(r->windows_total, "window").text, amount_things(r->pages, "page").text);
+	buf_addf(b, " %17s %9s", amount_things(r->records, "row").text, amount_size(r->bytes).text);
 	if (r->windows_done >= r->windows_total)
 		buf_add_z(b, "  done");
 	else if (r->windows_done > 0)

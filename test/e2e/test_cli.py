@@ -178,7 +178,7 @@ def test_commands(days, line, status, out, err):
 @pytest.mark.parametrize("sql,status,err", [
     ("SELEC 1", 2, "Parser Error"),
     ("SELECT * FROM prepare.nothing", 2, "nothing"),
-    ("SELECT nothing FROM prepare.airlines", 2, "nothing"),
+    ("SELECT nothing FROM prepare.airlines", 2, "LINE 1, column 8: SELECT nothing"),
     ("SELECT * FROM read_csv('/etc/passwd')", 2, "etc/passwd"),
     ("COPY (SELECT 1) TO '/tmp/sluice-must-not-write'", 2, ""),
     ("ATTACH '/tmp/sluice-must-not-write'", 2, ""),

@@ -2,6 +2,7 @@
 column and advice; and `run` refuses the same before it asks for anything."""
 import json
 import os
+import subprocess
 
 import pytest
 
@@ -180,3 +181,12 @@ def test_an_api_that_is_not_there(tmp_path):
     assert L.published(p.lake) == {}
     assert "All is well" in p.sluice("verify").out  # attempts that were never sent are read, too
     assert json.loads(p.sluice("plan", "--from", "2024-01-01", "--to", "2024-01-02", "--json").out)["anything"] is True
+
+
+def test_names_of_files_look_alike(tmp_path):
+    """Named on the command line or found in the folder: contracts/x.yaml, never ./contracts/x.yaml."""
+    p = make(tmp_path, contract=CONTRACT.replace("apiVersion: v3.1.0", "apiVersion: v9"))
+    with open(tmp_path / "pipeline.yaml", "a", encoding="utf-8") as f:
+        f.write("nothing: 1\n")
+    got = subprocess.run([L.SLUICE, "check"], capture_output=True, text=True, timeout=L.TIMEOUT_S, cwd=p.folder, env=p.environment())
+    assert "\npipeline.yaml:" in "\n" + got.stdout and "\ncontracts/" in "\n" + got.stdout and "./contracts" not in got.stdout, got

@@ -45,7 +45,7 @@ def test_a_limit_of_file_sizes(tmp_path, project):
 
 def test_a_lake_that_cannot_be_made(tmp_path, project):
     p = project(tmp_path).on("/proc/sluice-lake")
-    done = p.sluice("run", status=7)
+    done = p.sluice("run", status=2)
     assert "/proc/sluice-lake: the folder cannot be made" in done.err
 
 
