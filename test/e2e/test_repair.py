@@ -48,6 +48,8 @@ def test_data_files(whole_copy, table, damage):
     assert table.replace("/shop/", ".") + ": 1 data file made again" in dry.out and L.snapshot(p.lake) == files
     done = p.sluice("repair")
     assert "Made again, and verified" in done.out, repr(done)
+    record = p.records()[-1]
+    assert record["command"] == "repair" and not record["nothing_to_do"]
     healed(p, before)
     assert deltalake.DeltaTable(os.path.join(p.lake, table)).version() == len(glob.glob(os.path.join(p.lake, table, "_delta_log", "*"))) - 1
 
