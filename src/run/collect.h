@@ -44,6 +44,7 @@ struct collect_counts {
 		uint64_t objects, bytes;
 	} of[GARBAGE_CLASSES];
 	uint64_t left, damaged;
+	uint64_t given_up; /* damaged generations, each with a later one of the same content */
 };
 /* False: it could not go on (ERR_STORAGE), or was stopped; what was removed until then was garbage. */
 bool collect_lake(struct project *j, const struct collect_options *o, struct collect_counts *out, struct err *e);

@@ -17,6 +17,7 @@ struct collect {
 		struct str table, window; /* no window: a table whose log is damaged */
 		unsigned generation;
 		struct sha256 content;
+		bool now; /* the newest version has it */
 	} *kept;
 	size_t n_kept, cap_kept;
 	struct left_by_run { /* the newest version of each table that a run says it left */

@@ -1,5 +1,6 @@
 #include "format/ledger.h"
 #include "run/collect_parts.h"
+#include "run/twin.h"
 
 #include <inttypes.h>
 
@@ -109,6 +110,18 @@ static bool is_named(const struct collect *c, struct str resource, struct str wi
 	return false;
 }
 
+/* The newest version of a table stands on it, whatever it has lost. */
+static bool is_named_now(const struct collect *c, struct str resource, struct str window, unsigned g)
+{
+	for (size_t i = 0; i < c->n_kept; i++) {
+		const struct kept_tag *k = &c->kept[i];
+		if (collect_is_of(k->table, resource) &&
+		    (k->window.n == 0 || (k->now && str_eq(k->window, window) && k->generation == g)))
+			return true;
+	}
+	return false;
+}
+
 struct place {
 	struct str resource, window;
 	unsigned generation, promoted;
@@ -122,15 +135,35 @@ static bool may_expire(const struct collect *c, const struct place *p, const str
 	       !is_named(c, p->resource, p->window, p->generation, l);
 }
 
+/* Damaged, while a later fetch has all that it had: keeping it helps nobody. */
+static bool is_replaced(struct collect *c, const struct place *p, struct ledger *l, bool *replaced, struct arena *a,
+			struct err *e)
+{
+	struct twin twin;
+	bool whole = true;
+	*replaced = false;
+	if (!c->o->generations || l->status != GENERATION_SEALED || p->generation >= p->promoted ||
+	    is_named_now(c, p->resource, p->window, p->generation))
+		return true;
+	if (!ledger_is_whole(l, &whole, e))
+		return false;
+	return whole || twin_in_window(c->project, p->resource, p->window, p->generation + 1, p->promoted, l->seal.digest, a,
+				       &twin, replaced, e);
+}
+
 static bool collect_closed(struct collect *c, const struct place *p, struct ledger *l, struct arena *a, struct err *e)
 {
 	struct sweep s = { .below = UINT64_MAX };
 	if (!look(c, l, &s, a, e))
 		return false;
-	bool expired = l->status == GENERATION_EXPIRED;
-	if (!expired && may_expire(c, p, l)) {
+	bool expired = l->status == GENERATION_EXPIRED, replaced = false, may = !expired && may_expire(c, p, l);
+	if (!expired && !may && !is_replaced(c, p, l, &replaced, a, e))
+		return false;
+	if (may || replaced) {
 		struct err why = ERR_INIT;
-		expired = !c->o->remove || ledger_expire(l, STR("superseded, and nothing that is kept was made of it"), &why);
+		struct str reason = may ? STR("superseded, and nothing that is kept was made of it")
+					: STR("damaged, and a later fetch has the same content");
+		expired = !c->o->remove || ledger_expire(l, reason, &why);
 		if (why.code == ERR_FENCED)
 			collect_left(c, l->generation_key, "somebody has just written to it", false);
 		else if (why.code != ERR_NONE)
@@ -138,10 +171,12 @@ static bool collect_closed(struct collect *c, const struct place *p, struct ledg
 		if (!expired)
 			return why.code == ERR_FENCED;
 	}
+	c->n->given_up += replaced;
 	if (expired)
 		s.names = (struct str_map){ 0 };
 	return remove_all(c, l, &s, expired ? GARBAGE_GENERATION : GARBAGE_SEGMENT,
-			  expired ? "a newer fetch is the window's truth, and nothing that is kept was made of this one"
+			  replaced ? "it is damaged, and a later fetch of the window has the same content"
+			  : expired ? "a newer fetch is the window's truth, and nothing that is kept was made of this one"
 				  : "no entry names it, and none can follow", a, e);
 }
 

@@ -48,13 +48,17 @@ static void keep_tag(struct collect *c, struct kept_tag t)
 	c->kept[c->n_kept++] = t;
 }
 
-static void keep_tags(struct collect *c, struct str table, const struct table_history *h, const struct named *names)
+static void keep_tags(struct collect *c, struct str table, const struct table_snapshot *t, const struct table_history *h,
+		      const struct named *names)
 {
 	for (size_t v = 0; v < h->n; v++)
 		for (size_t i = 0; i < h->v[v].n; i++) {
 			const struct table_name *n = &h->v[v].v[i];
-			for (size_t k = 0; n->is_add && k < n->n_tags && str_map_get(&names->kept, n->path) != SIZE_MAX; k++)
-				keep_tag(c, (struct kept_tag){ table, n->tags[k].window, n->tags[k].generation, n->tags[k].content });
+			for (size_t k = 0; n->is_add && k < n->n_tags && str_map_get(&names->kept, n->path) != SIZE_MAX; k++) {
+				const struct table_window *now = table_find_window(t, n->tags[k].window);
+				keep_tag(c, (struct kept_tag){ table, n->tags[k].window, n->tags[k].generation, n->tags[k].content,
+							       now && now->generation == n->tags[k].generation });
+			}
 		}
 }
 
@@ -132,7 +136,7 @@ static bool collect_once(struct collect *c, enum lake_zone zone, struct str tabl
 	}
 	if (t.version >= 0) {
 		find_names(&h, oldest_kept(c, &h), &names, &a);
-		keep_tags(c, table, &h, &names);
+		keep_tags(c, table, &t, &h, &names);
 	}
 	ok = store_list(c->project->store, arena_format(&a, "%.*s/data", STR_ARG(key)), &a, &folders, e);
 	for (size_t i = 0; ok && !*moved && i < folders.n; i++)

@@ -11,15 +11,27 @@
 
 /* ── which tables there are ── */
 
+/* A damaged log is the trouble of whoever reads this table. */
 static bool add_table(struct project *j, enum lake_zone zone, struct lake_table t, struct arena *a, struct lake_query *out,
 		      struct err *e)
 {
 	t.zone = zone;
-	if (!table_load(j->store, project_table_key(j, zone, t.name, a), -1, a, &t.t, e))
-		return false;
-	if (t.t.version >= 0)
+	if (!table_load(j->store, project_table_key(j, zone, t.name, a), -1, a, &t.t, &t.damage)) {
+		if (t.damage.code != ERR_DAMAGE) {
+			*e = t.damage;
+			return false;
+		}
+		t.t = (struct table_snapshot){ .version = -1 };
+		lake_damage_hint(j, t.name, &t.damage);
+	}
+	if (t.t.version >= 0 || t.damage.code != ERR_NONE)
 		out->tables[out->n_tables++] = t;
 	return true;
+}
+
+bool lake_damage_hint(struct project *j, struct str table, struct err *e)
+{
+	return err_hint(e, "`sluice verify --only %.*s` lists what is damaged", STR_ARG(project_table_resource(j, table)));
 }
 
 bool lake_tables(struct project *j, struct arena *a, struct lake_query *out, struct err *e)

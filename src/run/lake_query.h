@@ -16,7 +16,7 @@ struct lake_table {
 	const struct contract *contract; /* NULL: none */
 	const struct resource *resource; /* prepare, quarantine */
 	const struct model *model;       /* refine; its reads only after project_link */
-	struct err damage;               /* ERR_DAMAGE: its files cannot be read, so there is no view of it */
+	struct err damage;               /* ERR_DAMAGE: its log or files cannot be read, so there is no view of it */
 };
 enum { QUERY_MEMORY_MIN = 512 << 20 }; /* engine.memory below that is for runs */
 struct lake_query {
@@ -28,7 +28,9 @@ struct lake_query {
 	struct engine_connection *connection;
 	struct query_watch *watch;
 };
-/* Without the engine: which tables there are. */
+/* The hint that leads to the damage of this table. Returns false, as err_hint. */
+bool lake_damage_hint(struct project *j, struct str table, struct err *e);
+/* Without the engine: which tables there are; one with a damaged log has no version. */
 bool lake_tables(struct project *j, struct arena *a, struct lake_query *out, struct err *e);
 /* A table that cannot be read is no reason to refuse the others: see lake_table.damage. */
 bool lake_query_open(struct project *j, struct arena *a, struct lake_query *out, struct err *e);

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "run/lake_query.h"
 #include "run/plan_window.h"
 
 #include <string.h>
@@ -76,15 +77,15 @@ static bool plan_one(struct project *j, const struct plan_request *q, struct pla
 {
 	const struct resource *r = p->resource;
 	struct str key = key_resource(j->pipeline->name, r->name, a);
-	if (!grid_load(j->store, key, plan_step(j, r), a, &p->grid, &p->grid_missing, e) ||
-	    !grid_agrees(&p->grid, plan_step(j, r), r->name, e))
-		return false;
 	p->n_tables = 1 + (p->contract ? p->contract->n_children : 0);
 	p->tables = arena_array(a, struct plan_table, p->n_tables);
 	for (size_t i = 0; i < p->n_tables; i++) {
 		p->tables[i].contract = p->contract ? contract_table(p->contract, i) : NULL;
 		p->tables[i].name = i > 0 ? p->tables[i].contract->name : r->name;
 	}
+	if (!grid_load(j->store, key, plan_step(j, r), a, &p->grid, &p->grid_missing, e) ||
+	    !grid_agrees(&p->grid, plan_step(j, r), r->name, e))
+		return false;
 	if (!plan_tables_load(j, p, a, e))
 		return false;
 	for (size_t i = 0; i < p->n_tables; i++) {
@@ -98,6 +99,29 @@ static bool plan_one(struct project *j, const struct plan_request *q, struct pla
 		p->contract_changed = !str_eq_z(table->contract_meaning, hex);
 	}
 	return plan_resource_windows(j, q, p, a, e) && definition_check(j, p, a, e);
+}
+
+/* Whoever needs it is told; the others are planned all the same. */
+static void set_aside(struct project *j, struct plan_resource *p, struct err *why, struct arena *a)
+{
+	p->damage = *why;
+	*why = ERR_INIT;
+	lake_damage_hint(j, p->resource->name, &p->damage);
+	p->note = arena_format(a, "DAMAGED: %s", p->damage.message);
+	p->n_windows = p->n_fetch = p->n_prepare = p->n_stale_elsewhere = p->n_unprepared_elsewhere = 0;
+	for (size_t i = 0; i < p->n_tables; i++)
+		p->tables[i].table = p->tables[i].quarantine = (struct table_snapshot){ .version = -1 };
+}
+
+const struct err *plan_damage(const struct plan *p, bool selected)
+{
+	for (size_t i = 0; i < p->n_resources; i++)
+		if (p->resources[i].damage.code != ERR_NONE && (p->resources[i].selected || !selected))
+			return &p->resources[i].damage;
+	for (size_t i = 0; i < p->n_models; i++)
+		if (p->models[i].damage.code != ERR_NONE && (p->models[i].selected || !selected))
+			return &p->models[i].damage;
+	return NULL;
 }
 
 static struct str resource_note(const struct plan_resource *p, const struct plan_request *q, struct arena *a)
@@ -164,19 +188,26 @@ static void plan_model(const struct plan *p, struct plan_model *m, struct arena 
 	const struct table_window *full = table_find_window(&m->table, STR("full"));
 	for (size_t i = 0; i < m->model->n_reads; i++) {
 		struct str name = m->model->reads[i], table = table_part(name);
-		bool changes = false;
+		bool changes = false, damaged = false;
 		if (str_starts(name, STR("prepare."))) {
 			const struct plan_table *of;
 			const struct plan_resource *r = plan_find_table(p, table, &of);
 			CHECK(r != NULL);
+			damaged = r->damage.code != ERR_NONE;
 			changes = r->selected && ((p->request.ingest && r->n_fetch > 0 && r->contract) ||
 						  (p->request.prepare && r->n_prepare > 0));
 			inputs[i] = table_content_key(&of->table);
 		} else {
 			const struct plan_model *from = find_model(p, table);
 			CHECK(from != NULL);
+			damaged = from->damage.code != ERR_NONE;
 			changes = from->selected && from->run;
 			inputs[i] = table_content_key(&from->table);
+		}
+		if (damaged) {
+			m->run = false;
+			m->reason = arena_format(a, "it reads %.*s, which is DAMAGED", STR_ARG(name));
+			return;
 		}
 		if (changes && !m->run) {
 			m->run = true;
@@ -199,12 +230,20 @@ static bool plan_models(struct project *j, struct plan *p, struct arena *a, stru
 		struct plan_model *m = &p->models[i];
 		m->model = &j->models.v[i];
 		m->selected = p->request.refine && selects(p->request.only, m->model->name);
-		if (!table_load(j->store, project_table_key(j, ZONE_REFINE, m->model->name, a), -1, a, &m->table, e))
-			return false;
+		if (!table_load(j->store, project_table_key(j, ZONE_REFINE, m->model->name, a), -1, a, &m->table, &m->damage)) {
+			if (m->damage.code != ERR_DAMAGE) {
+				*e = m->damage;
+				return false;
+			}
+			m->table = (struct table_snapshot){ .version = -1 };
+			m->reason = arena_format(a, "DAMAGED: %s", m->damage.message);
+			lake_damage_hint(j, m->model->name, &m->damage);
+		}
 		warn_state(&m->table);
 	}
 	for (size_t i = 0; i < p->n_models; i++)
-		plan_model(p, &p->models[i], a);
+		if (p->models[i].damage.code == ERR_NONE)
+			plan_model(p, &p->models[i], a);
 	return true;
 }
 
@@ -228,8 +267,13 @@ bool plan_make(struct project *j, const struct plan_request *q, struct arena *a,
 		r->resource = &j->pipeline->resources[i];
 		r->contract = j->contracts[i];
 		r->selected = selects(q->only, r->resource->name);
-		if (!plan_one(j, q, r, a, e))
+		bool ok = plan_one(j, q, r, a, e);
+		if (!ok && e->code == ERR_DAMAGE)
+			set_aside(j, r, e, a);
+		else if (!ok)
 			return err_wrap(e, "plan");
+		if (r->damage.code != ERR_NONE)
+			continue;
 		r->note = resource_note(r, q, a);
 		if (r->definition_changed && r->selected)
 			r->note = arena_format(a, "%.*s; fetched in another way than the pipeline file says now: "

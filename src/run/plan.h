@@ -78,6 +78,7 @@ struct plan_resource {
 	bool definition_changed;     /* the newest sealed window was asked for in another way (rule 6): it stays true */
 	struct str note;             /* "nothing to do: 365 windows are sealed and prepared" */
 	bool selected;               /* by --only */
+	struct err damage;           /* ERR_DAMAGE: its tables or Raw cannot be read; nothing else of it is known then */
 };
 
 struct plan_model {
@@ -86,6 +87,7 @@ struct plan_model {
 	bool run;
 	struct str reason;           /* "prepare.flights changed", "nothing changed" */
 	bool selected;
+	struct err damage;           /* ERR_DAMAGE: its table cannot be read */
 };
 
 struct plan {
@@ -98,7 +100,10 @@ struct plan {
 	bool anything;
 };
 
+/* What is damaged in one resource or model does not stop the plan of the others. */
 bool plan_make(struct project *j, const struct plan_request *r, struct arena *a, struct plan *out, struct err *e);
+/* The first damage, only among what is selected or in all; NULL: none. */
+const struct err *plan_damage(const struct plan *p, bool selected);
 /* Reads their newest versions. */
 bool plan_tables_load(struct project *j, struct plan_resource *p, struct arena *a, struct err *e);
 /* The resource that gives prepare.<table>, and which of its tables that is; NULL: none. */

@@ -34,6 +34,8 @@ static void put_resource(struct json_out *o, const struct plan_resource *p, stru
 	json_put_str(o, "resource", p->resource->name);
 	json_put_bool(o, "selected", p->selected);
 	json_put_str(o, "note", p->note);
+	if (p->damage.code != ERR_NONE)
+		json_put_z(o, "damaged", p->damage.message);
 	json_put_u64(o, "fetch", p->n_fetch);
 	json_put_u64(o, "prepare", p->n_prepare);
 	json_put_u64(o, "stale_elsewhere", p->n_stale_elsewhere);

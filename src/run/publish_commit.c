@@ -252,14 +252,45 @@ static bool still_there(struct publish *u, struct str table_key, const struct co
 	return true;
 }
 
+/* Readers know the numbers that were cut off: a log that came by them again would take back what they have seen. So each
+ * gets a version without actions, and what is made again comes behind. It must be all of them: version 0 or a checkpoint is
+ * where other readers begin, and no number may be missing behind it. The table's id stays until then, so that a repair that is
+ * interrupted here is seen to be needed still. */
+static bool pass_seen(struct publish *u, const struct commit_ask *ask, struct str key, struct table_snapshot *t, struct arena *a,
+		      struct err *e)
+{
+	const struct run_repair *r = u->options->repair;
+	size_t i = r ? str_map_get(&r->renew, key) : SIZE_MAX;
+	struct commit_ask none = { .zone = ask->zone, .table = ask->table, .operation = STR("sluice repair"), .moves = true,
+				   .schema = ask->schema, .contract_meaning = ask->contract_meaning };
+	bool passed = false;
+	while (i != SIZE_MAX && !r->renewed[i] && t->version < r->seen[i]) {
+		struct table_commit c;
+		enum table_outcome outcome;
+		fill_commit(u, &none, t, t->version < 0, &c, a);
+		if (!table_commit_write(u->project->store, key, &c, a, &outcome, e))
+			return false;
+		if (outcome != TABLE_COMMITTED)
+			return err_set(e, ERR_FENCED, "%.*s: another run writes to it during its repair", STR_ARG(key));
+		t->last_hash = sha256_of(table_commit_encode(&c, a));
+		t->version = c.version;
+		if (c.table_id.n > 0)
+			t->id = c.table_id;
+		passed = true;
+	}
+	return !passed || table_load(u->project->store, key, -1, a, t, e);
+}
+
 bool publish_commit(struct publish *u, const struct commit_ask *ask, struct table_snapshot *t, bool *again,
 		    struct arena *a, struct err *e)
 {
 	struct project *j = u->project;
 	struct str key = project_table_key(j, ask->zone, ask->table, a);
-	struct table_snapshot before = *t;
 	int64_t ms = j->clock->wall_us(j->clock) / 1000;
 	*again = false;
+	if (!pass_seen(u, ask, key, t, a, e))
+		return false;
+	struct table_snapshot before = *t;
 	for (size_t i = 0; i < ask->n_add; i++)
 		if (!ask->add[i].same_data)
 			ask->add[i].modified_ms = ms;

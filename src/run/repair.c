@@ -1,12 +1,14 @@
 #include "run/repair.h"
 
+#include "base/log.h"
 #include "format/ledger.h"
 #include "run/raw.h"
+#include "run/twin.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-enum { NAME_DIGITS = 20 };
+enum { NAME_DIGITS = 20, VERSIONS_MAX = 1000000 /* a name that says more is none of ours */ };
 
 /* ── what has to be done ── */
 
@@ -25,7 +27,7 @@ static struct repair_table *table_row(struct gather *g, const struct finding *f)
 			return &r->tables[i];
 	r->tables = arena_push_grow(g->arena, r->tables, r->n_tables, &r->cap_tables, sizeof *r->tables);
 	r->tables[r->n_tables] = (struct repair_table){ .zone = f->zone, .name = arena_copy(g->arena, f->name),
-							.versions_left = INT64_MAX };
+							.versions_left = INT64_MAX, .seen = -1 };
 	return &r->tables[r->n_tables++];
 }
 
@@ -77,6 +79,7 @@ static void on_finding(void *user, const struct finding *f)
 		t->log = true;
 		if (f->version >= 0 && f->version < t->versions_left)
 			t->versions_left = f->version;
+		t->seen = f->version > t->seen ? f->version : t->seen;
 		break;
 	case FINDING_STATE:
 		g->out->states = arena_push_grow(g->arena, g->out->states, g->out->n_states, &g->out->cap_states,
@@ -98,27 +101,229 @@ static void on_progress(void *user, uint64_t done, uint64_t total, struct str at
 		g->ask->progress(g->ask->user, done, total, at);
 }
 
-/* Who still has the rows of what is lost. */
+/* Of a log file, a checkpoint or a folded state: all are named by their version first. */
+static bool version_of(struct str name, struct str *rest, uint64_t *n)
+{
+	*rest = str_sub(name, NAME_DIGITS, SIZE_MAX);
+	return name.n > NAME_DIGITS && str_to_u64(str_sub(name, 0, NAME_DIGITS), n);
+}
+
+static bool is_bad_file(const struct gather *g, struct str table_key, const struct table_file *f, struct arena *a)
+{
+	return str_map_get(&g->out->run.damaged, arena_format(a, "%.*s/%.*s", STR_ARG(table_key), STR_ARG(f->path))) != SIZE_MAX;
+}
+
+static bool is_made_of(const struct table_window *w, const struct repair_loss *l)
+{
+	return (str_eq(w->name, l->window) && w->generation == l->generation) ||
+	       (str_eq(w->row_window, l->window) && w->row_generation == l->generation);
+}
+
+/* What the table has of it, and its content, which the ledger itself may no longer tell. */
+static bool look_in_table(struct gather *g, struct repair_loss *l, struct sha256 *content, bool *known, struct arena *a,
+			  struct err *e)
+{
+	struct project *j = g->project;
+	struct err why = ERR_INIT;
+	struct table_snapshot t;
+	struct str key = project_table_key(j, ZONE_PREPARE, l->resource, a);
+	if (!table_load(j->store, key, -1, a, &t, &why)) {
+		l->table_unknown = why.code == ERR_DAMAGE;
+		if (!l->table_unknown)
+			*e = why;
+		return l->table_unknown;
+	}
+	const struct table_window *tag = table_find_window(&t, l->window);
+	l->made_of = tag ? tag->generation : 0;
+	for (size_t i = 0; i < t.n_files; i++)
+		for (size_t k = 0; k < t.files[i].n_windows; k++) {
+			const struct table_window *w = &t.files[i].windows[k];
+			if (!is_made_of(w, l))
+				continue;
+			l->in_table = *known = true;
+			*content = w->content;
+			*(is_bad_file(g, key, &t.files[i], a) ? &l->bad_rows : &l->rows) += w->rows;
+		}
+	return true;
+}
+
+/* Who still has what was lost. */
 static bool fill_loss(struct gather *g, struct repair_loss *l, struct err *e)
 {
 	struct project *j = g->project;
 	struct err why = ERR_INIT;
 	struct arena a = ARENA_INIT;
-	struct table_snapshot t;
+	struct sha256 content;
+	struct twin twin;
+	struct ledger ledger;
 	struct window w;
+	bool known = false, found = false;
 	if (window_from_name(l->window, &w))
 		l->refetch = arena_format(g->arena, "run --only %.*s --from %.*s --to %.*s --refetch", STR_ARG(l->resource),
 					  STR_ARG(us_to_rfc3339(w.from_us, &a)), STR_ARG(us_to_rfc3339(w.to_us, &a)));
-	bool ok = table_load(j->store, project_table_key(j, ZONE_PREPARE, l->resource, &a), -1, &a, &t, &why);
-	const struct table_window *tag = ok ? table_find_window(&t, l->window) : NULL;
-	if (tag && tag->generation == l->generation) {
-		struct row_hash ignored;
-		l->in_table = table_window_total(&t, l->window, &l->rows, &ignored);
+	struct str key = key_window(key_resource(j->pipeline->name, l->resource, &a), l->window, &a);
+	bool ok = look_in_table(g, l, &content, &known, &a, e);
+	if (ok && !known && ledger_open(j->store, j->clock, key_generation(key, l->generation, &a), STR_NONE, &a, &ledger, &why)) {
+		known = ledger.status == GENERATION_SEALED;
+		content = ledger.seal.digest;
+	}
+	if (ok && known && twin_of(j, l->resource, l->window, l->generation, content, &a, &twin, &found, &why) && found) {
+		l->same_window = arena_copy(g->arena, twin.window);
+		l->same_generation = twin.generation;
 	}
 	arena_free(&a);
-	if (!ok && why.code != ERR_DAMAGE)
+	return ok;
+}
+
+/* ── what cannot be made again ── */
+
+static struct repair_loss *loss_of(const struct repair *r, struct str resource, const struct table_window *w)
+{
+	for (size_t i = 0; i < r->n_losses; i++)
+		if (r->losses[i].same_window.n == 0 && str_eq(r->losses[i].resource, resource) &&
+		    str_eq(r->losses[i].window, w->name) && r->losses[i].generation == w->generation)
+			return &r->losses[i];
+	return NULL;
+}
+
+static void block(struct gather *g, struct repair_table *t, const struct repair_loss *l)
+{
+	t->blocked = arena_format(g->arena, "window %.*s, generation %u, is lost in Raw", STR_ARG(l->window), l->generation);
+}
+
+/* Files of the main table that share a window with what must be written again go the same way. */
+static void block_by_files(struct gather *g, struct repair_table *t, const struct table_snapshot *of, struct str key,
+			   const struct table_snapshot *main, struct arena *a)
+{
+	struct str_map needed = { 0 };
+	bool grew = true;
+	for (size_t i = 0; i < of->n_files; i++)
+		for (size_t k = 0; is_bad_file(g, key, &of->files[i], a) && k < of->files[i].n_windows; k++)
+			str_map_add(&needed, of->files[i].windows[k].name, 0, a);
+	while (grew) {
+		grew = false;
+		for (size_t i = 0; i < main->n_files; i++) {
+			const struct table_file *f = &main->files[i];
+			bool holds = false;
+			for (size_t k = 0; k < f->n_windows; k++)
+				holds = holds || str_map_get(&needed, f->windows[k].name) != SIZE_MAX;
+			for (size_t k = 0; holds && k < f->n_windows; k++) {
+				const struct repair_loss *l = loss_of(g->out, t->by, &f->windows[k]);
+				grew = str_map_add(&needed, f->windows[k].name, 0, a) || grew;
+				if (l)
+					block(g, t, l);
+			}
+		}
+	}
+}
+
+/* A log is cut only if all that stood behind the cut can come from Raw: its rows may be the only ones left. */
+static bool block_by_log(struct gather *g, struct repair_table *t, struct str key, struct arena *a, struct err *e)
+{
+	struct table_snapshot left = { .version = -1 };
+	struct err why = ERR_INIT;
+	if (t->versions_left > 0 && !table_load(g->project->store, key, t->versions_left - 1, a, &left, &why) &&
+	    why.code != ERR_DAMAGE) {
 		*e = why;
-	return ok || why.code == ERR_DAMAGE;
+		return false;
+	}
+	if (why.code != ERR_NONE)
+		left = (struct table_snapshot){ .version = -1 };
+	for (size_t i = 0; i < g->out->n_losses; i++) {
+		const struct repair_loss *l = &g->out->losses[i];
+		const struct table_window *w = left.version < 0 ? NULL : table_find_window(&left, l->window);
+		if (l->same_window.n == 0 && str_eq(l->resource, t->by) && !(w && w->generation == l->generation))
+			block(g, t, l);
+	}
+	return true;
+}
+
+static bool find_blocked(struct gather *g, struct repair_table *t, struct err *e)
+{
+	struct project *j = g->project;
+	struct arena a = ARENA_INIT;
+	struct err why = ERR_INIT;
+	struct table_snapshot main, of;
+	struct str key = project_table_key(j, t->zone, t->name, &a);
+	bool ok = true;
+	if (t->log)
+		ok = block_by_log(g, t, key, &a, e);
+	else if (table_load(j->store, project_table_key(j, ZONE_PREPARE, t->by, &a), -1, &a, &main, &why) &&
+		 table_load(j->store, key, -1, &a, &of, &why))
+		block_by_files(g, t, &of, key, &main, &a);
+	else if (why.code != ERR_DAMAGE) {
+		*e = why;
+		ok = false;
+	}
+	arena_free(&a);
+	return ok;
+}
+
+/* The tables of a resource are made in one go. */
+static void spread_blocked(struct repair *r)
+{
+	for (size_t i = 0; i < r->n_tables; i++)
+		for (size_t k = 0; k < r->n_tables && r->tables[i].blocked.n == 0; k++)
+			if (str_eq(r->tables[i].by, r->tables[k].by) && r->tables[k].zone != ZONE_REFINE &&
+			    r->tables[i].zone != ZONE_REFINE)
+				r->tables[i].blocked = r->tables[k].blocked;
+}
+
+static const struct repair_table *blocked_input(const struct gather *g, const struct model *m)
+{
+	const struct repair *r = g->out;
+	for (size_t i = 0; i < m->n_reads; i++)
+		for (size_t k = 0; k < r->n_tables; k++) {
+			const struct repair_table *t = &r->tables[k];
+			struct str zone = str_from(lake_zone_name(t->zone)), rest = m->reads[i];
+			if (t->blocked.n > 0 && str_starts(rest, zone) && rest.n == zone.n + 1 + t->name.n &&
+			    str_ends(rest, t->name) && rest.p[zone.n] == '.')
+				return t;
+		}
+	return NULL;
+}
+
+/* What reads a table that stays damaged stays as it is, too. */
+static void block_models(struct gather *g)
+{
+	struct project *j = g->project;
+	bool grew = true;
+	while (grew) {
+		grew = false;
+		for (size_t i = 0; i < g->out->n_tables; i++) {
+			struct repair_table *t = &g->out->tables[i];
+			for (size_t k = 0; k < j->models.n && t->zone == ZONE_REFINE && t->blocked.n == 0; k++) {
+				const struct repair_table *in = str_eq(j->models.v[k].name, t->by) ? blocked_input(g, &j->models.v[k]) : NULL;
+				if (in == NULL)
+					continue;
+				t->blocked = arena_format(g->arena, "it reads %s.%.*s", lake_zone_name(in->zone), STR_ARG(in->name));
+				grew = true;
+			}
+		}
+	}
+}
+
+/* The highest number that a log of this table ever had, as far as anything tells: its own, those that were cut off before,
+ * or (in t->seen already) what the record of a run says. */
+static bool find_seen(struct gather *g, struct repair_table *t, struct str key, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct store_listing runs, names;
+	struct str cut = arena_format(&a, "%.*s/damaged", STR_ARG(key));
+	bool ok = store_list(g->project->store, cut, &a, &runs, e);
+	for (size_t i = 0; ok && i <= runs.n; i++) {
+		struct str folder = i < runs.n ? arena_format(&a, "%.*s/%.*s", STR_ARG(cut), STR_ARG(runs.v[i].name))
+					       : arena_format(&a, "%.*s/_delta_log", STR_ARG(key));
+		ok = store_list_names(g->project->store, folder, &a, &names, e);
+		for (size_t k = 0; ok && k < names.n; k++) {
+			uint64_t n = 0;
+			struct str rest;
+			if (version_of(names.v[k].name, &rest, &n) && str_eq_z(rest, ".json") && n < VERSIONS_MAX && (int64_t)n > t->seen)
+				t->seen = (int64_t)n;
+		}
+	}
+	arena_free(&a);
+	return ok;
 }
 
 /* A child table comes with its parent. */
@@ -148,24 +353,42 @@ static bool finish_plan(struct gather *g, struct err *e)
 {
 	struct project *j = g->project;
 	struct repair *r = g->out;
+	struct problems ignored = PROBLEMS_INIT(g->arena);
+	struct err unlinked = ERR_INIT;
 	r->run.renewed = arena_array(g->arena, bool, r->n_tables + 1);
+	r->run.seen = arena_array(g->arena, int64_t, r->n_tables + 1);
+	if (r->n_tables > 0 && !project_link(j, &ignored, &unlinked))
+		log_warn("what the models read is not known: %s", unlinked.message); /* the run will say so, too */
+	for (size_t i = 0; i < r->n_losses; i++)
+		if (!fill_loss(g, &r->losses[i], e))
+			return false;
 	for (size_t i = 0; i < r->n_tables; i++) {
 		struct repair_table *t = &r->tables[i];
 		struct str key = project_table_key(j, t->zone, t->name, g->arena);
 		int64_t good = 0;
 		t->by = made_by(j, t->zone, t->name);
-		if (t->by.n > 0 && !has_name(r->only, t->by))
+		if (t->log && !table_good_versions(j->store, key, &good, e))
+			return false;
+		t->versions_left = good < t->versions_left ? good : t->versions_left;
+		if (t->by.n > 0 && t->zone != ZONE_REFINE && !find_blocked(g, t, e))
+			return false;
+	}
+	spread_blocked(r);
+	block_models(g);
+	for (size_t i = 0; i < r->n_tables; i++) {
+		struct repair_table *t = &r->tables[i];
+		struct str key = project_table_key(j, t->zone, t->name, g->arena);
+		if (t->by.n == 0 || t->blocked.n > 0)
+			continue;
+		if (!has_name(r->only, t->by))
 			r->only = arena_format(g->arena, "%.*s%s%.*s", STR_ARG(r->only), r->only.n ? "," : "", STR_ARG(t->by));
 		if (!t->log)
 			continue;
-		if (!table_good_versions(j->store, key, &good, e))
+		if (!find_seen(g, t, key, e))
 			return false;
-		t->versions_left = good < t->versions_left ? good : t->versions_left;
+		r->run.seen[i] = t->seen;
 		str_map_add(&r->run.renew, key, i, g->arena);
 	}
-	for (size_t i = 0; i < r->n_losses; i++)
-		if (!fill_loss(g, &r->losses[i], e))
-			return false;
 	return true;
 }
 
@@ -184,13 +407,6 @@ bool repair_plan(struct project *j, const struct verify_options *o, struct arena
 }
 
 /* ── logs ── */
-
-/* Of a log file, a checkpoint or a folded state: all are named by their version first. */
-static bool version_of(struct str name, struct str *rest, uint64_t *n)
-{
-	*rest = str_sub(name, NAME_DIGITS, SIZE_MAX);
-	return name.n > NAME_DIGITS && str_to_u64(str_sub(name, 0, NAME_DIGITS), n);
-}
 
 static bool keep_copy(struct project *j, struct str table, struct str key, struct str name, struct str run_id, struct arena *a,
 		      struct err *e)
@@ -247,7 +463,8 @@ bool repair_run(struct project *j, struct repair *r, const struct run_options *o
 	if (options.request.run_id.n == 0)
 		options.request.run_id = run_id_new(j->clock, a);
 	for (size_t i = 0; i < r->n_tables; i++)
-		if (r->tables[i].log && r->tables[i].by.n > 0 && !cut_log(j, &r->tables[i], options.request.run_id, e))
+		if (r->tables[i].log && r->tables[i].by.n > 0 && r->tables[i].blocked.n == 0 &&
+		    !cut_log(j, &r->tables[i], options.request.run_id, e))
 			return false;
 	for (size_t i = 0; i < r->n_states; i++)
 		if (!store_remove(j->store, r->states[i], e))

@@ -4,13 +4,15 @@
  *   a data file is damaged, or gone         its windows are prepared again (a model: made again) and the commit that adds the
  *                                           new files removes the old ones
  *   a version of a log is damaged, or gone  it and all behind it go to <table>/damaged/<run>/; what they held is made again on
- *                                           top of the versions that are left, and the table gets another id, since from
- *                                           there on it is another history. Folded states and checkpoints of the versions
- *                                           that went are removed
+ *                                           top of the versions that are left. Each number that readers have seen gets a
+ *                                           version without actions first, and the table another id behind them, since
+ *                                           from there on it is another history. Folded states and checkpoints of the
+ *                                           versions that went are removed
  *   a folded state disagrees with the log   it is removed: the log says all that it said
- *   the newest version is not the one that its run left   the same, from version 0 on: nothing vouches for what is before it
+ *   the newest version is not the one that its run left   the same, for this version alone: the chain vouches for the others
  * What stands in Raw and is damaged is told: what is lost, who still has its rows, how to ask for it again. Tables whose rows
- * would have to come from there stay as they are.
+ * would have to come from there stay as they are, as do models that read them. What another fetch of the same content still
+ * has is not lost.
  *
  * Nothing else may run on these tables meanwhile: a log that is cut fences nobody. */
 #ifndef SLUICE_RUN_REPAIR_H
@@ -25,15 +27,22 @@ struct repair_table { /* to be made again */
 	uint64_t files;          /* damaged data files */
 	bool log;
 	int64_t versions_left;   /* log: good ones */
+	int64_t seen;            /* log: the highest version number that there ever was */
 	struct str by;           /* the resource or model that makes it; "": none of the pipeline file does */
+	struct str blocked;      /* why it cannot be made again; "": it can */
 };
 struct repair_loss {  /* a fetch with damage in Raw */
 	struct str resource, window;
 	unsigned generation;
 	struct str first;        /* what is wrong, of the first finding, and where */
 	uint64_t objects, pages, records; /* pages and records: 0 where the ledger itself is damaged */
-	bool in_table;           /* prepare.<resource> has its rows, */
-	uint64_t rows;           /* so many */
+	struct str same_window;  /* another fetch that is whole and has the same content; "": none, so it is lost */
+	unsigned same_generation;
+	bool in_table;           /* prepare.<resource> was made of it, */
+	uint64_t rows;           /* has so many rows of it in files that are good */
+	uint64_t bad_rows;       /* and so many in others */
+	unsigned made_of;        /* not in_table: the generation of the window that the table was made of; 0: none */
+	bool table_unknown;      /* its log is damaged: nobody can say what it has */
 	struct str refetch;      /* "run --only flights --from ... --to ... --refetch" */
 };
 struct repair {

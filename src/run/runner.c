@@ -292,7 +292,14 @@ static bool begin(struct run_state *s, struct err *e)
 	if (q.now_us == 0)
 		q.now_us = j->clock->wall_us(j->clock);
 	/* Also a run without refine has the graph: its plan and record tell what the models would do. */
-	return project_link(j, &problems, e) && plan_make(j, &q, s->arena, &out->plan, e);
+	if (!project_link(j, &problems, e) || !plan_make(j, &q, s->arena, &out->plan, e))
+		return false;
+	const struct err *damage = plan_damage(&out->plan, true);
+	if (damage && s->options->keep_going)
+		run_note_err(out, damage);
+	else if (damage)
+		*e = *damage;
+	return damage == NULL || s->options->keep_going;
 }
 
 static bool anything_happened(const struct run_result *r)

@@ -1,11 +1,12 @@
 #include "run/trace.h"
 
 #include "run/raw.h"
+#include "run/twin.h"
 
 #include <inttypes.h>
 
-bool trace_origin_find(struct project *j, struct str resource, const struct trace_address *at, struct arena *a,
-		       struct trace_origin *out, struct err *e)
+static bool read_origin(struct project *j, struct str resource, const struct trace_address *at, struct arena *a,
+			struct trace_origin *out, struct err *e)
 {
 	struct ledger l;
 	struct raw_page p;
@@ -26,6 +27,8 @@ bool trace_origin_find(struct project *j, struct str resource, const struct trac
 		.segment_key = p.segment_key,
 		.segment_offset = p.page.offset,
 		.segment_size = p.page.size,
+		.window = at->window,
+		.generation = at->generation,
 	};
 	bool ok = raw_record_read(j->store, p.segment_key, p.page.offset, p.page.size, &limits, &r, e);
 	if (ok && (at->offset > r.body.n || at->length > r.body.n - at->offset))
@@ -37,6 +40,40 @@ bool trace_origin_find(struct project *j, struct str resource, const struct trac
 	}
 	raw_record_free(&r);
 	return ok;
+}
+
+/* The content that the rows of this address have, as the table's tags say: the ledger may be what is damaged. */
+static const struct table_window *find_tag(const struct lake_table *t, const struct trace_address *at)
+{
+	for (size_t i = 0; i < t->t.n_files; i++)
+		for (size_t k = 0; k < t->t.files[i].n_windows; k++) {
+			const struct table_window *w = &t->t.files[i].windows[k];
+			if (str_eq(w->row_window, at->window) && w->row_generation == at->generation)
+				return w;
+		}
+	return NULL;
+}
+
+bool trace_origin_find(struct project *j, const struct lake_table *t, const struct trace_address *at, struct arena *a,
+		       struct trace_origin *out, struct err *e)
+{
+	struct str resource = t->resource->name;
+	struct trace_address other = *at;
+	struct err ignored = ERR_INIT;
+	struct twin twin;
+	bool found = false;
+	if (read_origin(j, resource, at, a, out, e))
+		return true;
+	const struct table_window *tag = e->code == ERR_DAMAGE ? find_tag(t, at) : NULL;
+	if (!tag || !twin_of(j, resource, at->window, at->generation, tag->content, a, &twin, &found, &ignored) || !found)
+		return false;
+	other.window = twin.window;
+	other.generation = twin.generation;
+	if (!read_origin(j, resource, &other, a, out, &ignored))
+		return false;
+	out->damage = arena_copy(a, str_from(e->message));
+	*e = ERR_INIT;
+	return true;
 }
 
 /* ── SQL ── */

@@ -17,9 +17,12 @@ struct trace_origin {
 	struct str segment_key;
 	uint64_t segment_offset, segment_size; /* of the record in the segment */
 	struct str raw;          /* the record, cut from the decoded body */
+	struct str window;       /* where it was read: as the row says, or a fetch with the same content, if */
+	unsigned generation;
+	struct str damage;       /* ... this is wrong with the one that the row names; "": nothing */
 };
-/* ERR_DAMAGE: Raw does not have what the row says. */
-bool trace_origin_find(struct project *j, struct str resource, const struct trace_address *at, struct arena *a,
+/* A row of this table of Prepare. ERR_DAMAGE: Raw does not have what the row says, nor another fetch with the same content. */
+bool trace_origin_find(struct project *j, const struct lake_table *t, const struct trace_address *at, struct arena *a,
 		       struct trace_origin *out, struct err *e);
 
 /* SELECT of the rows with this primary key, values in the key's order; of a child table with this `_window`, `_page`,

@@ -1,3 +1,4 @@
+#include "run/twin.h"
 #include "run/verify_parts.h"
 
 #include <errno.h>
@@ -32,6 +33,10 @@ static struct str what_to_do(const struct finding *f, struct str of, struct aren
 	case FINDING_GRID:
 		return STR("put the object back from a copy; nothing can be fetched or planned without it");
 	case FINDING_RAW:
+		if (f->same > 0)
+			return arena_format(a, "nothing: generation %u has the same content, and no table needs this one; "
+					    "`sluice gc --only %.*s --generations --yes` removes what is left of it", f->same,
+					    STR_ARG(f->name));
 		return arena_format(a, "`sluice repair %.*s` says what is lost; "
 				    "`sluice run --only %.*s%.*s --refetch` asks for it again", STR_ARG(f->name), STR_ARG(f->name),
 				    STR_ARG(window_interval(f->window, a)));
@@ -49,9 +54,29 @@ static struct str what_to_do(const struct finding *f, struct str of, struct aren
 	return STR("it is history only: nothing is read from it again");
 }
 
+/* Looked for only where something is wrong: it reads that fetch. */
+static void find_same(struct verify *v)
+{
+	struct arena a = ARENA_INIT;
+	struct err ignored = ERR_INIT;
+	struct twin twin;
+	bool found = false;
+	unsigned newest = 0;
+	struct finding *f = &v->about;
+	if (f->kind != FINDING_RAW || !v->has_content || v->same_known)
+		return;
+	v->same_known = true;
+	if (twin_newest(v->project, f->name, f->window, &a, &newest, &ignored) &&
+	    twin_in_window(v->project, f->name, f->window, f->generation + 1, newest, v->content, &a, &twin, &found, &ignored) &&
+	    found)
+		f->same = twin.generation;
+	arena_free(&a);
+}
+
 void verify_found(struct verify *v, struct str where, const char *format, ...)
 {
 	struct arena a = ARENA_INIT;
+	find_same(v);
 	struct finding f = v->about;
 	va_list args;
 	va_start(args, format);

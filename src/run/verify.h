@@ -21,7 +21,7 @@
 enum finding_kind {
 	FINDING_GRID,   /* `name`: the resource */
 	FINDING_RAW,    /* `name`, `window`, `generation`: its ledger or one of its segments */
-	FINDING_LOG,    /* `zone`, `name`, `version`: the first version that is not right */
+	FINDING_LOG,    /* `zone`, `name`, `version`: the first version that is not right; -1: the first that does not replay */
 	FINDING_STATE,  /* `zone`, `name`: a folded state of the table, a checkpoint, or the hint that leads to it */
 	FINDING_FILE,   /* `zone`, `name`, `path` in the table */
 	FINDING_ORIGIN, /* `zone`, `name`, `window`, `generation`: a table and Raw are at odds */
@@ -37,6 +37,7 @@ struct finding {
 	unsigned generation;
 	int64_t version;
 	uint64_t pages, records; /* FINDING_RAW: how many can no longer be read; 0: not known */
+	unsigned same;           /* FINDING_RAW: a later promoted fetch of the window with the same content, whole; 0: none */
 };
 
 struct verify_counts {

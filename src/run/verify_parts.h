@@ -18,6 +18,8 @@ struct verify {
 	struct verify_counts *n;
 	struct arena arena;          /* as long as the verification */
 	struct finding about;        /* what is being looked at: all of a finding but its words */
+	bool has_content, same_known; /* of the generation that is being looked at */
+	struct sha256 content;
 	int64_t deadline_us;         /* monotonic; 0 none */
 	struct err trouble;          /* the first */
 	struct raw_record record;

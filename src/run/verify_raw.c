@@ -240,11 +240,14 @@ static bool check_generation(struct verify *v, struct str key, struct str window
 	struct totals t = { 0 };
 	bool end = false, ok = true;
 	v->n->generations++;
+	v->has_content = v->same_known = false;
 	if (!ledger_open(v->project->store, v->project->clock, key, STR_NONE, &a, &l, &why)) {
 		verify_unread(v, key, &why);
 		arena_free(&a);
 		return true;
 	}
+	v->has_content = l.status == GENERATION_SEALED;
+	v->content = l.seal.digest;
 	check_strays(v, key, l.n_entries);
 	ledger_walk_begin(&w, &l);
 	while ((ok = ledger_walk_next(&w, &x, &end, &why)) && !end && !verify_stopped(v, e) && !(*done && verify_late(v))) {

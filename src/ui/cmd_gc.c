@@ -73,6 +73,30 @@ static void gc_json(struct say *s, const struct collect_counts *n, bool removed)
 	buf_add_char(&s->u->out, '\n');
 }
 
+static void put_removed(struct buf *out, const struct collect_counts *n, uint64_t objects, uint64_t bytes, bool removed)
+{
+	buf_addf(out, "%s: %s, %s (", removed ? "Removed" : "Would be removed", amount_things(objects, "object").text,
+		 amount_size(bytes).text);
+	for (int c = 0, k = 0; c < GARBAGE_CLASSES; c++)
+		if (n->of[c].objects > 0)
+			buf_addf(out, "%s%s: %s, %s", k++ ? "; " : "", garbage_class_name((enum garbage_class)c),
+				 amount_count(n->of[c].objects).text, amount_size(n->of[c].bytes).text);
+	buf_add_z(out, ")\n");
+}
+
+/* With the options that decided on what was listed; ui_say adds --only. */
+static struct str again_with_yes(struct ui *u)
+{
+	struct arena *a = &u->arena;
+	const struct args *g = &u->args;
+	struct str s = STR("Nothing was changed: `sluice gc");
+	if (g->given[OPT_KEEP_DAYS])
+		s = arena_format(a, "%.*s --keep-days %.*s", STR_ARG(s), STR_ARG(g->value[OPT_KEEP_DAYS]));
+	if (g->given[OPT_KEEP_VERSIONS])
+		s = arena_format(a, "%.*s --keep-versions %.*s", STR_ARG(s), STR_ARG(g->value[OPT_KEEP_VERSIONS]));
+	return arena_format(a, "%.*s%s --yes` removes them.\n", STR_ARG(s), g->given[OPT_GENERATIONS] ? " --generations" : "");
+}
+
 static void gc_summary(struct say *s, const struct collect_counts *n, bool removed)
 {
 	struct buf *out = &s->u->out;
@@ -90,19 +114,17 @@ static void gc_summary(struct say *s, const struct collect_counts *n, bool remov
 	}
 	if (s->u->args.given[OPT_QUIET])
 		return;
-	if (objects == 0) {
+	if (objects + n->given_up == 0) {
 		buf_add_z(out, "Nothing to remove.\n");
 		return;
 	}
-	buf_addf(out, "%s: %s, %s (", removed ? "Removed" : "Would be removed", amount_things(objects, "object").text,
-		 amount_size(bytes).text);
-	for (int c = 0, k = 0; c < GARBAGE_CLASSES; c++)
-		if (n->of[c].objects > 0)
-			buf_addf(out, "%s%s: %s, %s", k++ ? "; " : "", garbage_class_name((enum garbage_class)c),
-				 amount_count(n->of[c].objects).text, amount_size(n->of[c].bytes).text);
-	buf_add_z(out, ")\n");
+	if (n->given_up > 0)
+		buf_addf(out, "%s: %s, since a later fetch has the same content\n", removed ? "Given up" : "Would be given up",
+			 amount_things(n->given_up, "damaged generation").text);
+	if (objects > 0)
+		put_removed(out, n, objects, bytes, removed);
 	if (!removed)
-		ui_say(s->u, STR("Nothing was changed: `sluice gc --yes` removes them.\n"));
+		ui_say(s->u, again_with_yes(s->u));
 }
 
 static bool fill(struct ui *u, struct collect_options *o, struct err *e)

@@ -68,6 +68,7 @@ int cmd_plan(struct ui *u)
 		return status;
 	if (!fill_request(u, &q, &e) || !plan_make(&u->project, &q, &u->arena, &p, &e))
 		return ui_fail(u, &e);
+	const struct err *damage = plan_damage(&p, true);
 	if (u->args.given[OPT_JSON]) {
 		buf_add(&u->out, plan_json(&p, &u->arena));
 	} else {
@@ -76,12 +77,14 @@ int cmd_plan(struct ui *u)
 		bool left = false;
 		for (size_t i = 0; i < p.n_resources; i++)
 			left = left || (p.resources[i].selected && p.resources[i].n_stale_elsewhere + p.resources[i].n_unprepared_elsewhere > 0);
-		if (!p.anything)
+		if (!p.anything && !damage)
 			buf_add_z(&b, left ? "Nothing to do in this interval.\n" : "Nothing to do.\n");
 		ui_say(u, buf_str(&b));
 		buf_free(&b);
+		if (damage)
+			return ui_fail(u, damage);
 	}
-	return ui_done(u, 0);
+	return ui_done(u, damage ? err_exit_status(ERR_DAMAGE) : 0);
 }
 
 /* ── run ── */

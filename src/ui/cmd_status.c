@@ -1,6 +1,7 @@
 /* status, runs. */
 #include "base/json.h"
 #include "run/grid_check.h"
+#include "run/lake_query.h"
 #include "run/missed.h"
 #include "run/raw.h"
 #include "run/runner.h"
@@ -64,6 +65,7 @@ struct run_line {
 	struct str id, command, started, message;
 	int64_t exit_status, started_us, took_us;
 	bool has_record, nothing;
+	struct err damage; /* of its record: then nothing else is known */
 };
 
 /* Ids sort in time; "graph" and what else lies there is none. */
@@ -96,9 +98,10 @@ static bool read_run(struct ui *u, struct str id, struct run_line *out, struct s
 		*e = why;
 		return false;
 	}
-	if (!json_parse(*text, a, &root, e)) {
-		e->code = ERR_DAMAGE;
-		return err_wrap(e, "%.*s", STR_ARG(key));
+	if (!json_parse(*text, a, &root, &out->damage)) {
+		out->damage.code = ERR_DAMAGE;
+		err_wrap(&out->damage, "%.*s", STR_ARG(key));
+		return true;
 	}
 	out->has_record = true;
 	out->command = json_str_or(root, "command", STR("-")); /* older records do not tell */
@@ -125,7 +128,7 @@ static bool sort_ties(struct ui *u, struct store_listing *list, struct err *e)
 			struct str text;
 			if (!read_run(u, list->v[k].name, &r, &text, e))
 				return false;
-			int64_t now = r.has_record ? r.started_us : INT64_MAX;
+			int64_t now = r.has_record ? r.started_us : r.damage.code != ERR_NONE ? 0 : INT64_MAX;
 			size_t at = k - i;
 			struct store_item x = list->v[k];
 			while (at > 0 && started[at - 1] < now) {
@@ -143,6 +146,12 @@ static bool sort_ties(struct ui *u, struct store_listing *list, struct err *e)
 static void print_run(struct ui *u, const struct run_line *r, bool newest)
 {
 	buf_addf(&u->out, "%.*s  ", STR_ARG(r->id));
+	if (r->damage.code != ERR_NONE) {
+		buf_add_z(&u->out, "DAMAGED: ");
+		text_escape(str_from(r->damage.message), false, &u->out);
+		buf_add_char(&u->out, '\n');
+		return;
+	}
 	if (!r->has_record) {
 		buf_add_z(&u->out, newest ? "no record: it is running, or it was killed\n" : "ended without a record (killed)\n");
 		return;
@@ -161,6 +170,8 @@ static void json_run(struct json_out *o, const char *key, const struct run_line 
 	json_begin_object(o, key);
 	json_put_str(o, "run", r->id);
 	json_put_bool(o, "record", r->has_record);
+	if (r->damage.code != ERR_NONE)
+		json_put_z(o, "damaged", r->damage.message);
 	if (r->has_record) {
 		json_put_str(o, "command", r->command);
 		json_put_str(o, "started", r->started);
@@ -181,6 +192,8 @@ static int one_run(struct ui *u, struct str id)
 	bool ok = us_from_compact(str_sub(id, 0, 16), &us) && store_key_ok(id);
 	if (ok && !read_run(u, id, &r, &text, &e))
 		return ui_fail(u, &e);
+	if (ok && r.damage.code != ERR_NONE)
+		return ui_fail(u, &r.damage);
 	if (!ok || !r.has_record) {
 		err_set(&e, ERR_MISSING, "there is no record of a run %.*s", STR_ARG(id));
 		err_hint(&e, "`sluice runs` lists them");
@@ -205,7 +218,7 @@ int cmd_runs(struct ui *u)
 	if (!list_runs(u, &list, &e) || !sort_ties(u, &list, &e))
 		return ui_fail(u, &e);
 	struct json_out o = JSON_OUT(&u->out);
-	bool as_json = u->args.given[OPT_JSON];
+	bool as_json = u->args.given[OPT_JSON], damaged = false;
 	if (as_json)
 		json_begin_array(&o, NULL);
 	for (size_t i = 0; i < list.n && (limit == 0 || i < limit); i++) {
@@ -213,6 +226,7 @@ int cmd_runs(struct ui *u)
 		struct str text;
 		if (!read_run(u, list.v[i].name, &r, &text, &e))
 			return ui_fail(u, &e);
+		damaged = damaged || r.damage.code != ERR_NONE;
 		if (as_json)
 			json_run(&o, NULL, &r);
 		else
@@ -224,7 +238,7 @@ int cmd_runs(struct ui *u)
 	} else if (list.n == 0) {
 		buf_add_z(&u->out, "There was no run yet.\n");
 	}
-	return ui_done(u, 0);
+	return ui_done(u, damaged ? err_exit_status(ERR_DAMAGE) : 0);
 }
 
 /* ── status ── */
@@ -259,10 +273,10 @@ static void json_missed(struct json_out *o, const struct missed *m)
 	json_end_array(o);
 }
 
-static void print_versions(struct buf *b, const struct plan_table *t)
+static void print_versions(struct buf *b, const struct plan_table *t, bool damaged)
 {
 	if (t->table.version < 0)
-		buf_add_z(b, "no table yet\n");
+		buf_add_z(b, damaged ? "its table cannot be read\n" : "no table yet\n");
 	else
 		buf_addf(b, "table version %" PRId64 ", %s, %s set aside\n", t->table.version,
 			 amount_things(table_rows(&t->table), "row").text, amount_count(table_rows(&t->quarantine)).text);
@@ -292,11 +306,11 @@ static void print_resource(struct ui *u, const struct plan_resource *p, const st
 	if (p->contract == NULL)
 		buf_addf(&b, "no contract, so no table: `sluice contract draft %.*s`\n", STR_ARG(p->resource->name));
 	else
-		print_versions(&b, &p->tables[0]);
+		print_versions(&b, &p->tables[0], p->damage.code != ERR_NONE);
 	print_missed(p, &w->missed, &b);
 	for (size_t i = 1; i < p->n_tables; i++) {
 		buf_addf(&b, "  %18s %.*s: ", "", STR_ARG(p->tables[i].name));
-		print_versions(&b, &p->tables[i]);
+		print_versions(&b, &p->tables[i], p->damage.code != ERR_NONE);
 	}
 	struct str left = plan_elsewhere(p, &u->arena);
 	if (left.n > 0)
@@ -331,16 +345,37 @@ static void json_resource(struct json_out *o, const struct plan_resource *p, con
 	}
 	json_put_u64(o, "stale_elsewhere", p->n_stale_elsewhere);
 	json_put_u64(o, "unprepared_elsewhere", p->n_unprepared_elsewhere);
+	if (p->damage.code != ERR_NONE)
+		json_put_z(o, "damaged", p->damage.message);
 	json_put_str(o, "next_run", p->note);
 	json_end_object(o);
+}
+
+static bool look_at_windows(struct ui *u, const struct plan *p, struct plan_resource *r, struct window_states *w, struct err *e)
+{
+	struct err why = ERR_INIT;
+	if (count_windows(&u->project, r->resource, &u->arena, w, &why) &&
+	    (r->damage.code != ERR_NONE ||
+	     missed_windows(&u->project, r, w->there, w->n_there, p->request.now_us, &u->arena, &w->missed, &why)))
+		return true;
+	if (why.code != ERR_DAMAGE) {
+		*e = why;
+		return false;
+	}
+	*w = (struct window_states){ 0 };
+	if (r->damage.code == ERR_NONE) {
+		r->damage = why;
+		r->note = arena_format(&u->arena, "DAMAGED: %s", why.message);
+		lake_damage_hint(&u->project, r->resource->name, &r->damage);
+	}
+	return true;
 }
 
 static bool put_resources(struct ui *u, const struct plan *p, struct json_out *o, bool as_json, struct err *e)
 {
 	for (size_t i = 0; i < p->n_resources; i++) {
 		struct window_states w;
-		if (!count_windows(&u->project, p->resources[i].resource, &u->arena, &w, e) ||
-		    !missed_windows(&u->project, &p->resources[i], w.there, w.n_there, p->request.now_us, &u->arena, &w.missed, e))
+		if (!look_at_windows(u, p, &p->resources[i], &w, e))
 			return false;
 		if (as_json)
 			json_resource(o, &p->resources[i], &w);
@@ -357,6 +392,8 @@ static void put_models(struct ui *u, const struct plan *p, struct json_out *o, b
 		if (as_json) {
 			json_begin_object(o, NULL);
 			json_put_str(o, "model", m->model->name);
+			if (m->damage.code != ERR_NONE)
+				json_put_z(o, "damaged", m->damage.message);
 			json_put_i64(o, "table_version", m->table.version);
 			json_put_u64(o, "rows", table_rows(&m->table));
 			json_put_bool(o, "run", m->run);
@@ -366,7 +403,7 @@ static void put_models(struct ui *u, const struct plan *p, struct json_out *o, b
 		}
 		buf_addf(&u->out, "  %-18.*s ", STR_ARG(m->model->name));
 		if (m->table.version < 0)
-			buf_add_z(&u->out, "no table yet");
+			buf_add_z(&u->out, m->damage.code != ERR_NONE ? "its table cannot be read" : "no table yet");
 		else
 			buf_addf(&u->out, "table version %" PRId64 ", %s", m->table.version,
 				 amount_things(table_rows(&m->table), "row").text);
@@ -474,5 +511,8 @@ int cmd_status(struct ui *u)
 			buf_clear(&u->out);
 		return ui_fail(u, &e);
 	}
-	return ui_done(u, 0);
+	const struct err *damage = plan_damage(&p, false);
+	if (damage && !u->args.given[OPT_JSON])
+		return ui_fail(u, damage);
+	return ui_done(u, damage ? err_exit_status(ERR_DAMAGE) : 0);
 }

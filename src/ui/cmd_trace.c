@@ -6,7 +6,7 @@
 
 #include <inttypes.h>
 
-enum { TRACE_ROWS = 10, RAW_SHOWN_MAX = 4096, ROW_MAX = 64 << 20 };
+enum { TRACE_ROWS = 10, RAW_SHOWN_MAX = 4096, ROW_MAX = 64 << 20, NAME_SHOWN_MAX = 64 };
 
 struct traced_row {
 	struct str *names, *values; /* values[i].p NULL: NULL */
@@ -88,10 +88,14 @@ static bool is_address(struct str name)
 
 static void print_row(struct ui *u, const struct traced_row *r)
 {
+	int width = 20;
+	for (size_t c = 0; c < r->n; c++)
+		if (!(r->at.window.n > 0 && is_address(r->names[c])) && (int)r->names[c].n > width && r->names[c].n <= NAME_SHOWN_MAX)
+			width = (int)r->names[c].n;
 	for (size_t c = 0; c < r->n; c++) {
 		if (r->at.window.n > 0 && is_address(r->names[c]))
 			continue;
-		buf_addf(&u->out, "  %-20.*s ", STR_ARG(r->names[c]));
+		buf_addf(&u->out, "  %-*.*s ", width, STR_ARG(r->names[c]));
 		if (r->values[c].p == NULL)
 			buf_add_z(&u->out, "NULL");
 		else
@@ -110,7 +114,13 @@ static void print_origin(struct ui *u, const struct lake_table *t, const struct 
 	buf_addf(&b, "    answer    status %u after %u attempt%s, fetched %.*s by run %.*s\n", o->status, o->attempts,
 		 o->attempts == 1 ? "" : "s", STR_ARG(o->fetched_at), STR_ARG(o->run_id));
 	buf_addf(&b, "    window    %.*s, generation %u, page %" PRIu64 ", bytes %" PRIu64 "+%" PRIu64 " of the body\n",
-		 STR_ARG(at->window), at->generation, at->page, at->offset, at->length);
+		 STR_ARG(o->window), o->generation, at->page, at->offset, at->length);
+	if (o->damage.n > 0) {
+		buf_addf(&b, "    instead   of window %.*s, generation %u, which the row names; it has the same content, and is damaged: ",
+			 STR_ARG(at->window), at->generation);
+		text_escape(o->damage, false, &b);
+		buf_add_char(&b, '\n');
+	}
 	buf_addf(&b, "    segment   %.*s, bytes %" PRIu64 "+%" PRIu64 "\n", STR_ARG(o->segment_key), o->segment_offset,
 		 o->segment_size);
 	buf_addf(&b, "    raw       %.*s%s\n", STR_ARG(str_sub(o->raw, 0, RAW_SHOWN_MAX)), o->raw.n > RAW_SHOWN_MAX ? " ..." : "");
@@ -127,6 +137,13 @@ static void json_origin(struct json_out *j, const struct trace_address *at, cons
 	json_begin_object(j, "origin");
 	json_put_str(j, "window", at->window);
 	json_put_u64(j, "generation", at->generation);
+	if (o->damage.n > 0) {
+		json_begin_object(j, "instead");
+		json_put_str(j, "window", o->window);
+		json_put_u64(j, "generation", o->generation);
+		json_put_str(j, "why", o->damage);
+		json_end_object(j);
+	}
 	json_put_u64(j, "page", at->page);
 	json_put_u64(j, "offset", at->offset);
 	json_put_u64(j, "length", at->length);
@@ -151,7 +168,7 @@ static bool put_rows(struct ui *u, struct json_out *j, const struct lake_table *
 		const struct traced_row *r = &rows->v[i];
 		struct trace_origin o;
 		bool has = t->zone == ZONE_PREPARE && r->at.window.n > 0;
-		if (has && !trace_origin_find(&u->project, t->resource->name, &r->at, &u->arena, &o, e))
+		if (has && !trace_origin_find(&u->project, t, &r->at, &u->arena, &o, e))
 			return false;
 		if (as_json) {
 			json_begin_object(j, NULL);
@@ -210,8 +227,13 @@ static bool trace(struct ui *u, struct lake_query *q, struct err *e)
 	size_t n_inputs = 0;
 	struct json_out j = JSON_OUT(&u->out);
 	bool as_json = g->given[OPT_JSON];
-	if (!lake_table_find(&u->project, q, g->operands[0], false, &t, e) ||
-	    !trace_key_sql(t, g->operands + 1, g->n_operands - 1, TRACE_ROWS, &u->arena, &sql, e) ||
+	if (!lake_table_find(&u->project, q, g->operands[0], false, &t, e))
+		return false;
+	if (t->zone == ZONE_QUARANTINE) {
+		err_set(e, ERR_USAGE, "quarantine.%.*s: rows that were set aside have no key to be found by", STR_ARG(t->name));
+		return err_hint(e, "`sluice show %.*s --quarantine` shows them with their addresses", STR_ARG(t->name));
+	}
+	if (!trace_key_sql(t, g->operands + 1, g->n_operands - 1, TRACE_ROWS, &u->arena, &sql, e) ||
 	    !find_rows(u, q, sql, &rows, e))
 		return false;
 	if (rows.n == 0) {

@@ -1,6 +1,7 @@
 """`sluice repair`: whatever is derived and damaged is made again; afterwards verify is clean and the digest is that of the
 lake that nothing happened to. Raw is never touched: what is lost of it is told, with the command that asks again."""
 import glob
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,11 @@ import test_forgery as F
 
 pytest_plugins = ["whole_lake"]
 TABLES = ["prepare/shop/things", "prepare/shop/kinds", "quarantine/shop/things", "refine/shop/buckets", "refine/shop/large"]
+
+
+def read(path):
+    with open(path, encoding="utf-8") as f:
+        return f.read()
 
 
 def raw(p):
@@ -45,7 +51,7 @@ def test_data_files(whole_copy, table, damage):
         D.Damaged(p, change).__enter__()
     files = L.snapshot(p.lake)
     dry = p.sluice("repair", "--dry-run", status=8)
-    assert table.replace("/shop/", ".") + ": 1 data file made again" in dry.out and L.snapshot(p.lake) == files
+    assert table.replace("/shop/", ".") + ": 1 data file would be made again" in dry.out and "is made" not in dry.out and L.snapshot(p.lake) == files
     done = p.sluice("repair")
     assert "Made again, and verified" in done.out, repr(done)
     record = p.records()[-1]
@@ -116,7 +122,10 @@ def test_what_raw_has_lost(whole_copy):
     command = re.search(r"`sluice (run [^`]*--refetch)`", done.out).group(1)
     again = subprocess.run([L.SLUICE, *command.split()], capture_output=True, text=True, env=p.environment(), cwd=p.folder)
     assert again.returncode == 0, again.stderr
-    assert p.sluice("repair", "--json", status=8).json["lost"][0]["generation"] == 1  # Raw keeps what it has
+    told = p.sluice("repair", "--json", status=8).json["lost"][0]  # Raw keeps what it has
+    assert told["generation"] == 1 and told["same_content"]["generation"] == 2
+    not_lost = p.sluice("repair", status=8).out
+    assert "not lost" in not_lost and "generation 2, has the same content" in not_lost and "no table was made" not in not_lost
     assert [line for line in p.digest().splitlines() if line.startswith(("window", "rows"))] == \
         [line for line in p.undisturbed.splitlines() if line.startswith(("window", "rows"))]
 
@@ -133,6 +142,59 @@ def test_a_ledger_that_cannot_be_read_is_asked_for_again(whole_copy, kind):
     assert F.read_ledger(p, "raw/shop/things/20240101T000000Z_20240102T000000Z/g2")[-1]["seal"]["promoted"] is True
 
 
+def test_the_advice_ends_the_damage(whole_copy):
+    """Lost Raw, fetched again with the same content: all goes on with the good fetch, and what is damaged can go."""
+    p = whole_copy
+    for segment in [k for k in D.objects(p)["segment"] if "things/20240101" in k and "/g1/" in k]:
+        os.remove(os.path.join(p.lake, segment))
+    day = ("--from", "2024-01-01", "--to", "2024-01-02", "--only", "things")
+    p.sluice("run", *day, "--refetch=again")
+    origin = p.sluice("trace", "things", "1003", "--json").json["rows"][0]["origin"]
+    assert origin["generation"] == 1 and origin["instead"]["generation"] == 2 and "/g1/segments/" in origin["instead"]["why"]
+    assert json.loads(origin["raw"])["id"] == 1003
+    assert "generation 2" in p.sluice("trace", "things", "1003").out
+    text = read(os.path.join(p.folder, "contracts/things.yaml"))
+    F.put(os.path.join(p.folder, "contracts/things.yaml"), (text + "      - {name: more, logicalType: string}\n").encode())
+    p.sluice("run", *day, "--stale", "--keep-going", status=(0, 4))
+    assert p.sluice("query", "select distinct _gen from prepare.things where id = 1003", "--format", "csv").out.split() == ["_gen", "2"]
+    found = p.sluice("verify", "--json", status=8).json["findings"]
+    assert {f["kind"] for f in found} == {"raw"} and all("--generations --yes" in f["todo"] for f in found)
+    command = re.search(r"`sluice (gc [^`]*--yes)`", found[0]["todo"]).group(1).split()
+    assert "Would be given up: 1 damaged generation" in p.sluice(*[w for w in command if w != "--yes"]).out
+    p.sluice(*command)
+    p.sluice("verify")
+    assert "Nothing to repair" in p.sluice("repair").out
+    p.sluice("trace", "things", "1003")
+
+
+def test_a_log_never_goes_back(whole_copy):
+    """Damage at a version in the middle: what is before it stays, and its number and those behind it are not used again."""
+    p = whole_copy
+    table = os.path.join(p.lake, "prepare/shop/things")
+    text = read(os.path.join(p.folder, "contracts/things.yaml"))
+    for i in range(3):
+        F.put(os.path.join(p.folder, "contracts/things.yaml"), (text + f"      - {{name: more{i}, logicalType: string}}\n").encode())
+        p.sluice("run", "--from", "2024-01-01", "--to", "2024-01-04", "--stale", "--keep-going", status=(0, 4, 6))
+    log = sorted(glob.glob(os.path.join(table, "_delta_log", "*.json")))
+    assert len(log) >= 4
+    rows = deltalake.DeltaTable(table).to_pyarrow_table().num_rows
+    kept = [open(name, "rb").read() for name in log]
+    for bad in (len(log) - 2, len(log) - 1, 0):
+        seen = deltalake.DeltaTable(table).version()
+        log = sorted(glob.glob(os.path.join(table, "_delta_log", "*.json")))
+        before = [open(name, "rb").read() for name in log]
+        with open(log[bad], "ab") as f:
+            f.write(b"x")
+        told = p.sluice("repair")
+        assert f"good up to {bad} version" in told.out, told.out
+        now = deltalake.DeltaTable(table)
+        assert now.version() > seen and now.to_pyarrow_table().num_rows == rows
+        log = sorted(glob.glob(os.path.join(table, "_delta_log", "*.json")))
+        assert [open(name, "rb").read() for name in log[:bad]] == before[:bad]
+        assert len(log) == now.version() + 1
+        p.sluice("verify")
+
+
 def test_raw_and_a_table_are_both_damaged(whole_copy):
     """What cannot be made again stays as it is, and is told."""
     p = whole_copy
@@ -141,10 +203,48 @@ def test_raw_and_a_table_are_both_damaged(whole_copy):
         os.remove(os.path.join(p.lake, key))
     commits = L.published(p.lake)
     done = p.sluice("repair", status=8)
-    assert "Lost in Raw" in done.out and "20240101" in done.err
+    assert "Lost in Raw" in done.out and "cannot be made again, since window 20240101" in done.out
+    assert "still has" not in done.out and "made again," not in done.out.replace("cannot be made again,", "")
+    assert "it reads" in done.out or "it cannot be made again" in done.out
     assert L.published(p.lake)["prepare/shop/things"] == commits["prepare/shop/things"]
     # with the window fetched again, everything can be made
     p.sluice("run", "--from", "2024-01-01", "--to", "2024-01-02", "--only", "things", "--refetch=again", status=(0, 8))
     p.sluice("repair", status=8)
     left = p.sluice("verify", "--json", status=8).json["findings"]
     assert {f["kind"] for f in left} <= {"raw", "file"}
+
+
+@pytest.mark.parametrize("table", ["prepare/shop/things", "refine/shop/large"])
+def test_damage_in_one_table_is_no_matter_of_others(whole_copy, table):
+    p = whole_copy
+    name = table.rsplit("/", 1)[1]
+    log = sorted(glob.glob(os.path.join(p.lake, table, "_delta_log", "*.json")))[-1]
+    F.put(log, b"{}\n")
+    p.sluice("show", "kinds")
+    p.sluice("query", "select count(*) from prepare.kinds")
+    p.sluice("trace", "kinds", "1")
+    p.sluice("run", "--only", "kinds", "--from", "2024-01-01", "--to", "2024-01-04")
+    for done in (p.sluice("show", name, status=8), p.sluice("query", f"select * from {table.split('/')[0]}.{name}", status=8),
+                 p.sluice("run", "--only", name, "--from", "2024-01-01", "--to", "2024-01-04", status=8),
+                 p.sluice("status", status=8), p.sluice("plan", "--from", "2024-01-01", "--to", "2024-01-04", status=8),
+                 p.sluice("run", "--from", "2024-01-01", "--to", "2024-01-04", "--keep-going", status=8)):
+        assert f"verify --only {name}" in done.err.replace(f"-f {p.file} ", "").replace(f"--lake {p.lake} ", ""), repr(done)
+    shown = p.sluice("status", status=8).out
+    assert "kinds" in shown and "DAMAGED" in shown and "Last run" in shown
+    told = p.sluice("status", "--json", status=8).json
+    assert [x.get("resource", x.get("model")) for x in told["resources"] + told["models"] if "damaged" in x] == [name]
+    p.sluice("verify", "--only", name, status=8)
+    p.sluice("repair")
+    p.sluice("verify")
+
+
+def test_a_damaged_record_does_not_hide_the_others(whole_copy):
+    p = whole_copy
+    records = sorted(glob.glob(os.path.join(p.lake, "runs/shop/2*/record.json")))
+    F.put(records[0], b"{")
+    shown = p.sluice("runs", status=8).out.splitlines()
+    assert len(shown) == len(records) and "DAMAGED" in shown[-1] and "exit" in shown[0]
+    p.sluice("status")
+    told = p.sluice("runs", "--json", status=8).json
+    assert [("damaged" in r, r["record"]) for r in told][-1] == (True, False)
+    p.sluice("runs", os.path.basename(os.path.dirname(records[0])), status=8)

@@ -1,0 +1,113 @@
+#include "run/twin.h"
+
+#include "run/object_hash.h"
+#include "run/raw.h"
+
+static bool segment_is_whole(struct ledger *l, const struct ledger_entry *x, bool *whole, struct arena *a, struct err *e)
+{
+	struct err why = ERR_INIT;
+	struct sha256 now;
+	uint64_t size = 0;
+	struct str key = key_segment(l->generation_key, x->segment, a);
+	bool ok = store_size(l->store, key, &size, &why);
+	if (ok && size == x->segment_size && size <= SEGMENT_READ_MAX)
+		ok = object_hash(l->store, key, size, &now, &why);
+	else if (ok)
+		*whole = false;
+	if (!ok && why.code != ERR_MISSING && why.code != ERR_DAMAGE) {
+		*e = why;
+		return false;
+	}
+	*whole = *whole && ok && sha256_eq(now, x->segment_hash);
+	return true;
+}
+
+bool ledger_is_whole(struct ledger *l, bool *whole, struct err *e)
+{
+	struct ledger_walk w;
+	struct ledger_entry x;
+	struct err why = ERR_INIT;
+	bool end = false, ok = true;
+	*whole = true;
+	ledger_walk_begin(&w, l);
+	while (*whole && (ok = ledger_walk_next(&w, &x, &end, &why)) && !end)
+		if (x.segment.n > 0 && !segment_is_whole(l, &x, whole, &w.arena, &why)) {
+			ok = false;
+			break;
+		}
+	ledger_walk_end(&w);
+	if (!ok && why.code == ERR_DAMAGE) {
+		*whole = false;
+		return true;
+	}
+	if (!ok)
+		*e = why;
+	return ok;
+}
+
+bool twin_newest(struct project *j, struct str resource, struct str window, struct arena *a, unsigned *out, struct err *e)
+{
+	struct store_listing list = { 0 };
+	struct str key = key_window(key_resource(j->pipeline->name, resource, a), window, a);
+	*out = 0;
+	if (!store_list_names(j->store, key, a, &list, e))
+		return false;
+	for (size_t i = 0; i < list.n; i++) {
+		unsigned g = 0;
+		if (list.v[i].is_folder && generation_from_name(list.v[i].name, &g) && g > *out)
+			*out = g;
+	}
+	return true;
+}
+
+bool twin_in_window(struct project *j, struct str resource, struct str window, unsigned from, unsigned to,
+		    struct sha256 content, struct arena *a, struct twin *out, bool *found, struct err *e)
+{
+	struct str key = key_window(key_resource(j->pipeline->name, resource, a), window, a);
+	for (unsigned g = from; g <= to && !*found; g++) {
+		struct ledger l;
+		struct err why = ERR_INIT;
+		if (!ledger_open(j->store, j->clock, key_generation(key, g, a), STR_NONE, a, &l, &why)) {
+			if (why.code == ERR_DAMAGE)
+				continue; /* what cannot be read is no address; `verify` tells of it */
+			*e = why;
+			return false;
+		}
+		if (l.status != GENERATION_SEALED || !sha256_eq(l.seal.digest, content))
+			continue;
+		if (!ledger_is_whole(&l, found, e))
+			return false;
+		if (*found)
+			*out = (struct twin){ arena_copy(a, window), g, l.seal_hash };
+	}
+	return true;
+}
+
+bool twin_in_snapshots(struct project *j, struct str resource, struct str end, struct sha256 content, struct arena *a,
+		       struct twin *out, bool *found, struct err *e)
+{
+	struct raw_windows raw;
+	bool ok = raw_windows(j->store, key_resource(j->pipeline->name, resource, a), a, &raw, e);
+	for (size_t i = 0; ok && !*found && i < raw.n && (end.n == 0 || str_cmp(raw.v[i].name, end) < 0); i++) {
+		unsigned newest = 0;
+		ok = twin_newest(j, resource, raw.v[i].name, a, &newest, e) &&
+		     twin_in_window(j, resource, raw.v[i].name, 1, newest, content, a, out, found, e);
+	}
+	return ok;
+}
+
+bool twin_of(struct project *j, struct str resource, struct str window, unsigned generation, struct sha256 content,
+	     struct arena *a, struct twin *out, bool *found, struct err *e)
+{
+	const struct resource *r = pipeline_resource(j->pipeline, resource);
+	unsigned newest = 0;
+	*found = false;
+	if (!twin_newest(j, resource, window, a, &newest, e) ||
+	    !twin_in_window(j, resource, window, generation + 1, newest, content, a, out, found, e) ||
+	    (generation > 0 && !*found &&
+	     !twin_in_window(j, resource, window, 1, generation - 1, content, a, out, found, e)))
+		return false;
+	/* The damaged one itself is not whole, so it is not found here. */
+	return *found || !r || r->kind != KIND_SNAPSHOT ||
+	       twin_in_snapshots(j, resource, STR_NONE, content, a, out, found, e);
+}
