@@ -16,6 +16,9 @@ struct compaction {
 	const struct resource *resource;
 	struct str table; /* of it: its own, or a child's */
 	int64_t now_us;
+	struct run_result result; /* what its record says */
+	size_t cap_tables;
+	struct arena arena;       /* of the result */
 };
 
 /* No run without --refetch asks for it any more. */
@@ -165,6 +168,25 @@ static struct table_snapshot as_if(const struct table_snapshot *t, const struct 
 	return out;
 }
 
+/* The newest version of a log is named by no other: the record of the run that left it vouches for it, also where that run
+ * was a compaction. A table and its quarantine stand in one row. */
+static void note_left(struct compaction *c, enum lake_zone zone, const struct table_snapshot *t)
+{
+	struct run_result *r = &c->result;
+	struct table_left left = { t->version, arena_copy(&c->arena, t->id), t->last_hash };
+	bool parent = !str_eq(c->table, c->resource->name);
+	if (zone == ZONE_QUARANTINE && r->n_tables > 0 && str_eq(r->tables[r->n_tables - 1].name, c->table)) {
+		r->tables[r->n_tables - 1].quarantine = left;
+		return;
+	}
+	r->tables = arena_push_grow(&c->arena, r->tables, r->n_tables, &c->cap_tables, sizeof *r->tables);
+	struct run_table *x = &r->tables[r->n_tables++];
+	*x = (struct run_table){ .zone = zone, .name = arena_copy(&c->arena, c->table), .note = STR("compacted"),
+				 .parent = parent ? c->resource->name : STR_NONE };
+	publish_totals(t, x);
+	x->left = left;
+}
+
 /* `main`: the table that decides on the files: of a quarantine the one it belongs to, of a child table the resource's own;
  * of that NULL. On success *t is the table as it is, or would be, now. */
 static bool compact_table(struct compaction *c, enum lake_zone zone, const struct table_snapshot *main,
@@ -197,11 +219,29 @@ static bool compact_table(struct compaction *c, enum lake_zone zone, const struc
 		r.version = t->version;
 		if (!c->o->dry_run)
 			upkeep_table(&c->u, zone, c->resource->name, before, t->version);
+		if (!c->o->dry_run && t->version > before)
+			note_left(c, zone, t);
 		c->o->tell(c->o->user, &r);
 		return true;
 	}
 	return err_set(e, ERR_FENCED, "compact %.*s: other runs changed the same files %d times", STR_ARG(c->table),
 		       BUILD_TRIES);
+}
+
+/* Also of one that failed half-way: its first commits stand. */
+static bool put_record(struct compaction *c, const struct err *why, struct err *e)
+{
+	struct project *j = c->u.project;
+	struct run_result *r = &c->result;
+	bool ours = false;
+	r->run_id = c->u.run_id;
+	r->command = STR("compact");
+	r->err = *why;
+	r->took_us = j->clock->wall_us(j->clock) - c->now_us;
+	r->started_us = c->now_us;
+	struct str key = arena_format(&c->arena, "%.*s/record.json", STR_ARG(key_run(j->pipeline->name, c->u.run_id, &c->arena)));
+	return store_create_checked(j->store, key, run_record_json(r, &c->arena), &ours, &c->arena, e) ||
+	       err_wrap(e, "the record of the compaction could not be kept");
 }
 
 static bool is_wanted(const struct compact_options *o, struct str name)
@@ -229,22 +269,32 @@ static bool compact_resource(struct compaction *c, const struct contract *contra
 	return true;
 }
 
+static bool compact_all(struct compaction *c, struct err *e)
+{
+	struct project *j = c->u.project;
+	bool ok = true;
+	for (size_t i = 0; ok && i < j->pipeline->n_resources; i++) {
+		struct arena each = ARENA_INIT;
+		c->resource = &j->pipeline->resources[i];
+		if (c->resource->kind != KIND_WINDOW || !is_wanted(c->o, c->resource->name))
+			continue;
+		ok = compact_resource(c, j->contracts[i], &each, e);
+		arena_free(&each);
+		if (ok && c->o->stop && *c->o->stop != 0)
+			ok = err_set(e, *c->o->stop == SIGINT ? ERR_SIGINT : ERR_SIGTERM, "stopped by a signal");
+	}
+	return ok;
+}
+
 bool compact_lake(struct project *j, const struct compact_options *o, struct arena *a, struct err *e)
 {
 	struct run_options options = { .stop = o->stop };
+	struct err ignored = ERR_INIT;
 	struct compaction c = { .u = { .project = j, .options = &options, .run_id = run_id_new(j->clock, a), .threads = 1 },
 				.o = o, .now_us = j->clock->wall_us(j->clock) };
-	for (size_t i = 0; i < j->pipeline->n_resources; i++) {
-		struct arena each = ARENA_INIT;
-		c.resource = &j->pipeline->resources[i];
-		if (c.resource->kind != KIND_WINDOW || !is_wanted(o, c.resource->name))
-			continue;
-		bool ok = compact_resource(&c, j->contracts[i], &each, e);
-		arena_free(&each);
-		if (!ok)
-			return false;
-		if (o->stop && *o->stop != 0)
-			return err_set(e, *o->stop == SIGINT ? ERR_SIGINT : ERR_SIGTERM, "stopped by a signal");
-	}
-	return true;
+	bool ok = compact_all(&c, e);
+	if (c.result.n_tables > 0)
+		ok = put_record(&c, e, ok ? e : &ignored) && ok;
+	arena_free(&c.arena);
+	return ok;
 }

@@ -48,6 +48,11 @@ static bool check_names(struct ui *u, struct err *e)
 {
 	for (size_t i = 0; i < u->args.n_operands; i++) {
 		const struct resource *r;
+		for (size_t k = 0; k < u->project.models.n; k++)
+			if (str_eq(u->project.models.v[k].name, u->args.operands[i])) {
+				err_set(e, ERR_USAGE, "%.*s is a model: its table is made as a whole each time", STR_ARG(u->args.operands[i]));
+				return err_hint(e, "there is nothing to compact in it");
+			}
 		if (!ui_resource(u, u->args.operands[i], &r, e))
 			return false;
 		if (r->kind == KIND_WINDOW)

@@ -8,6 +8,17 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Behind the resources. */
+static void hint_models(const struct models *m, struct err *e)
+{
+	struct buf names = BUF_INIT(4096);
+	buf_add_z(&names, err_hint_text(e));
+	for (size_t i = 0; i < m->n && names.n < 800; i++)
+		buf_addf(&names, "%s%.*s", i ? ", " : "; models: ", STR_ARG(m->v[i].name));
+	err_hint(e, "%.*s", STR_ARG(buf_str(&names)));
+	buf_free(&names);
+}
+
 static bool only_names_ok(struct ui *u, struct str only, struct err *e)
 {
 	struct str rest = only, name;
@@ -25,6 +36,8 @@ static bool only_names_ok(struct ui *u, struct str only, struct err *e)
 				return err_hint(e, "did you mean %.*s?", STR_ARG(m->v[i].name));
 			}
 		ui_resource(u, name, &r, e);
+		if (m->n > 0 && str_starts(str_from(err_hint_text(e)), STR("there are: ")))
+			hint_models(m, e);
 		return err_wrap(e, "--only");
 	}
 	return true;
