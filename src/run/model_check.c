@@ -15,6 +15,8 @@ struct check {
 	struct problems *p;
 	struct arena *a;
 	struct lake_query q; /* an engine without files */
+	struct str *unparsed; /* names of models whose SELECT does not parse: said already, and linking changes their order */
+	size_t n_unparsed;
 };
 
 /* ── the engine's words as a problem ── */
@@ -95,6 +97,7 @@ static void parse_all(struct check *k, struct graph_reads *graph)
 			continue; /* said when it was loaded */
 		if (!graph_tables(k->q.connection, m->v[i].name, m->v[i].sql, k->a, &graph[i], &why)) {
 			graph[i] = (struct graph_reads){ .name = m->v[i].name };
+			k->unparsed[k->n_unparsed++] = m->v[i].name;
 			engine_problem(k, &m->v[i], 0, &why);
 		}
 	}
@@ -177,6 +180,14 @@ static void bind(struct check *k, const struct model *m)
 	buf_free(&sql);
 }
 
+static bool is_unparsed(const struct check *k, struct str name)
+{
+	size_t i = 0;
+	while (i < k->n_unparsed && !str_eq(k->unparsed[i], name))
+		i++;
+	return i < k->n_unparsed;
+}
+
 static void bind_all(struct check *k)
 {
 	struct project *j = k->j;
@@ -189,7 +200,8 @@ static void bind_all(struct check *k)
 		if (j->models.v[i].contract)
 			add_view(k, "refine", j->models.v[i].name, j->models.v[i].contract, false);
 	for (size_t i = 0; i < j->models.n; i++)
-		bind(k, &j->models.v[i]);
+		if (!is_unparsed(k, j->models.v[i].name))
+			bind(k, &j->models.v[i]);
 }
 
 bool models_check(struct project *j, struct problems *p, struct err *e)
@@ -197,6 +209,7 @@ bool models_check(struct project *j, struct problems *p, struct err *e)
 	struct check k = { .j = j, .p = p, .a = j->arena };
 	struct models *m = &j->models;
 	struct graph_reads *graph = arena_array(k.a, struct graph_reads, m->n + 1);
+	k.unparsed = arena_array(k.a, struct str, m->n + 1);
 	size_t n_names = 0;
 	size_t errors = p->n_errors;
 	if (m->n == 0)
@@ -207,8 +220,7 @@ bool models_check(struct project *j, struct problems *p, struct err *e)
 		parse_all(&k, graph);
 		ok = models_link(m, graph, m->n, names, n_names, k.a, p) && p->n_errors == errors;
 		j->linked = ok;
-		if (ok)
-			bind_all(&k);
+		bind_all(&k); /* a mistake in one model, or a contract that cannot be read, hides none of another model's */
 		ok = true;
 	}
 	lake_query_close(&k.q);

@@ -190,3 +190,20 @@ def test_names_of_files_look_alike(tmp_path):
         f.write("nothing: 1\n")
     got = subprocess.run([L.SLUICE, "check"], capture_output=True, text=True, timeout=L.TIMEOUT_S, cwd=p.folder, env=p.environment())
     assert "\npipeline.yaml:" in "\n" + got.stdout and "\ncontracts/" in "\n" + got.stdout and "./contracts" not in got.stdout, got
+
+
+def test_a_mistake_hides_none_of_another_file(tmp_path):
+    """A model's own mistake is told beside one of another model, and of a contract that it does not read."""
+    two = PIPELINE + "  others: {path: /others, kind: snapshot, records: data}\n"
+    top = "SELECT id,\n  nam AS name\nFROM prepare.things"
+    for models, contract in (({"top.sql": top, "worse.sql": "SELEC 1"}, CONTRACT),
+                             ({"top.sql": top, "worse.sql": "SELECT id, name FROM prepare.nowhere"}, CONTRACT),
+                             ({"top.sql": top}, CONTRACT.replace("logicalType: string", "logicalType: strin"))):
+        p = make(tmp_path, two, models=models)
+        for name in ("top", "worse"):
+            (tmp_path / "contracts" / f"{name}.yaml").write_text(CONTRACT.replace("things", name))
+        (tmp_path / "contracts" / "others.yaml").write_text(contract.replace("things", "others"))
+        found = [x for x in problems(p) if x["level"] == "error"]
+        assert [x["line"] for x in found if x["file"].endswith("top.sql")] == [2], found
+        assert any(not x["file"].endswith("top.sql") for x in found), found
+        os.unlink(tmp_path / "models/worse.sql") if len(models) > 1 else None

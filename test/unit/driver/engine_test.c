@@ -807,7 +807,7 @@ static void failures_of_queries(void **state)
 	static const struct {
 		const char *sql, *message;
 	} cases[] = {
-		{ "SELEC 1", "SQL: Parser Error: syntax error at or near \"SELEC\"; LINE 1: SELEC 1" },
+		{ "SELEC 1", "SQL: Parser Error: syntax error at or near \"SELEC\"; LINE 1, column 1: SELEC 1" },
 		{ "SELECT nope FROM range(3)", "\"nope\"" },
 		{ "SELECT 1; SELECT 2", "" },
 		{ "", "" },

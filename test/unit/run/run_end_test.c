@@ -345,8 +345,8 @@ static void test_lakes_that_cannot_be(void **state)
 		const char *part;
 	} cases[] = {
 		{ "s3://bucket/lake", true, ERR_CONFIG, "lakes on S3 are not here yet" },
-		{ "pipeline.yaml/lake", true, ERR_STORAGE, "pipeline.yaml/lake" },
-		{ "pipeline.yaml", true, ERR_STORAGE, "pipeline.yaml" },
+		{ "pipeline.yaml/lake", true, ERR_USAGE, "pipeline.yaml/lake" },
+		{ "pipeline.yaml", true, ERR_USAGE, "pipeline.yaml" },
 		{ "nothing/there", false, ERR_MISSING, "nothing/there" },
 	};
 	struct world w;
