@@ -225,7 +225,7 @@ static void the_budget_is_a_limit(void **state)
 		assert_non_null(strstr(e.message, "trips: 6 of 40 records would be set aside (15.00 %)"));
 		assert_non_null(strstr(e.message, "price.type 4"));
 		assert_non_null(strstr(e.message, "window 20130101T000000Z_20130102T000000Z, page 1, byte "));
-		assert_non_null(strstr(e.hint, "sluice show trips --quarantine"));
+		assert_non_null(strstr(e.hint, "sluice run --stale"));
 	}
 	world_close(&w);
 }

@@ -345,7 +345,7 @@ static void test_rules(void **state)
 		     "7 of 20 rows break the rule n.minimum, for instance (k=k0: n=0), (k=k0: n=3), (k=k0: n=6); 1 more rule "
 		     "is broken");
 	assert_fails(w, "SELECT k, 7 AS n FROM prepare.t WHERE id < 7", ERR_CONTRACT,
-		     "4 of 7 rows break the rule primary_key.unique, for instance (k=k0), (k=k0), (k=k1)");
+		     "4 of 7 rows break the rule primary_key.unique, for instance (k=k0), (k=k1), (k=k2)");
 	assert_fails(w, "SELECT NULL AS k, 7 AS n", ERR_CONTRACT, "k.key, for instance (k=NULL)");
 }
 

@@ -293,7 +293,7 @@ static void test_renewed(void **state)
 	for (int rivals = 0; rivals < 2; rivals++) {
 		struct desk d;
 		struct table_snapshot t;
-		struct run_repair repair = { .renewed = (bool[1]){ false } };
+		struct run_repair repair = { .renewed = (bool[1]){ false }, .seen = (int64_t[1]){ -1 } };
 		desk_begin(&d);
 		d.options.repair = &repair;
 		str_map_add(&repair.renew, STR("prepare/p/t"), 0, &d.a);
