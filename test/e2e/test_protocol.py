@@ -332,7 +332,8 @@ def test_repair_of_a_log(old_copy, table, version, gone):
     for v, key in copies.items():
         there = open(os.path.join(p.lake, key), "rb").read()
         assert there == log[v] if v != version else log[v].startswith(there), key
-    assert all(of <= version for key, of in found.tables[table].derived.items())
+    if not gone or version < DAYS - 1:
+        assert len(found.tables[table].versions) > DAYS  # no number that readers know comes again
     p.sluice("gc", "--yes", "--keep-days", 0, "--keep-versions", 1)
     audited(p, damaged=damaged)
     p.sluice("verify")

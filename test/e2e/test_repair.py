@@ -248,3 +248,10 @@ def test_a_damaged_record_does_not_hide_the_others(whole_copy):
     told = p.sluice("runs", "--json", status=8).json
     assert [("damaged" in r, r["record"]) for r in told][-1] == (True, False)
     p.sluice("runs", os.path.basename(os.path.dirname(records[0])), status=8)
+
+
+def test_names_that_do_not_fit(whole):
+    p = whole
+    assert "have no key" in p.sluice("trace", "quarantine.things", "1", status=2).err
+    assert "large is a model" in p.sluice("compact", "large", status=2).err
+    assert "models: buckets, large" in p.sluice("plan", "--only", "nosuchname", status=2).err

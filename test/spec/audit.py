@@ -450,7 +450,8 @@ class Audit:
         key = f"{m.group(1)}/_delta_log/{named['version']:020}.checkpoint.parquet"
         self.need(key)
         there = self.on_disk(key)
-        self.must("checkpoint_follows", key in self.objects and (there is None or len(there) == named["sizeInBytes"]), call.key,
+        self.must("checkpoint_follows", key in self.objects and (there is None or len(there) == named["sizeInBytes"] or
+                  any(k.startswith(m.group(1) + "/_delta_log/") for k in self.damaged)), call.key,  # it may be another since
                   f"names {key}, which is not there or has another size")
         self.hints.add((call.key, call.text))
 
@@ -485,6 +486,11 @@ class Audit:
             t.cut_by = call.pid
             self.cutters.add((call.pid, table))
         new = next((value["id"] for name, value in actions if name == "metaData"), None)
+        if t.cut_by is not None and operation == "repair" and t.cut_by == call.pid and \
+                all(name in ("commitInfo", "protocol", "metaData") for name, _ in actions) and (new is None or version == 0):
+            t.id = new or t.id  # it stands for a number that was cut off
+            t.ids.add(t.id)
+            return
         if t.cut_by is not None:
             self.must("renewed_after_cut", (new is not None and new not in t.ids) and (version == 0 or t.cut_by == call.pid),
                       call.key, "goes on behind a cut as if nothing had happened, or was not made by the one who cut")
