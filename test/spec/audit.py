@@ -486,12 +486,11 @@ class Audit:
             t.cut_by = call.pid
             self.cutters.add((call.pid, table))
         new = next((value["id"] for name, value in actions if name == "metaData"), None)
-        if t.cut_by is not None and operation == "repair" and t.cut_by == call.pid and \
-                all(name in ("commitInfo", "protocol", "metaData") for name, _ in actions) and (new is None or version == 0):
-            t.id = new or t.id  # it stands for a number that was cut off
-            t.ids.add(t.id)
-            return
-        if t.cut_by is not None:
+        number = t.cut_by is not None and operation == "repair" and t.cut_by == call.pid and \
+            all(name in ("commitInfo", "protocol", "metaData") for name, _ in actions) and (new is None or version == 0)
+        if number:
+            pass  # it stands for a number that was cut off
+        elif t.cut_by is not None:
             self.must("renewed_after_cut", (new is not None and new not in t.ids) and (version == 0 or t.cut_by == call.pid),
                       call.key, "goes on behind a cut as if nothing had happened, or was not made by the one who cut")
         else:
@@ -500,7 +499,7 @@ class Audit:
         for key, of in t.derived.items():
             rule = "state_follows" if STATE.match(key) else "checkpoint_follows"
             self.must(rule, of < version, key, f"is still there when version {version} is made anew")
-        t.cut_by, t.id = None, new or t.id
+        t.cut_by, t.id = t.cut_by if number else None, new or t.id
         t.ids.add(t.id)
 
     def is_snapshot(self, resource):
