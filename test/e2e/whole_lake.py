@@ -125,7 +125,9 @@ def whole(tmp_path_factory):
 
 @pytest.fixture
 def whole_copy(whole, tmp_path):
+    """Lake and project: a test may change the contracts, too."""
     shutil.copytree(whole.lake, tmp_path / "lake", symlinks=True)
-    p = whole.on(tmp_path / "lake")
+    shutil.copytree(whole.folder, tmp_path / "shop", ignore=lambda folder, names: ["lake"] if folder == whole.folder else [])
+    p = L.Project(tmp_path / "shop", tmp_path / "lake", whole.secrets)
     p.undisturbed = whole.undisturbed
     return p
