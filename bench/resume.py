@@ -14,7 +14,7 @@ LENGTHS = (10, 1_000, 100_000)
 ROWS_PER_PAGE = 3  # 112,259 pages
 RUNS = 9
 WAIT_S = 600
-PAGES_AHEAD = 17  # small pages of a lane that may wait for the disk while the next one is asked for
+PAGES_AHEAD = 3  # of a lane that wait for the disk while the next one is asked for
 
 
 def start(p):

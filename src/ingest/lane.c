@@ -357,10 +357,14 @@ void lane_free(struct lane *n)
 	mem_free(n);
 }
 
-/* A disk that is slow at times (it syncs once a segment) must not hold up the source, nor may pages pile up in memory. */
+/* A disk that is slow at times (it syncs once a segment) must not hold up the source, nor may pages pile up in memory. What
+ * waits is asked for again after a kill, and so is the segment: it grows with that, a quarter of it at most. */
 static bool stores_lag(const struct lane *n)
 {
-	return n->jobs > STORES_AHEAD_MAX && (n->jobs > SMALL_STORES_AHEAD_MAX || n->jobs_bytes > SMALL_STORES_BYTES);
+	uint64_t small = n->task->resource->segment_pages / 4;
+	if (small > SMALL_STORES_AHEAD_MAX)
+		small = SMALL_STORES_AHEAD_MAX;
+	return n->jobs > STORES_AHEAD_MAX && (n->jobs > small || n->jobs_bytes > SMALL_STORES_BYTES);
 }
 
 bool lane_wants_request(struct lane *n, struct slot **slot)

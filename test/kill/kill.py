@@ -17,7 +17,7 @@ from world import FROM, MIDDLE, TO, Broken, require
 
 DEV = os.path.join(os.environ.get("SLUICE_DEV_BIN_DIR", os.path.join(W.ROOT, "build", "dev", "bin")), "sluice")
 KILLS_MAX = 7  # of one command
-STORES_AHEAD = 17  # small pages of a window that may wait while a segment is being stored
+STORES_AHEAD = 4  # pages of a window that may wait while a segment is being stored; segments are short here
 FIRST, ALL = ("--from", FROM, "--to", MIDDLE), ("--from", FROM, "--to", TO)
 KINDS = [("segment", "link", "*/segments/*"), ("entry", "link", "*/ledger/*"), ("quarantine commit", "link",
          "*/quarantine/*/_delta_log/*"), ("prepare commit", "link", "*/prepare/*/_delta_log/*"),
