@@ -212,6 +212,7 @@ static bool merge_write(struct compact *k, size_t index, struct table_file *out,
 	struct arena own = ARENA_INIT;
 	struct reading *s = arena_new(&own, struct reading);
 	struct parquet_file file = { .folder = k->job->output, .index = index };
+	struct parquet_duckdb q;
 	struct batch_shape *found;
 	size_t n = 0;
 	uint64_t rows = 0;
@@ -228,10 +229,12 @@ static bool merge_write(struct compact *k, size_t index, struct table_file *out,
 	/* Total: each window stands in one of the files. */
 	buf_add_z(&k->sql, " ORDER BY \"_window\", file_row_number");
 	ok = ok && (!k->sql.overflow || too_long(e)) &&
-	     parquet_file_write(&file, k->connection, buf_str(&k->sql), k->a, out, e) &&
+	     parquet_file_begin(&file, k->a, out, e) &&
+	     engine_write_parquet(k->connection, buf_str(&k->sql), file.path, file.encoding, &out->rows, &out->size_bytes, e) &&
+	     parquet_file_end(&file, out, e) &&
 	     (out->rows == rows || err_set(e, ERR_ENGINE, "%s: %" PRIu64 " rows were written of %" PRIu64, file.path, out->rows,
 					   rows)) &&
-	     read_back(k->connection, file.path, k->hashed, k->shape, k->job->columns.n, s->sums, s->n, e) &&
+	     read_back(parquet_use_duckdb(&q, k->connection), file.path, k->hashed, k->shape, k->job->columns.n, s->sums, s->n, e) &&
 	     hashes_agree(m, s->sums, ERR_ENGINE, e);
 	if (ok) {
 		out->stats = stats_json(&s->stats, k->a);

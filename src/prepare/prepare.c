@@ -96,6 +96,7 @@ static void *worker(void *user)
 {
 	struct prepare *p = user;
 	struct engine_connection *c = NULL;
+	struct parquet_duckdb q;
 	struct err e = ERR_INIT;
 
 	for (;;) {
@@ -104,7 +105,7 @@ static void *worker(void *user)
 		if (i >= p->n_queue || atomic_load(&p->stop))
 			break;
 		t = p->queue[i];
-		if ((c || engine_connect(p->engine, &c, &e)) && file_task_run(p, t, c, &e))
+		if ((c || engine_connect(p->engine, &c, &e)) && file_task_run(p, t, parquet_use_duckdb(&q, c), &e))
 			continue;
 		/* Only a failure of its own counts, not that it was told to stop. */
 		t->failed = !atomic_exchange(&p->stop, true) || e.code != ERR_ENGINE;
@@ -337,10 +338,12 @@ static bool quarantine_files(struct prepare *p, size_t table, const uint64_t *re
 	size_t *windows = arena_array(p->arena, size_t, job->n_windows), n = 0;
 	bool *listed = arena_array(p->arena, bool, job->n_windows), ok = true;
 	struct engine_connection *c = NULL;
+	struct parquet_duckdb q;
 
 	out->quarantine_files = arena_array(p->arena, struct table_file, p->n_tasks + 1);
 	if (!engine_connect(p->engine, &c, e))
 		return false;
+	parquet_use_duckdb(&q, c);
 	for (size_t i = 0; ok && i < p->n_tasks; i++) {
 		struct file_task *t = task_at(p, table, i);
 		if (t->quarantine.n == 0)
@@ -349,7 +352,7 @@ static bool quarantine_files(struct prepare *p, size_t table, const uint64_t *re
 			windows[k] = t->shares[k].window;
 			listed[windows[k]] = true;
 		}
-		ok = quarantine_write(c, &t->quarantine, job, of, out->n_quarantine_files, windows, t->n_shares, read,
+		ok = quarantine_write(&q.base, &t->quarantine, job, of, out->n_quarantine_files, windows, t->n_shares, read,
 				      p->arena, &out->quarantine_files[out->n_quarantine_files], e);
 		out->n_quarantine_files += ok;
 	}
@@ -357,7 +360,7 @@ static bool quarantine_files(struct prepare *p, size_t table, const uint64_t *re
 		if (!listed[i])
 			windows[n++] = i;
 	if (ok && n > 0) {
-		ok = quarantine_write(c, NULL, job, of, out->n_quarantine_files, windows, n, read, p->arena,
+		ok = quarantine_write(&q.base, NULL, job, of, out->n_quarantine_files, windows, n, read, p->arena,
 				      &out->quarantine_files[out->n_quarantine_files], e);
 		out->n_quarantine_files += ok;
 	}

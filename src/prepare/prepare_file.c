@@ -4,69 +4,31 @@
 #include "prepare/prepare_reader.h"
 #include "prepare/read_back.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-/* ── a Parquet file ── */
-
-bool parquet_file_write(struct parquet_file *f, struct engine_connection *c, struct str select, struct arena *a,
-			struct table_file *out, struct err *e)
-{
-	struct str folder = f->folder, last;
-	char name[48];
-	struct stat st;
-	int n;
-
-	n = f->attempt == 0 ? snprintf(name, sizeof name, "%05zu.parquet", f->index)
-			    : snprintf(name, sizeof name, "%05zu.%u.parquet", f->index, f->attempt);
-	CHECK(n > 0 && (size_t)n < sizeof name);
-	while (folder.n > 1 && folder.p[folder.n - 1] == '/')
-		folder.n--;
-	last = folder;
-	for (size_t i = 0; i < folder.n; i++)
-		if (folder.p[i] == '/')
-			last = str_sub(folder, i + 1, folder.n);
-	n = snprintf(f->path, sizeof f->path, "%.*s/%s", STR_ARG(folder), name);
-	if (n < 0 || (size_t)n >= sizeof f->path)
-		return err_set(e, ERR_STORAGE, "%.*s: the path is too long", STR_ARG(str_sub(folder, 0, 200)));
-	*out = (struct table_file){ .path = arena_format(a, "data/%.*s/%s", STR_ARG(last), name) };
-	if (!engine_write_parquet(c, select, f->path, f->encoding, &out->rows, &out->size_bytes, e))
-		return false;
-	if (sys_stat(f->path, &st) != 0)
-		return err_set_errno(e, ERR_STORAGE, errno, "%s", f->path);
-	out->modified_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
-	return true;
-}
 
 /* ── one attempt ── */
 
-static struct str select_text(struct reader *f, const char *source, struct err *e)
+/* Total where the engine makes it. */
+static void order_choose(struct reader *f, struct parquet_rows *rows)
 {
 	const struct contract *c = f->table->contract;
-	struct buf sql = BUF_INIT(1 << 20);
-	struct str text = STR_NONE;
+	struct parquet_order *order;
+	size_t n = 0;
 
-	buf_addf(&sql, f->by_engine ? "SELECT * EXCLUDE (\"" SHARE "\") FROM %s()" : "SELECT * FROM %s()", source);
-	if (f->by_engine) { /* total: nothing is left to chance, so any number of threads gives the same bytes */
-		/* In the order of `_window`, but numbers are sorted faster than its texts. */
-		buf_add_z(&sql, f->t->n_shares > 1 ? " ORDER BY \"" SHARE "\", " : " ORDER BY ");
-		for (size_t i = 0; i < c->n_sort; i++) {
-			buf_add_z(&sql, i > 0 ? ", " : "");
-			sql_identifier(&sql, c->columns[c->sort[i]].name);
-			buf_add_z(&sql, c->sort_descending[i] ? " DESC" : " ASC");
-		}
-		buf_add_z(&sql, ", \"_page\", \"_off\"");
-	}
-	if (sql.overflow)
-		err_set(e, ERR_ENGINE, "the sort order is too long");
-	else
-		text = arena_copy(&f->arena, buf_str(&sql));
-	buf_free(&sql);
-	return text;
+	if (!f->by_engine)
+		return;
+	order = arena_array(&f->arena, struct parquet_order, c->n_sort + 3);
+	if (f->t->n_shares > 1) /* the order of `_window`, but numbers are sorted faster than its texts */
+		order[n++].column = STR(SHARE);
+	for (size_t i = 0; i < c->n_sort; i++)
+		order[n++] = (struct parquet_order){ c->columns[c->sort[i]].name, c->sort_descending[i] };
+	order[n++].column = STR("_page");
+	order[n++].column = STR("_off");
+	rows->order = order;
+	rows->n_order = n;
+	rows->last_is_order_only = true;
 }
 
 static bool check_rows(const struct reader *f, const char *path, struct err *e)
@@ -82,7 +44,7 @@ static bool check_rows(const struct reader *f, const char *path, struct err *e)
 						  f->t->file.rows, rows);
 }
 
-static bool back(struct reader *f, struct engine_connection *c, const char *path, struct err *e)
+static bool back(struct reader *f, struct parquet *q, const char *path, struct err *e)
 {
 	struct file_task *t = f->t;
 	const struct prepare_table *of = f->table;
@@ -91,7 +53,7 @@ static bool back(struct reader *f, struct engine_connection *c, const char *path
 
 	for (size_t i = 0; i < t->n_shares; i++)
 		sums[i] = (struct window_sum){ .name = reader_window(f, i)->row_window, .sum = t->shares[i].sum };
-	ok = read_back(c, path, of->contract, of->shape, of->n_columns, sums, t->n_shares, e);
+	ok = read_back(q, path, of->contract, of->shape, of->n_columns, sums, t->n_shares, e);
 	for (size_t i = 0; i < t->n_shares; i++)
 		t->shares[i].hash = sums[i].hash;
 	return ok;
@@ -121,16 +83,16 @@ static struct batch_shape *shape_with_share(struct reader *f)
 
 /* *again: the file was written in vain: its windows have duplicates, or are too large to be sorted by ourselves, or hold a
  * -0.0 that its dictionaries may have lost. */
-static bool attempt(struct prepare *p, struct file_task *t, struct engine_connection *c, bool *again, struct err *e)
+static bool attempt(struct prepare *p, struct file_task *t, struct parquet *q, bool *again, struct err *e)
 {
 	struct reader *f = reader_open(p, t);
 	struct parquet_file file = { .folder = t->table->job.output, .index = t->index, .attempt = t->attempt,
 				     .encoding = t->plain ? PARQUET_PLAIN : PARQUET_DICTIONARY };
 	struct clock *clock = clock_system();
 	char name[160];
-	struct engine_source source = { name, t->table->shape, t->table->n_columns, reader_next, f };
+	struct parquet_rows rows = { .name = name, .shape = t->table->shape, .n_columns = t->table->n_columns,
+				     .next = reader_next, .user = f };
 	int64_t start_us = clock->monotonic_us(clock), written_us = start_us;
-	struct str select;
 	bool ok;
 
 	*again = false;
@@ -138,12 +100,12 @@ static bool attempt(struct prepare *p, struct file_task *t, struct engine_connec
 	      (int)sizeof name);
 	t->attempt++;
 	if (f->by_engine) {
-		source.shape = shape_with_share(f);
-		source.n_columns++;
+		rows.shape = shape_with_share(f);
+		rows.n_columns++;
 	}
-	select = select_text(f, name, e);
-	ok = select.n > 0 && (!task_is_child(t) || item_log_rewind(&t->items, e)) && engine_add_source(c, &source, e) &&
-	     parquet_file_write(&file, c, select, &t->arena, &t->file, e);
+	order_choose(f, &rows);
+	ok = (!task_is_child(t) || item_log_rewind(&t->items, e)) &&
+	     parquet_file_write(&file, q, &rows, &t->arena, &t->file, e);
 	written_us = clock->monotonic_us(clock);
 	if (f->too_large) {
 		CHECK(!ok && !t->by_engine);
@@ -158,7 +120,7 @@ static bool attempt(struct prepare *p, struct file_task *t, struct engine_connec
 		*again = true;
 		sys_unlink(file.path);
 	} else if (ok) {
-		ok = check_rows(f, file.path, e) && back(f, c, file.path, e);
+		ok = check_rows(f, file.path, e) && back(f, q, file.path, e);
 		if (ok)
 			results_keep(f);
 	}
@@ -172,7 +134,7 @@ static bool attempt(struct prepare *p, struct file_task *t, struct engine_connec
 	return ok;
 }
 
-static bool task_write(struct prepare *p, struct file_task *t, struct engine_connection *c, struct err *e)
+static bool task_write(struct prepare *p, struct file_task *t, struct parquet *q, struct err *e)
 {
 	bool again = true;
 
@@ -186,21 +148,21 @@ static bool task_write(struct prepare *p, struct file_task *t, struct engine_con
 	}
 	/* At most three times more: with the losers known, sorted by the engine, and without dictionaries. */
 	while (again)
-		if (!attempt(p, t, c, &again, e))
+		if (!attempt(p, t, q, &again, e))
 			return false;
 	return true;
 }
 
 /* The elements of arrays wait while their records' file is made, and become files of their own right after it, so that no
  * more of them wait than of one file. */
-bool file_task_run(struct prepare *p, struct file_task *t, struct engine_connection *c, struct err *e)
+bool file_task_run(struct prepare *p, struct file_task *t, struct parquet *q, struct err *e)
 {
-	if (!task_write(p, t, c, e))
+	if (!task_write(p, t, q, e))
 		return false;
 	for (size_t i = 0; i < t->n_children; i++) {
 		struct file_task *child = &t->children[i];
 		child->unsure = t->split && !t->exact && p->contract->n_key > 0;
-		if (!task_write(p, child, c, e))
+		if (!task_write(p, child, q, e))
 			return false;
 		item_log_close(&child->items);
 	}

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "prepare/duplicates.h"
 #include "prepare/item_log.h"
+#include "prepare/parquet.h"
 #include "prepare/prepare.h"
 #include "prepare/quarantine.h"
 #include "format/row_sum.h"
@@ -95,20 +96,7 @@ static inline bool task_is_child(const struct file_task *t)
 }
 
 /* Writes the file of the task, once as a rule, and those of its children. */
-bool file_task_run(struct prepare *p, struct file_task *t, struct engine_connection *c, struct err *e);
+bool file_task_run(struct prepare *p, struct file_task *t, struct parquet *q, struct err *e);
 void prepare_say(struct prepare *p, uint64_t more_rows);
-
-/* ── a Parquet file of a table ── */
-
-struct parquet_file {
-	struct str folder;
-	size_t index;
-	unsigned attempt;
-	enum parquet_encoding encoding;
-	char path[4096]; /* out */
-};
-/* COPY, then path, size, rows and time into *out. */
-bool parquet_file_write(struct parquet_file *f, struct engine_connection *c, struct str select, struct arena *a,
-			struct table_file *out, struct err *e);
 
 #endif

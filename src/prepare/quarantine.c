@@ -225,7 +225,7 @@ static void windows_describe(const struct bad_source *s, const uint64_t *read, s
 	}
 }
 
-bool quarantine_write(struct engine_connection *c, struct quarantine *q, const struct engine_job *job,
+bool quarantine_write(struct parquet *parquet, struct quarantine *q, const struct engine_job *job,
 		      const struct job_table *table, size_t index, const size_t *windows, size_t n_windows,
 		      const uint64_t *read, struct arena *a, struct table_file *out, struct err *e)
 {
@@ -235,7 +235,7 @@ bool quarantine_write(struct engine_connection *c, struct quarantine *q, const s
 	struct bad_source s = { .q = q, .job = job, .block = BUF_INIT(BLOCK_BYTES + 1), .windows = windows,
 				.n_windows = n_windows, .stats = stats };
 	char name[128];
-	struct engine_source source = { name, columns, BAD_COLUMNS, bad_next, &s };
+	struct parquet_rows rows = { .name = name, .shape = columns, .n_columns = BAD_COLUMNS, .next = bad_next, .user = &s };
 	struct parquet_file file = { .folder = table->quarantine_output, .index = index };
 	bool ok;
 
@@ -244,12 +244,11 @@ bool quarantine_write(struct engine_connection *c, struct quarantine *q, const s
 	for (size_t i = 0; i < n_windows; i++)
 		s.sums[i].name = job_window_rows(&job->windows[windows[i]]).row_window;
 	stats_begin(stats, columns, BAD_COLUMNS);
-	ok = (!q || quarantine_flush(q, e)) && engine_add_source(c, &source, e) &&
-	     parquet_file_write(&file, c, arena_format(&own, "SELECT * FROM %s()", name), a, out, e);
+	ok = (!q || quarantine_flush(q, e)) && parquet_file_write(&file, parquet, &rows, a, out, e);
 	ok = ok && (out->rows == (q ? q->n : 0) ||
 		    err_set(e, ERR_ENGINE, "%s: %" PRIu64 " rows were written of %" PRIu64, file.path, out->rows,
 			    q ? q->n : 0));
-	ok = ok && read_back(c, file.path, hashed, columns, BAD_COLUMNS, s.sums, n_windows, e);
+	ok = ok && read_back(parquet, file.path, hashed, columns, BAD_COLUMNS, s.sums, n_windows, e);
 	if (ok) {
 		windows_describe(&s, read, a, out);
 		out->stats = stats_json(stats, a);

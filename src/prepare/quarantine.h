@@ -3,8 +3,7 @@
 #ifndef SLUICE_PREPARE_QUARANTINE_H
 #define SLUICE_PREPARE_QUARANTINE_H
 
-#include "driver/engine.h"
-#include "format/engine_job.h"
+#include "prepare/parquet.h"
 
 enum { QUARANTINE_RAW_MAX = 64 << 10, QUARANTINE_REASONS_MAX = 1 << 20, QUARANTINE_EXAMPLES = 3 };
 
@@ -31,7 +30,7 @@ bool quarantine_add(struct quarantine *q, const struct engine_job *job, const st
 
 /* Writes file number `index` of the table's quarantine, reads it back, and describes it. `windows` are those of the file
  * (indexes into the job's; `read` counts by that index). q may be NULL: a file without rows. */
-bool quarantine_write(struct engine_connection *c, struct quarantine *q, const struct engine_job *job,
+bool quarantine_write(struct parquet *parquet, struct quarantine *q, const struct engine_job *job,
 		      const struct job_table *table, size_t index, const size_t *windows, size_t n_windows,
 		      const uint64_t *read, struct arena *a, struct table_file *out, struct err *e);
 

@@ -73,14 +73,12 @@ static size_t column_of(const struct batch_shape *shape, size_t n_columns, struc
 	return i;
 }
 
-bool read_back(struct engine_connection *connection, const char *path, const struct contract *c,
+bool read_back(struct parquet *q, const char *path, const struct contract *c,
 	       const struct batch_shape *shape, size_t n_columns, struct window_sum *windows, size_t n, struct err *e)
 {
 	struct arena a = ARENA_INIT;
 	struct back *k = arena_new(&a, struct back);
-	struct buf sql = BUF_INIT(1 << 20);
-	size_t *columns = arena_array(&a, size_t, c->n_columns + 1), n_found;
-	struct batch_shape *found;
+	size_t *columns = arena_array(&a, size_t, c->n_columns + 1);
 	bool ok;
 
 	*k = (struct back){ .path = path, .windows = windows, .n = n, .n_columns = n_columns };
@@ -91,16 +89,7 @@ bool read_back(struct engine_connection *connection, const char *path, const str
 	for (size_t i = 0; i < c->n_columns; i++)
 		columns[i] = column_of(shape, n_columns, c->columns[i].name);
 	k->hasher = row_hasher_new(c, columns, &a);
-	for (size_t i = 0; i < n_columns; i++) {
-		buf_add(&sql, i == 0 ? STR("SELECT ") : STR(", "));
-		sql_identifier(&sql, shape[i].name);
-	}
-	buf_add(&sql, STR(" FROM read_parquet("));
-	ok = sql_literal(&sql, str_from(path)) && buf_add_char(&sql, ')') && !sql.overflow;
-	if (!ok)
-		err_set(e, ERR_ENGINE, "%s: its path or columns do not fit into SQL", path);
-	ok = ok && engine_query(connection, buf_str(&sql), &a, &found, &n_found, back_take, k, e) && compare(k, e);
-	buf_free(&sql);
+	ok = q->ops->read(q, path, shape, n_columns, back_take, k, e) && compare(k, e);
 	arena_free(&a);
 	return ok;
 }

@@ -3,9 +3,9 @@
 #ifndef SLUICE_PREPARE_READ_BACK_H
 #define SLUICE_PREPARE_READ_BACK_H
 
-#include "driver/engine.h"
 #include "format/row_hash.h"
 #include "format/row_sum.h"
+#include "prepare/parquet.h"
 
 struct window_sum {
 	struct str name;      /* no name twice */
@@ -14,7 +14,7 @@ struct window_sum {
 };
 
 /* `shape`: the columns of the file, `_window` among them. `c` names those of them that the row hash covers. ERR_ENGINE. */
-bool read_back(struct engine_connection *connection, const char *path, const struct contract *c,
+bool read_back(struct parquet *q, const char *path, const struct contract *c,
 	       const struct batch_shape *shape, size_t n_columns, struct window_sum *windows, size_t n, struct err *e);
 
 #endif
