@@ -14,8 +14,8 @@
  * which makes it of the URL. Not to be given: Host, Authorization, X-Amz-Date, X-Amz-Security-Token and, for S3,
  * X-Amz-Content-Sha256: the signer's own (ERR_BUG).
  *
- * ERR_BUG for what a caller may never ask; ERR_CONFIG for control characters in a header, a host, credentials or the like;
- * no message holds a secret. Thread-safe. */
+ * ERR_BUG for what a caller may never ask; ERR_CONFIG for a host, a region or a header that cannot be sent, ERR_CREDENTIALS for
+ * credentials that cannot; no message holds a secret. Thread-safe. */
 #ifndef SLUICE_DRIVER_AWS_SIGN_H
 #define SLUICE_DRIVER_AWS_SIGN_H
 
@@ -63,7 +63,7 @@ struct aws_signed {
 bool aws_sign(const struct aws_request *r, const struct aws_credentials *c, struct arena *a, struct aws_signed *out,
 	      struct err *e);
 /* Query signing: a URL that may be asked for lifetime_s (1 to AWS_PRESIGN_MAX_S) by anybody who has it: a secret itself.
- * Headers given are signed and must then be sent with it. */
+ * Headers given are signed and must then be sent with it. For S3 the payload is never part of it. */
 bool aws_presign(const struct aws_request *r, const struct aws_credentials *c, int64_t lifetime_s, struct arena *a,
 		 struct str *url, struct err *e);
 
