@@ -17,6 +17,7 @@ struct aws_caller {
 	struct str region;
 	struct str endpoint;                     /* "https://host[:port]", "": the service's own for the region */
 	uint64_t random;                         /* state of the jitter; any number */
+	int64_t skew_us;                         /* added to the wall clock; 0 at first, kept between calls */
 };
 
 struct aws_operation {

@@ -32,6 +32,7 @@ struct http_request {
 	int64_t low_speed_us;       /* 0: 10 s */
 	bool allow_private;
 	bool fresh_connection; /* never one that was kept */
+	bool direct; /* not through the proxy, whatever the environment says: addresses that only this machine can reach */
 	void *user; /* given back with the exchange */
 };
 

@@ -299,7 +299,8 @@ bool flight_prepare(struct flight *f, const struct http_request *r, struct err *
 	SET(CURLOPT_HTTP_CONTENT_DECODING, 0L);
 	SET(CURLOPT_HTTP09_ALLOWED, 0L);
 	SET(CURLOPT_PATH_AS_IS, 1L);
-	SET(CURLOPT_PROXY, f->owner->proxy);
+	const char *proxy = r->direct ? "" : f->owner->proxy;
+	SET(CURLOPT_PROXY, proxy);
 	SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	if (f->owner->ca_file)
@@ -320,7 +321,7 @@ bool flight_prepare(struct flight *f, const struct http_request *r, struct err *
 	SET(CURLOPT_DEBUGFUNCTION, on_debug);
 	SET(CURLOPT_DEBUGDATA, f);
 	SET(CURLOPT_VERBOSE, 1L); /* what makes on_debug run; nothing is printed */
-	f->allow_private = r->allow_private || f->owner->proxy[0]; /* through a proxy the addresses are its business */
+	f->allow_private = r->allow_private || proxy[0]; /* through a proxy the addresses are its business */
 	f->connect_us = r->connect_us;
 	f->first_byte_us = r->first_byte_us;
 	f->total_us = r->total_us;
