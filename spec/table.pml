@@ -1,4 +1,5 @@
-/* The tables of one resource (table.md): main and quarantine, two windows, runs that publish them, compactions, for SPIN.
+/* The tables of one resource (table.md): main, quarantine, perhaps a child's, two windows, runs that publish them,
+ * compactions, for SPIN.
  *
  *     spin -a table.pml; cc -O2 -DSAFETY -DCOLLAPSE -o pan pan.c; ./pan
  *
@@ -19,6 +20,9 @@
 #ifndef GENS
 #define GENS 2         /* generations of a window that Raw may promote, one after the other */
 #endif
+#ifndef T
+#define T 2            /* tables: the main one is the last, its quarantine the one before; 3: a child's, which comes first */
+#endif
 #ifndef F
 #define F 5            /* files that a table may ever have: a run that would need more ends as if stopped */
 #endif
@@ -35,14 +39,19 @@
 #ifndef BAD
 #define BAD 4          /* contents with rows that break the contract: bit by content; 8: any of none, the first, the second */
 #endif
+#ifndef HAS
+#define HAS 6          /* contents whose records have elements, for the child: bit by content */
+#endif
 
 #ifdef MUTANT_OLDER_WINS
 #define MUTANT_STALE_PLAN
 #endif
 
 #define W 2
-#define ASIDE 0        /* the quarantine */
-#define MAIN 1
+#define MAIN (T - 1)
+#define ASIDE (T - 2)  /* the quarantine */
+#define CHILD 0        /* where there are three: an array's table. Its own quarantine is one more of this kind, and left out. */
+#define HAS_CHILD (T > 2)
 
 /* A window in a file: its tag (generation and key; the key stands for the content) and whose rows there are. 0: not there. */
 #define CELL(gen, key, row) ((gen) * 16 + (key) * 4 + (row))
@@ -61,8 +70,8 @@
 mtype = { quarantine, prepare, tags, refine, compact, repair };
 mtype = { commitInfo, protocol, metaData, remove, add };
 
-byte cell[2 * F * W];
-byte version[2], made[2];
+byte cell[T * F * W];
+byte version[T], made[T];
 byte promoted[W];      /* in Raw */
 byte runs = RUNS;
 byte compacts = COMPACTS;
@@ -70,23 +79,23 @@ bit same_content;
 byte bad;
 
 /* Ghosts. */
-byte ever[W];          /* keys that the quarantine has carried: bit by key */
-bit both[RUNNERS + 1]; /* since main carries it there was a moment in which both tables carried what the run published */
+byte ever[MAIN * W];   /* keys that the tables before the main one have carried: bit by key */
+bit all_[RUNNERS + 1]; /* since main carries it there was a moment in which all tables carried what the run published */
 bit waiting[RUNNERS + 1];
 byte ours_[(RUNNERS + 1) * W];
 bit no_room = 0;         /* a run ended for want of room in the model */
 
 /* Scratch. Hidden from the state, so used inside of one d_step only. */
-hidden byte i, j, k, c, d, r, rows, others, found;
+hidden byte i, j, k, c, d, r, rows, others, found, u;
 hidden byte carry[W];
 byte hit, before[W];   /* handed from one d_step to the next, 0 between steps */
 
 mtype = { version_follows, rows_once, generation_has_its_content, promoted_only, older_never_wins, window_stays,
-	  quarantine_first, tags_change_no_rows, compact_moves_only, done_means_both, heals };
+	  quarantine_first, children_first, tags_change_no_rows, compact_moves_only, done_means_all, heals };
 #define rule(name, holds) if :: holds :: else -> printf("broken: "); printm(name); printf("\n"); assert(false) fi
 
 #define CONTENT(gen) (same_content -> 1 : (gen))
-#define ROWS(t, key) (((t) == MAIN || (bad & (1 << (key)))) -> (key) : 0)
+#define ROWS(t, key) (((t) == MAIN || (((t) == ASIDE -> bad : HAS) & (1 << (key)))) -> (key) : 0)
 
 inline find(t_, w_, out_) { /* the window's tag, 0 none */
 	out_ = 0; k = 0;
@@ -135,8 +144,15 @@ inline check(t_) {
 			od;
 			rule(rows_once, d <= 1);
 			if
-			:: t_ == ASIDE && c != 0 -> ever[i] = ever[i] | (1 << KEY(c))
-			:: t_ == MAIN && c != 0 -> rule(quarantine_first, ever[i] & (1 << KEY(c)))
+			:: t_ < MAIN && c != 0 -> ever[t_ * W + i] = ever[t_ * W + i] | (1 << KEY(c))
+			:: else
+			fi;
+			if
+			:: t_ == MAIN && c != 0 -> rule(quarantine_first, ever[ASIDE * W + i] & (1 << KEY(c)))
+			:: else
+			fi;
+			if /* of all children, before the main table and its quarantine */
+			:: HAS_CHILD && t_ > CHILD && c != 0 -> rule(children_first, ever[CHILD * W + i] & (1 << KEY(c)))
 			:: else
 			fi;
 			if
@@ -158,16 +174,16 @@ inline watch() {
 		do
 		:: i <= RUNNERS ->
 			if
-			:: waiting[i] && !both[i] ->
+			:: waiting[i] && !all_[i] ->
 				found = 1; r = 0;
 				do
-				:: r < W ->
-					find(ASIDE, r, c);
-					if :: ours_[i * W + r] && KEY(c) != ours_[i * W + r] -> found = 0 :: else fi;
+				:: r < MAIN * W ->
+					find(r / W, r % W, c);
+					if :: ours_[i * W + r % W] && KEY(c) != ours_[i * W + r % W] -> found = 0 :: else fi;
 					r++
 				:: else -> break
 				od;
-				both[i] = found
+				all_[i] = found
 			:: else
 			fi;
 			i++
@@ -178,7 +194,7 @@ inline watch() {
 }
 
 inline published() { /* main carries it from now on */
-	waiting[me] = 1; both[me] = 0;
+	waiting[me] = 1; all_[me] = 0;
 	ours_[me * W] = (todo[0] -> CONTENT(want[0]) : 0);
 	ours_[me * W + 1] = (todo[1] -> CONTENT(want[1]) : 0);
 	watch()
@@ -234,7 +250,8 @@ inline apply(t_) {
 #ifndef MUTANT_APPEND
 						AT(t_, i, j) = 0;
 #endif
-						if :: c && !todo[j] -> carry[j] = c :: else fi
+						/* rows of a window that only a child has, of a run that did not come to its end, go */
+						if :: c && !todo[j] && !ROW(c) -> carry[j] = c :: else fi
 					:: else ->                    /* only its tags change */
 						AT(t_, i, j) = (todo[j] -> 0 : c)
 					fi;
@@ -274,10 +291,11 @@ inline judge(t_) {
 		i = 0;
 		do
 		:: i < F ->
-			found = 0; rows = 0; j = 0;
+			found = 0; rows = 0; u = 0; j = 0; /* u: the file goes */
 			do
 			:: j < W ->
 				c = PIN(t_, i, j);
+				if :: c && !tagging && todo[j] && ROW(c) -> u = 1 :: else fi;
 				if
 				:: c && !tagging && todo[j] -> found = 1
 				:: c && tagging && same[j] && GEN(c) != want[j] -> found = 1
@@ -294,7 +312,7 @@ inline judge(t_) {
 			:: j < W && found ->
 				c = PIN(t_, i, j);
 				if
-				:: c && ((!tagging && !todo[j]) || (tagging && !same[j])) ->
+				:: c && ((!tagging && !todo[j] && !(u && ROW(c))) || (tagging && !same[j])) ->
 					find(t_, j, r);
 					if :: r == 0 || KEY(r) != KEY(c) || GEN(r) < GEN(c) -> others = 0 :: else fi;
 					find_pinned(t_, j, d);
@@ -352,25 +370,31 @@ inline close_over() {
 			i = 0;
 			do
 			:: i < F ->
-				found = 0; rows = 0; j = 0;
+				u = 0;
 				do
-				:: j < W ->
-					if :: todo[j] && PIN(MAIN, i, j) -> found = 1 :: else fi;
-					if :: todo[j] && ROW(PIN(ASIDE, i, j)) -> rows = 1 :: else fi;
-					j++
-				:: else -> break
-				od;
-				j = 0;
-				do
-				:: j < W ->
-					if
-					:: !todo[j] && ((found && PIN(MAIN, i, j)) || (rows && ROW(PIN(ASIDE, i, j)))) ->
-						find_pinned(MAIN, j, c);
-						if :: c == 0 -> find_pinned(ASIDE, j, c) :: else fi;
-						todo[j] = 1; want[j] = GEN(c)
-					:: else
-					fi;
-					j++
+				:: u < T ->
+					found = 0; j = 0;
+					do
+					:: j < W ->
+						if :: todo[j] && (u == MAIN -> PIN(u, i, j) : ROW(PIN(u, i, j))) -> found = 1 :: else fi;
+						j++
+					:: else -> break
+					od;
+					j = 0;
+					do
+					:: j < W ->
+						if
+						:: !todo[j] && found && (u == MAIN -> PIN(u, i, j) : ROW(PIN(u, i, j))) ->
+							find_pinned(MAIN, j, c);
+							if :: c == 0 -> find_pinned(ASIDE, j, c) :: else fi;
+							/* no books hold what only a child has */
+							if :: c -> todo[j] = 1; want[j] = GEN(c) :: else fi
+						:: else
+						fi;
+						j++
+					:: else -> break
+					od;
+					u++
 				:: else -> break
 				od;
 				i++
@@ -393,7 +417,7 @@ proctype Compactor() {
 	bit apart, again;
 
 begin:  atomic {
-		if :: t = ASIDE :: t = MAIN fi;
+		if :: t = ASIDE :: t = MAIN :: HAS_CHILD -> t = CHILD fi;
 		if :: apart = 0 :: apart = 1 fi;
 		again = 0
 	};
@@ -459,7 +483,7 @@ commit: skip;
 				made[t] = made[t] + 1 + apart;
 				version[t]++
 			};
-			printf("| compaction %d makes version %d of table %d (0 quarantine, 1 main), apart %d\n", _pid, version[t], t, apart);
+			printf("| compaction %d makes version %d of table %d (the last is main), apart %d\n", _pid, version[t], t, apart);
 			d_step {
 				i = 0;
 				do
@@ -517,7 +541,7 @@ end:    skip
 }
 
 proctype Runner(byte me; bit last) {
-	byte pin[2 * F * W], base[2];
+	byte pin[T * F * W], base[T];
 	byte plan[W], want[W];
 	bit todo[W], same[W];
 	byte t, verdict, tries;
@@ -535,6 +559,7 @@ begin:  atomic {
 	};
 	atomic {
 #endif
+		if :: HAS_CHILD -> load(CHILD) :: else fi;
 		plan[0] = 0; plan[1] = 0;
 		if                                                /* which windows the run is about, fetched again or not */
 		:: last -> plan[0] = promoted[0]; plan[1] = promoted[1]
@@ -558,9 +583,26 @@ split:  atomic {
 				todo[r] = 0; same[r] = 0; want[r] = plan[r];
 				if
 				:: plan[r] ->
-					find_pinned(MAIN, r, c); find_pinned(ASIDE, r, d);
+					find_pinned(MAIN, r, c);
+					found = 1; rows = 0; u = 0; /* found: all carry its key; rows: one has a newer generation */
+					do
+					:: u < T ->
+						find_pinned(u, r, d);
+#ifdef MUTANT_DONE_BY_MAIN
+						if :: u == MAIN && KEY(d) != CONTENT(plan[r]) -> found = 0 :: else fi;
+#else
+#ifdef MUTANT_ANY_CHILD
+						if :: (HAS_CHILD && u == CHILD -> d == 0 : KEY(d) != CONTENT(plan[r])) -> found = 0 :: else fi;
+#else
+						if :: KEY(d) != CONTENT(plan[r]) -> found = 0 :: else fi;
+#endif
+#endif
+						if :: GEN(d) > plan[r] -> rows = 1 :: else fi;
+						u++
+					:: else -> break
+					od;
 					if
-					:: KEY(c) == CONTENT(plan[r]) && KEY(d) == CONTENT(plan[r]) && c && d ->
+					:: found ->
 #ifdef MUTANT_STALE_PLAN
 						if :: GEN(c) != plan[r] -> same[r] = 1; tagging = 1 :: else fi
 #else
@@ -569,7 +611,7 @@ split:  atomic {
 					:: else -> todo[r] = 1; pair = 1;
 #ifndef MUTANT_STALE_PLAN
 						/* built on a version newer than the plan: another run may have published a newer fetch */
-						if :: GEN(c) > plan[r] || GEN(d) > plan[r] -> hit = 1 :: else fi
+						if :: rows -> hit = 1 :: else fi
 #endif
 					fi
 				:: else
@@ -580,7 +622,7 @@ split:  atomic {
 		};
 		if
 		:: hit -> hit = 0; goto stop                                     /* exit 5 */
-		:: !hit && tagging -> t = ASIDE; goto commit
+		:: !hit && tagging -> t = 0; goto commit
 		:: !hit && !tagging && pair -> goto build
 		:: else -> goto stop                                             /* nothing to do */
 		fi
@@ -592,7 +634,11 @@ build:  atomic {
 #ifdef MUTANT_MAIN_FIRST
 		t = MAIN;
 #else
+#ifdef MUTANT_CHILD_LAST
 		t = ASIDE;
+#else
+		t = 0;
+#endif
 #endif
 		goto commit
 	};
@@ -619,7 +665,7 @@ commit: skip;
 		:: version[t] == base[t] ->
 			rule(version_follows, version[t] == base[t]);
 			apply(t);
-			printf("| run %d commits version %d of table %d (0 quarantine, 1 main), tags only %d: windows %d %d of generations %d %d\n", _pid,
+			printf("| run %d commits version %d of table %d (the last is main), tags only %d: windows %d %d of generations %d %d\n", _pid,
 				version[t], t, tagging, todo[0] | same[0], todo[1] | same[1], want[0], want[1]);
 			check(t); watch();
 			verdict = ALREADY_DONE; again = 1      /* committed */
@@ -646,11 +692,20 @@ committed:
 		if
 		:: !last -> goto stop                                             /* died, or was stopped */
 #ifdef MUTANT_MAIN_FIRST
-		:: !tagging && t == MAIN -> t = ASIDE; goto commit
+		:: !tagging && t == MAIN -> t = 0; goto commit
+		:: !tagging && t < ASIDE -> t++; goto commit
 		:: !tagging && t == ASIDE -> goto look_again
+		:: tagging && t < MAIN -> t++; goto commit
 #else
-		:: t == ASIDE -> t = MAIN; goto commit
+#ifdef MUTANT_CHILD_LAST
+		:: !tagging && t == ASIDE -> t = MAIN; goto commit
+		:: !tagging && t == MAIN -> t = CHILD; goto commit
+		:: !tagging && t == CHILD -> goto look_again
+		:: tagging && t < MAIN -> t++; goto commit
+#else
+		:: t < MAIN -> t++; goto commit
 		:: !tagging && t == MAIN -> goto look_again
+#endif
 #endif
 		:: tagging && t == MAIN && !pair -> goto stop
 #ifdef MUTANT_STALE_PLAN
@@ -661,22 +716,29 @@ committed:
 		fi
 	};
 
-	/* tags_agree: the quarantine once more. */
+	/* tags_agree: the tables before the main one once more. */
 look_again: atomic {
 		d_step {
 			hit = 1; i = 0;
 #ifndef MUTANT_NO_LOOK_AGAIN
 			do
+#ifdef MUTANT_CHILD_NOT_LOOKED_AT
 			:: i < W ->
 				find(ASIDE, i, c);
 				if :: todo[i] && KEY(c) != CONTENT(want[i]) -> hit = 0 :: else fi;
 				i++
+#else
+			:: i < MAIN * W ->
+				find(i / W, i % W, c);
+				if :: todo[i % W] && KEY(c) != CONTENT(want[i % W]) -> hit = 0 :: else fi;
+				i++
+#endif
 			:: else -> break
 			od
 #endif
 		};
 		if
-		:: hit -> rule(done_means_both, both[me]); hit = 0                /* exit 0 */
+		:: hit -> rule(done_means_all, all_[me]); hit = 0                /* exit 0 */
 		:: else                                                          /* exit 5 */
 		fi;
 		goto stop
@@ -684,13 +746,16 @@ look_again: atomic {
 
 reload: printf("| run %d builds again\n", _pid);
 	atomic { load(MAIN) };
-	atomic { load(ASIDE); goto split };
+	atomic { load(ASIDE); if :: HAS_CHILD -> load(CHILD) :: else fi; goto split };
 
 stop:   atomic {
-		d_step { i = 0; do :: i < 2 * F * W -> pin[i] = 0; i++ :: else -> break od; i = 0 };
-		base[0] = 0; base[1] = 0; t = 0; verdict = 0; tagging = 0; again = 0; pair = 0;
+		d_step {
+			i = 0; do :: i < T * F * W -> pin[i] = 0; i++ :: else -> break od;
+			i = 0; do :: i < T -> base[i] = 0; i++ :: else -> break od; i = 0
+		};
+		t = 0; verdict = 0; tagging = 0; again = 0; pair = 0;
 		plan[0] = 0; plan[1] = 0; want[0] = 0; want[1] = 0; todo[0] = 0; todo[1] = 0; same[0] = 0; same[1] = 0;
-		waiting[me] = 0; both[me] = 0; ours_[me * W] = 0; ours_[me * W + 1] = 0;
+		waiting[me] = 0; all_[me] = 0; ours_[me * W] = 0; ours_[me * W + 1] = 0;
 		if
 		:: !last && runs > 0 -> runs--; goto rest
 		:: goto done
@@ -708,16 +773,22 @@ init {
 		if :: BAD < 8 -> bad = BAD :: BAD == 8 -> bad = 0 :: BAD == 8 -> bad = 2 :: BAD == 8 -> bad = 4 fi;
 		if
 		:: LAYOUT == 1 ->
-			AT(MAIN, 0, 0) = CELL(1, 1, 1); AT(MAIN, 0, 1) = CELL(1, 1, 1);
-			AT(ASIDE, 0, 0) = CELL(1, 1, ROWS(ASIDE, 1)); AT(ASIDE, 0, 1) = CELL(1, 1, ROWS(ASIDE, 1));
-			made[0] = 1; made[1] = 1
+			i = 0;
+			do
+			:: i < T -> AT(i, 0, 0) = CELL(1, 1, ROWS(i, 1)); AT(i, 0, 1) = AT(i, 0, 0); made[i] = 1; i++
+			:: else -> break
+			od
 		:: LAYOUT == 2 ->
-			AT(MAIN, 0, 0) = CELL(1, 1, 1); AT(MAIN, 1, 1) = CELL(1, 1, 1);
-			AT(ASIDE, 0, 0) = CELL(1, 1, ROWS(ASIDE, 1)); AT(ASIDE, 1, 1) = CELL(1, 1, ROWS(ASIDE, 1));
-			made[0] = 2; made[1] = 2
+			i = 0;
+			do
+			:: i < T -> AT(i, 0, 0) = CELL(1, 1, ROWS(i, 1)); AT(i, 1, 1) = AT(i, 0, 0); made[i] = 2; i++
+			:: else -> break
+			od
 		:: else
 		fi;
-		if :: LAYOUT > 0 -> ever[0] = 2; ever[1] = 2 :: else fi;
+		i = 0;
+		do :: LAYOUT > 0 && i < MAIN * W -> ever[i] = 2; i++ :: else -> break od;
+		i = 0;
 		run Runner(0, 0);
 		if :: RUNNERS > 1 -> run Runner(1, 0) :: else fi;
 		if :: RUNNERS > 2 -> run Runner(2, 0) :: else fi;
@@ -730,9 +801,9 @@ init {
 	d_step {
 		i = 0;
 		do
-		:: i < W && !no_room ->
-			find(MAIN, i, c); find(ASIDE, i, d);
-			rule(heals, GEN(c) == promoted[i] && KEY(c) == CONTENT(promoted[i]) && KEY(d) == KEY(c));
+		:: i < T * W && !no_room ->
+			find(MAIN, i % W, c); find(i / W, i % W, d);
+			rule(heals, GEN(c) == promoted[i % W] && KEY(c) == CONTENT(promoted[i % W]) && KEY(d) == KEY(c));
 			i++
 		:: else -> break
 		od

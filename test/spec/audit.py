@@ -29,16 +29,16 @@ KINDS = {"claim", "pages", "seal", "accept", "abandon", "expire"}
 OPERATIONS = {"quarantine", "prepare", "tags", "refine", "compact", "repair"}
 ACTIONS = {"commitInfo", "protocol", "metaData", "remove", "add"}
 # Rules of the models that the calls cannot show: they are about what a reader makes of the bytes, or about exit statuses.
-MODEL_ONLY = {"reads_promoted", "reads_all", "done_means_both", "heals"}
-# Rules that the models leave out: the chain, durability, what is derived from the log, repair (which demands to be alone), child
-# tables, and whatever they have no word for.
+MODEL_ONLY = {"reads_promoted", "reads_all", "done_means_all", "heals"}
+# Rules that the models leave out: the chain, durability, what is derived from the log, repair (which demands to be alone), and
+# whatever they have no word for.
 AUDIT_ONLY = {"create_once", "chained", "settled_first", "known", "collect_claimed", "state_follows", "checkpoint_follows",
-              "cut_in_order", "renewed_after_cut", "children_first"}
+              "cut_in_order", "renewed_after_cut"}
 STATE_EVERY, CHECKPOINT_EVERY = 20, 50
 RULES = {"number_follows", "claim_is_its_epoch", "open_after_close", "claim_once", "newest_claim_writes", "fenced_is_silent",
          "nothing_after_close", "accept_candidate", "expire_superseded", "pages_continue", "payload_first", "payload_kept", "one_definition",
          "seal_complete", "collect_unnamed", "version_follows", "rows_once", "generation_has_its_content", "promoted_only",
-         "older_never_wins", "window_stays", "quarantine_first", "tags_change_no_rows", "compact_moves_only"}
+         "older_never_wins", "window_stays", "quarantine_first", "children_first", "tags_change_no_rows", "compact_moves_only"}
 
 
 class Call:
