@@ -10,6 +10,8 @@
 bool file_read(const char *path, size_t max_bytes, struct arena *a, struct str *out, struct err *e);
 /* Replaces or creates, mode 0644, through a temporary file beside it and rename; not fsynced (reports, caches). */
 bool file_write(const char *path, struct str bytes, struct err *e);
+/* A file that others wrote outlives a loss of power from now on: its bytes, and its name in its folder. */
+bool file_settle(const char *path, uint64_t *size_bytes, struct err *e);
 bool file_exists(const char *path); /* as far as it can be seen */
 /* The same where "no" must be true: what cannot be looked at is ERR_STORAGE. */
 bool file_look(const char *path, bool *there, struct err *e);

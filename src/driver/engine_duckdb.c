@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/effect.h"
+#include "base/file.h"
 #include "base/json.h"
 
 #include <errno.h>
@@ -396,43 +397,6 @@ static bool one_statement(struct engine_connection *c, const char *sql, enum err
 	if (n > 1)
 		err_set(e, code, "%s: %zu statements where one is wanted", what, n);
 	return n == 1;
-}
-
-/* Interrupted is not failed; after any other answer it would be of no use to ask again. */
-static bool sync_again(int fd)
-{
-	int r;
-	do
-		r = sys_fsync(fd);
-	while (r == -1 && errno == EINTR);
-	return r == 0;
-}
-
-/* What a commit names must outlive a loss of power: the bytes, and the name in its folder. */
-static bool file_settle(const char *path, uint64_t *size_bytes, struct err *e)
-{
-	struct arena a = ARENA_INIT;
-	char *folder = arena_zero_terminated(&a, str_from(path)), *slash = strrchr(folder, '/');
-	struct stat st;
-	bool ok = false;
-	int fd = sys_open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), folder_fd;
-
-	if (slash == folder)
-		slash++;
-	if (slash)
-		*slash = '\0';
-	folder_fd = sys_open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ok = fd >= 0 && folder_fd >= 0 && sync_again(fd) && sync_again(folder_fd) && sys_fstat(fd, &st) == 0;
-	if (ok)
-		*size_bytes = (uint64_t)st.st_size;
-	else
-		err_set_errno(e, ERR_STORAGE, errno, "%s: written, but it cannot be made durable", path);
-	if (fd >= 0)
-		close(fd);
-	if (folder_fd >= 0)
-		close(folder_fd);
-	arena_free(&a);
-	return ok;
 }
 
 /* COPY answers with one row: how many it wrote. */

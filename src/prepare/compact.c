@@ -229,7 +229,7 @@ static bool merge_write(struct compact *k, size_t index, struct table_file *out,
 	/* Total: each window stands in one of the files. */
 	buf_add_z(&k->sql, " ORDER BY \"_window\", file_row_number");
 	ok = ok && (!k->sql.overflow || too_long(e)) &&
-	     parquet_file_begin(&file, k->a, out, e) &&
+	     parquet_file_begin(&file, STR_NONE, k->a, out, e) &&
 	     engine_write_parquet(k->connection, buf_str(&k->sql), file.path, file.encoding, &out->rows, &out->size_bytes, e) &&
 	     parquet_file_end(&file, out, e) &&
 	     (out->rows == rows || err_set(e, ERR_ENGINE, "%s: %" PRIu64 " rows were written of %" PRIu64, file.path, out->rows,

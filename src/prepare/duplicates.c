@@ -227,9 +227,30 @@ bool key_log_add(struct key_log *l, const struct batch *b, size_t row, uint64_t 
 	return true;
 }
 
+bool key_log_each(const struct key_log *l, key_take *take, void *user, struct err *e)
+{
+	enum { BLOCK = 4096 };
+	struct key_entry *block = mem_alloc(mem_size(BLOCK, sizeof *block));
+	uint64_t left = l->fd >= 0 ? l->file_bytes / sizeof *block : 0, at = 0;
+	bool ok = true;
+
+	while (ok && left > 0) {
+		size_t n = left < BLOCK ? (size_t)left : BLOCK;
+		ok = file_read_at(l->fd, block, n * sizeof *block, at, e) || err_wrap(e, "%s: a scratch file", l->scratch);
+		for (size_t i = 0; ok && i < n; i++)
+			ok = take(user, &block[i], e);
+		at += n * sizeof *block;
+		left -= n;
+	}
+	mem_free(block);
+	for (size_t i = 0; ok && i < l->n; i++)
+		ok = take(user, &l->v[i], e);
+	return ok;
+}
+
 /* ── resolving ── */
 
-static void lose(struct losers *l, uint64_t record)
+void losers_add(struct losers *l, uint64_t record)
 {
 	CHECK(record < l->records);
 	if (!l->bits)
@@ -280,10 +301,10 @@ static void table_resolve(struct table *t, struct losers *l)
 		if (!other) {
 			t->slots[at] = (uint32_t)i + 1;
 		} else if (other->record < k->record) {
-			lose(l, other->record);
+			losers_add(l, other->record);
 			t->slots[at] = (uint32_t)i + 1;
 		} else {
-			lose(l, k->record);
+			losers_add(l, k->record);
 		}
 	}
 }

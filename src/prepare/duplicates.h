@@ -56,6 +56,10 @@ void key_log_clear(struct key_log *l);
 /* Rows whose key has a NULL do not take part. */
 bool key_log_add(struct key_log *l, const struct batch *b, size_t row, uint64_t record, struct err *e);
 
+/* Every entry so far, in any order. */
+typedef bool key_take(void *user, const struct key_entry *k, struct err *e);
+bool key_log_each(const struct key_log *l, key_take *take, void *user, struct err *e);
+
 struct losers { /* of one window; a bit for each record */
 	uint64_t *bits; /* NULL while there are none */
 	uint64_t records, n;
@@ -66,6 +70,7 @@ static inline bool losers_has(const struct losers *l, uint64_t record)
 }
 /* All logs of one window; l->records is set. */
 bool key_logs_resolve(struct key_log *const *logs, size_t n_logs, struct losers *l, struct err *e);
+void losers_add(struct losers *l, uint64_t record); /* l->records is set; once each */
 void losers_free(struct losers *l);
 
 /* An open file without a name below the scratch folder; -1 and e. */

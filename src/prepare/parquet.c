@@ -76,14 +76,17 @@ struct parquet *parquet_use_duckdb(struct parquet_duckdb *q, struct engine_conne
 
 /* ── a file of a table ── */
 
-bool parquet_file_begin(struct parquet_file *f, struct arena *a, struct table_file *out, struct err *e)
+bool parquet_file_begin(struct parquet_file *f, struct str mark, struct arena *a, struct table_file *out, struct err *e)
 {
 	struct str folder = f->folder, last;
 	char name[128];
 	int n;
 
-	n = f->attempt == 0 ? snprintf(name, sizeof name, "%05zu%.*s.parquet", f->index, STR_ARG(f->mark))
-			    : snprintf(name, sizeof name, "%05zu.%u%.*s.parquet", f->index, f->attempt, STR_ARG(f->mark));
+	const char *point = mark.n > 0 ? "." : "";
+
+	n = f->attempt == 0
+		    ? snprintf(name, sizeof name, "%05zu%s%.*s.parquet", f->index, point, STR_ARG(mark))
+		    : snprintf(name, sizeof name, "%05zu.%u%s%.*s.parquet", f->index, f->attempt, point, STR_ARG(mark));
 	CHECK(n > 0 && (size_t)n < sizeof name);
 	while (folder.n > 1 && folder.p[folder.n - 1] == '/')
 		folder.n--;
@@ -111,6 +114,6 @@ bool parquet_file_end(struct parquet_file *f, struct table_file *out, struct err
 bool parquet_file_write(struct parquet_file *f, struct parquet *q, const struct parquet_rows *rows, struct arena *a,
 			struct table_file *out, struct err *e)
 {
-	return parquet_file_begin(f, a, out, e) &&
+	return parquet_file_begin(f, q->mark, a, out, e) &&
 	       q->ops->write(q, rows, f->path, f->encoding, &out->rows, &out->size_bytes, e) && parquet_file_end(f, out, e);
 }

@@ -25,6 +25,7 @@ struct parquet_rows {
 
 struct parquet {
 	const struct parquet_ops *ops;
+	struct str mark; /* "", or what makes names of files unique where several may write the same one: [a-z0-9-]+ */
 };
 struct parquet_ops {
 	/* As engine_write_parquet says of the file. A failure of `next` is the one that is told. */
@@ -47,12 +48,11 @@ struct parquet_file {
 	struct str folder;
 	size_t index;
 	unsigned attempt;
-	struct str mark; /* "" or what makes its name unique where several may write it at once */
 	enum parquet_encoding encoding;
 	char path[4096]; /* out */
 };
 /* Its name, and where it goes. */
-bool parquet_file_begin(struct parquet_file *f, struct arena *a, struct table_file *out, struct err *e);
+bool parquet_file_begin(struct parquet_file *f, struct str mark, struct arena *a, struct table_file *out, struct err *e);
 /* It was written: when. */
 bool parquet_file_end(struct parquet_file *f, struct table_file *out, struct err *e);
 /* All three steps: path, size, rows and time into *out. */

@@ -215,159 +215,6 @@ static bool run_files(struct prepare *p, struct err *e)
 	return run_queue(p, e);
 }
 
-/* ── the books ── */
-
-static void extra_add(struct loss_report *l, struct str name, uint64_t count, struct arena *a)
-{
-	for (size_t i = 0; i < l->n_extra; i++)
-		if (str_eq(l->extra_fields[i], name)) {
-			l->extra_counts[i] += count;
-			return;
-		}
-	if (l->n_extra == EXTRA_NAMES_MAX)
-		return;
-	l->extra_fields[l->n_extra] = arena_copy(a, name);
-	l->extra_counts[l->n_extra++] = count;
-}
-
-static struct file_task *task_at(const struct prepare *p, size_t table, size_t i)
-{
-	return table == 0 ? &p->tasks[i] : &p->tasks[i].children[table - 1];
-}
-
-static void books(struct prepare *p, size_t table, struct engine_output *out)
-{
-	struct loss_report *l = &out->loss;
-	const struct contract *c = p->tables[table].contract;
-	struct arena *a = p->arena;
-
-	l->rules = arena_array(a, struct rule_count, c->n_rules);
-	l->extra_fields = arena_array(a, struct str, EXTRA_NAMES_MAX);
-	l->extra_counts = arena_array(a, uint64_t, EXTRA_NAMES_MAX);
-	for (size_t i = 0; i < p->n_tasks; i++) {
-		struct file_task *t = task_at(p, table, i);
-		for (size_t k = 0; k < t->n_shares; k++) {
-			l->read += t->shares[k].read;
-			l->published += t->shares[k].hash.rows;
-			l->quarantined += t->shares[k].quarantined;
-			l->duplicates += t->shares[k].duplicates;
-			l->with_parent += t->shares[k].with_parent;
-		}
-		for (size_t k = 0; k < t->n_extra; k++)
-			extra_add(l, t->extra_names[k], t->extra_counts[k], a);
-		l->inexact += t->inexact;
-	}
-	for (size_t r = 0; r < c->n_rules; r++) {
-		uint64_t rows = 0;
-		for (size_t i = 0; i < p->n_tasks; i++)
-			rows += task_at(p, table, i)->rule_rows[r];
-		if (rows > 0)
-			l->rules[l->n_rules++] = (struct rule_count){ arena_copy(a, c->rules[r].id), c->rules[r].action, rows };
-	}
-	CHECK(l->read == l->published + l->quarantined + l->duplicates + l->with_parent);
-}
-
-static void times_add(const struct prepare *p, struct engine_result *out)
-{
-	for (size_t table = 0; table < p->n_tables; table++)
-		for (size_t i = 0; i < p->n_tasks; i++) {
-			const struct file_task *t = task_at(p, table, i);
-			out->parse_us += t->parse_us;
-			out->write_us += t->write_us;
-			out->read_back_us += t->read_back_us;
-		}
-}
-
-static void files_describe(struct prepare *p, size_t table, const uint64_t *read, struct engine_output *out)
-{
-	out->n_files = p->n_tasks;
-	out->files = arena_array(p->arena, struct table_file, p->n_tasks);
-	for (size_t i = 0; i < p->n_tasks; i++) {
-		struct file_task *t = task_at(p, table, i);
-		struct table_file *f = &out->files[i];
-		*f = t->file;
-		f->path = arena_copy(p->arena, f->path);
-		f->stats = arena_copy(p->arena, f->stats);
-		f->n_windows = t->n_shares;
-		f->windows = arena_array(p->arena, struct table_window, t->n_shares);
-		for (size_t k = 0; k < t->n_shares; k++) {
-			const struct share *s = &t->shares[k];
-			const struct job_window *w = &p->windows[s->window];
-			f->windows[k] = (struct table_window){ w->name, w->generation, w->content, w->seal, w->key,
-							       read[s->window], s->hash.rows, s->hash, w->row_window,
-							       w->row_generation };
-		}
-	}
-}
-
-/* ── the budget ── */
-
-static bool budget_check(struct prepare *p, size_t table, const struct loss_report *l, struct err *e)
-{
-	const struct job_table *job = &p->tables[table].job;
-	struct buf why = BUF_INIT(1500);
-	size_t examples = 0;
-
-	if ((double)l->quarantined * 100 <= job->budget_percent * (double)l->read || l->quarantined <= job->budget_rows)
-		return true;
-	for (size_t i = 0; i < l->n_rules; i++)
-		if (l->rules[i].action != ACTION_WARN)
-			buf_addf(&why, "%s%.*s %" PRIu64, why.n > 0 ? ", " : "", STR_ARG(l->rules[i].rule), l->rules[i].rows);
-	for (size_t i = 0; i < p->n_tasks; i++) {
-		const struct quarantine *q = &task_at(p, table, i)->quarantine;
-		for (size_t k = 0; k < q->n && k < QUARANTINE_EXAMPLES && examples < QUARANTINE_EXAMPLES; k++, examples++)
-			buf_addf(&why, "; %.*s", STR_ARG(q->examples[k]));
-	}
-	err_set(e, ERR_CONTRACT, "%.*s: %" PRIu64 " of %" PRIu64 " records would be set aside (%.2f %%), and the budget is %g %%: "
-		"%.*s", STR_ARG(job->name), l->quarantined, l->read, 100.0 * (double)l->quarantined / (double)l->read,
-		job->budget_percent, STR_ARG(buf_str(&why)));
-	buf_free(&why);
-	return err_hint(e, "nothing was published, also not to quarantine; mend contracts/%.*s.yaml or raise its budget, then "
-			"`sluice run --stale` prepares these windows, also once they lie outside the interval",
-			STR_ARG(p->job->table));
-}
-
-/* ── quarantine ── */
-
-/* A file for each file of the table that has bad rows; the windows that stand in none of them share one without rows. */
-static bool quarantine_files(struct prepare *p, size_t table, const uint64_t *read, struct engine_output *out,
-			     struct err *e)
-{
-	const struct engine_job *job = p->job;
-	const struct job_table *of = &p->tables[table].job;
-	size_t *windows = arena_array(p->arena, size_t, job->n_windows), n = 0;
-	bool *listed = arena_array(p->arena, bool, job->n_windows), ok = true;
-	struct engine_connection *c = NULL;
-	struct parquet_duckdb q;
-
-	out->quarantine_files = arena_array(p->arena, struct table_file, p->n_tasks + 1);
-	if (!engine_connect(p->engine, &c, e))
-		return false;
-	parquet_use_duckdb(&q, c);
-	for (size_t i = 0; ok && i < p->n_tasks; i++) {
-		struct file_task *t = task_at(p, table, i);
-		if (t->quarantine.n == 0)
-			continue;
-		for (size_t k = 0; k < t->n_shares; k++) {
-			windows[k] = t->shares[k].window;
-			listed[windows[k]] = true;
-		}
-		ok = quarantine_write(&q.base, &t->quarantine, job, of, out->n_quarantine_files, windows, t->n_shares, read,
-				      p->arena, &out->quarantine_files[out->n_quarantine_files], e);
-		out->n_quarantine_files += ok;
-	}
-	for (size_t i = 0; i < job->n_windows; i++)
-		if (!listed[i])
-			windows[n++] = i;
-	if (ok && n > 0) {
-		ok = quarantine_write(&q.base, NULL, job, of, out->n_quarantine_files, windows, n, read, p->arena,
-				      &out->quarantine_files[out->n_quarantine_files], e);
-		out->n_quarantine_files += ok;
-	}
-	engine_disconnect(c);
-	return ok;
-}
-
 /* ── all of it ── */
 
 static bool tables_open(struct prepare *p, struct err *e)
@@ -397,22 +244,15 @@ static bool tables_open(struct prepare *p, struct err *e)
 	return true;
 }
 
-static bool prepare_open(struct prepare *p, struct err *e)
+bool prepare_open(struct prepare *p, struct err *e)
 {
 	const struct engine_job *job = p->job;
-	const char *folders[2 * (1 + CHILDREN_MAX) + 1];
-	struct engine_options o = { .memory_bytes = job->memory_bytes, .folders = folders };
 
 	CHECK(job->kind == ENGINE_PREPARE && job->n_windows > 0);
 	if (!tables_open(p, e))
 		return false;
 	CHECK(p->n_tables <= 1 + CHILDREN_MAX);
 	p->scratch = arena_zero_terminated(p->arena, job->scratch);
-	folders[o.n_folders++] = o.scratch = p->scratch;
-	for (size_t i = 0; i < p->n_tables; i++) {
-		folders[o.n_folders++] = arena_zero_terminated(p->arena, p->tables[i].job.output);
-		folders[o.n_folders++] = arena_zero_terminated(p->arena, p->tables[i].job.quarantine_output);
-	}
 	p->secret = key_secret_new();
 	p->sort_bytes = job->memory_bytes / MEMORY_SHARE < SORT_BYTES_MAX ? job->memory_bytes / MEMORY_SHARE : SORT_BYTES_MAX;
 	p->losers = arena_array(p->arena, struct losers, job->n_windows);
@@ -423,8 +263,20 @@ static bool prepare_open(struct prepare *p, struct err *e)
 	}
 	plan(p);
 	p->queue = arena_array(p->arena, struct file_task *, p->n_tasks);
-	return store_open_disk(arena_zero_terminated(p->arena, job->lake), false, &p->store, e) &&
-	       engine_open(&o, &p->engine, e);
+	return store_open_disk(arena_zero_terminated(p->arena, job->lake), false, &p->store, e);
+}
+
+static bool engine_start(struct prepare *p, struct err *e)
+{
+	const char *folders[2 * (1 + CHILDREN_MAX) + 1];
+	struct engine_options o = { .memory_bytes = p->job->memory_bytes, .folders = folders, .scratch = p->scratch };
+
+	folders[o.n_folders++] = p->scratch;
+	for (size_t i = 0; i < p->n_tables; i++) {
+		folders[o.n_folders++] = arena_zero_terminated(p->arena, p->tables[i].job.output);
+		folders[o.n_folders++] = arena_zero_terminated(p->arena, p->tables[i].job.quarantine_output);
+	}
+	return engine_open(&o, &p->engine, e);
 }
 
 static void task_close(struct file_task *t)
@@ -436,11 +288,11 @@ static void task_close(struct file_task *t)
 	arena_free(&t->arena);
 }
 
-static void prepare_close(struct prepare *p)
+void prepare_close(struct prepare *p)
 {
 	for (size_t i = 0; i < p->n_tasks; i++)
 		for (size_t table = 0; table < p->n_tables; table++)
-			task_close(task_at(p, table, i));
+			task_close(prepare_task_at(p, table, i));
 	for (size_t i = 0; p->losers && i < p->job->n_windows; i++)
 		losers_free(&p->losers[i]);
 	if (p->engine)
@@ -450,33 +302,14 @@ static void prepare_close(struct prepare *p)
 	pthread_mutex_destroy(&p->lock);
 }
 
-/* What came of the tables; the resource's own is the result's. */
-static bool tables_close(struct prepare *p, struct engine_result *result, struct err *e)
+/* The books, and what waits for the quarantine. */
+static bool tables_end(struct prepare *p, struct engine_result *out, struct err *e)
 {
-	struct engine_output *out = arena_array(p->arena, struct engine_output, p->n_tables);
-	bool ok = true;
+	struct engine_connection *c = NULL;
+	struct parquet_duckdb q;
+	bool ok = engine_connect(p->engine, &c, e) && prepare_tables_close(p, parquet_use_duckdb(&q, c), true, out, e);
 
-	for (size_t table = 0; ok && table < p->n_tables; table++) {
-		uint64_t *read = arena_array(p->arena, uint64_t, p->job->n_windows);
-		out[table].table = p->tables[table].job.name;
-		books(p, table, &out[table]);
-		for (size_t i = 0; i < p->n_tasks; i++) {
-			const struct file_task *t = task_at(p, table, i);
-			for (size_t k = 0; k < t->n_shares; k++)
-				read[t->shares[k].window] += t->shares[k].read;
-		}
-		files_describe(p, table, read, &out[table]);
-		ok = budget_check(p, table, &out[table].loss, e) && quarantine_files(p, table, read, &out[table], e);
-	}
-	times_add(p, result);
-	result->files = out[0].files;
-	result->n_files = out[0].n_files;
-	result->quarantine_files = out[0].quarantine_files;
-	result->n_quarantine_files = out[0].n_quarantine_files;
-	result->loss = out[0].loss;
-	result->rows = out[0].loss.published;
-	result->children = out + 1;
-	result->n_children = p->n_tables - 1;
+	engine_disconnect(c);
 	return ok;
 }
 
@@ -488,7 +321,8 @@ bool prepare_run(const struct engine_job *job, void (*progress)(void *user, uint
 
 	memset(out, 0, sizeof *out);
 	pthread_mutex_init(&p.lock, NULL);
-	ok = prepare_open(&p, e) && engine_version(a, &out->engine, e) && run_files(&p, e) && tables_close(&p, out, e);
+	ok = prepare_open(&p, e) && engine_start(&p, e) && engine_version(a, &out->engine, e) && run_files(&p, e) &&
+	     tables_end(&p, out, e);
 	prepare_close(&p);
 	return ok;
 }

@@ -98,5 +98,24 @@ static inline bool task_is_child(const struct file_task *t)
 /* Writes the file of the task, once as a rule, and those of its children. */
 bool file_task_run(struct prepare *p, struct file_task *t, struct parquet *q, struct err *e);
 void prepare_say(struct prepare *p, uint64_t more_rows);
+static inline struct file_task *prepare_task_at(const struct prepare *p, size_t table, size_t i)
+{
+	return table == 0 ? &p->tasks[i] : &p->tasks[i].children[table - 1];
+}
+
+/* ── prepare.c: all but the engine; p->lock is the caller's ── */
+
+bool prepare_open(struct prepare *p, struct err *e); /* p->job and p->arena are set */
+void prepare_close(struct prepare *p);
+
+/* ── prepare_books.c ── */
+
+/* What came of p's tasks, the resource's own table in the result itself. `whole`: they are all there are, so budgets are
+ * looked at, and windows without bad rows get their place in the quarantine. */
+bool prepare_tables_close(struct prepare *p, struct parquet *q, bool whole, struct engine_result *result, struct err *e);
+size_t prepare_examples(const struct prepare *p, size_t table, struct str out[QUARANTINE_EXAMPLES]);
+bool prepare_budget_check(const struct engine_job *job, size_t table, const struct loss_report *l,
+			  const struct str *examples, size_t n_examples, struct err *e);
+void loss_extra_add(struct loss_report *l, struct str name, uint64_t count, struct arena *a);
 
 #endif

@@ -9,7 +9,9 @@
 #include "base/gzip.h"
 #include "format/layout.h"
 #include "format/warc.h"
+#include "driver/engine.h"
 #include "prepare/prepare.h"
+#include "prepare/prepare_task.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -180,9 +182,34 @@ static inline void window_fill(struct world *w, unsigned day, unsigned n, unsign
 	window_add(w, day, pages, n_pages);
 }
 
-/* ── running ── */
+/* ── running, file by file, as a cluster would ── */
 
-static inline bool run(struct world *w, struct engine_result *r, struct err *why)
+enum { BY_TASKS_RECORDS = 3000 }; /* larger lakes are not prepared twice */
+
+struct given_key {
+	uint64_t hash[2], record;
+	size_t window;
+};
+struct given_keys {
+	struct arena *a;
+	size_t window;
+	struct {
+		struct given_key *v;
+		size_t n, cap;
+	} list;
+};
+
+static inline bool key_given(void *user, const struct key_entry *k, struct err *e)
+{
+	struct given_keys *g = user;
+	(void)e;
+	*arena_push(g->a, g->list) = (struct given_key){ { k->hash[0], k->hash[1] }, k->record, g->window };
+	return true;
+}
+
+static inline struct str file_bytes(struct world *w, struct str folder, struct str path);
+
+static inline void folders_make(struct world *w)
 {
 	w->job.output = arena_format(&w->a, "%s/out%u", w->root, w->runs);
 	w->job.quarantine_output = arena_format(&w->a, "%s/bad%u/", w->root, w->runs++);
@@ -198,8 +225,193 @@ static inline bool run(struct world *w, struct engine_result *r, struct err *why
 		OK(file_make_dirs(w->job.children[i].output.p, e));
 		OK(file_make_dirs(w->job.children[i].quarantine_output.p, e));
 	}
+}
+
+/* Which window and records task `index` has: rule 29, once more. SIZE_MAX: whole windows. */
+static inline size_t task_window(const struct world *w, size_t index, uint64_t *from, uint64_t *to)
+{
+	uint64_t limit = w->job.file_rows > 0 ? w->job.file_rows : UINT64_MAX, rows = 0;
+	size_t task = 0;
+	bool open = false;
+
+	for (size_t i = 0; i < w->n_windows; i++) {
+		uint64_t n = w->windows[i].records;
+		if (open && (n > limit || rows + n > limit)) {
+			task++;
+			open = false;
+		}
+		if (n <= limit) {
+			rows = open ? rows + n : n;
+			open = true;
+			continue;
+		}
+		for (uint64_t at = 0; at < n; at += limit, task++)
+			if (task == index) {
+				*from = at;
+				*to = at + limit;
+				return i;
+			}
+	}
+	return SIZE_MAX;
+}
+
+struct machine { /* with an engine of its own */
+	struct engine *engine;
+	struct engine_connection *connection;
+	struct parquet_duckdb q;
+};
+
+static inline struct parquet *machine_open(struct world *w, struct machine *m)
+{
+	const char *folders[] = { w->root };
+	struct engine_options o = { .memory_bytes = 256 << 20, .scratch = w->job.scratch.p, .folders = folders, .n_folders = 1 };
+
+	OK(engine_open(&o, &m->engine, e));
+	OK(engine_connect(m->engine, &m->connection, e));
+	return parquet_use_duckdb(&m->q, m->connection);
+}
+
+static inline void machine_close(struct machine *m)
+{
+	engine_disconnect(m->connection);
+	engine_close(m->engine);
+}
+
+static inline bool run_again(struct world *w, const struct prepare_task *t, struct str *answer, struct err *why)
+{
+	struct machine m;
+	struct parquet *q = machine_open(w, &m);
+
+	q->mark = arena_format(&w->a, "t%zu-again", t->index);
+	bool ok = prepare_task_run(&w->job, t, q, &w->a, answer, why);
+	machine_close(&m);
+	return ok;
+}
+
+/* Both rounds, tasks from the last to the first. */
+static inline bool run_by_tasks(struct world *w, struct parquet *q, struct engine_result *r, struct err *why)
+{
+	struct given_keys keys = { .a = &w->a };
+	struct prepare_task t = { .secret = { { 1, 2 } }, .scratch = w->job.scratch.p, .take_key = key_given, .user = &keys };
+	struct str *answers;
+	size_t n;
+
+	if (!prepare_tasks_count(&w->job, &n, why))
+		return false;
+	answers = arena_array(&w->a, struct str, n);
+	for (size_t i = n; i-- > 0;) {
+		uint64_t from, to;
+		keys.window = task_window(w, i, &from, &to);
+		t.index = i;
+		q->mark = arena_format(&w->a, "t%zu", i);
+		if (!prepare_task_run(&w->job, &t, q, &w->a, &answers[i], why))
+			return false;
+	}
+	t.take_key = NULL;
+	t.with_losers = true;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t from = 0, to = 0, *lost = arena_array(&w->a, uint64_t, keys.list.n + 1);
+		size_t window = task_window(w, i, &from, &to);
+		t.n_losers = 0;
+		for (size_t k = 0; k < keys.list.n; k++) {
+			const struct given_key *x = &keys.list.v[k];
+			bool loses = false;
+			if (x->window != window || x->record < from || x->record >= to)
+				continue;
+			for (size_t j = 0; j < keys.list.n && !loses; j++)
+				loses = keys.list.v[j].window == window && keys.list.v[j].hash[0] == x->hash[0] &&
+					keys.list.v[j].hash[1] == x->hash[1] && keys.list.v[j].record > x->record;
+			if (loses)
+				lost[t.n_losers++] = x->record;
+		}
+		if (window == SIZE_MAX || t.n_losers == 0)
+			continue;
+		t.index = i;
+		t.losers = lost;
+		if (!run_again(w, &t, &answers[i], why))
+			return false;
+	}
+	q->mark = STR("rest");
+	return prepare_tasks_join(&w->job, answers, n, w->job.scratch.p, q, &w->a, r, why);
+}
+
+static inline void assert_same_loss(const struct loss_report *x, const struct loss_report *y)
+{
+	struct arena a = ARENA_INIT;
+	struct buf b[2] = { BUF_INIT(1 << 20), BUF_INIT(1 << 20) };
+	for (size_t i = 0; i < 2; i++) {
+		struct json_out o = JSON_OUT(&b[i]);
+		json_begin_object(&o, NULL);
+		loss_report_put(&o, "loss", i == 0 ? x : y);
+		json_end_object(&o);
+	}
+	assert_string_equal(b[0].p, b[1].p);
+	buf_free(&b[0]);
+	buf_free(&b[1]);
+	arena_free(&a);
+}
+
+/* The same files with the same bytes, rows, windows and hashes. */
+static inline void assert_same_files(struct world *w, struct str folder, const struct table_file *x, size_t n,
+				     struct str other_folder, const struct table_file *y, size_t m)
+{
+	assert_int_equal(n, m);
+	for (size_t i = 0; i < n; i++) {
+		struct buf b[2] = { BUF_INIT(1 << 20), BUF_INIT(1 << 20) };
+		struct json_out o[2] = { JSON_OUT(&b[0]), JSON_OUT(&b[1]) };
+		assert_int_equal(x[i].rows, y[i].rows);
+		assert_true(str_eq(x[i].stats, y[i].stats));
+		json_put_windows(&o[0], NULL, x[i].windows, x[i].n_windows);
+		json_put_windows(&o[1], NULL, y[i].windows, y[i].n_windows);
+		assert_string_equal(b[0].p, b[1].p);
+		assert_true(str_eq(file_bytes(w, folder, x[i].path), file_bytes(w, other_folder, y[i].path)));
+		buf_free(&b[0]);
+		buf_free(&b[1]);
+	}
+}
+
+/* What one process has made of it, many tasks make, too. */
+static inline void compare_with_tasks(struct world *w, const struct engine_result *r, const struct err *why)
+{
+	struct engine_job job = w->job;
+	struct machine m;
+	struct engine_result by_tasks;
+	struct err failed = ERR_INIT;
+	uint64_t records = 0;
+
+	for (size_t i = 0; i < w->n_windows; i++)
+		records += w->windows[i].records;
+	if (records > BY_TASKS_RECORDS || (why->code == ERR_ENGINE))
+		return;
+	folders_make(w);
+	bool ok = run_by_tasks(w, machine_open(w, &m), &by_tasks, &failed);
+	machine_close(&m);
+	assert_string_equal(failed.message, why->message);
+	assert_int_equal(failed.code, why->code);
+	if (ok) {
+		assert_same_loss(&r->loss, &by_tasks.loss);
+		assert_int_equal(r->rows, by_tasks.rows);
+		assert_int_equal(r->n_children, by_tasks.n_children);
+		for (size_t i = 0; i <= r->n_children; i++) {
+			struct engine_output x = engine_result_table(r, i), y = engine_result_table(&by_tasks, i);
+			struct job_table to = engine_job_table(&job, i), other = engine_job_table(&w->job, i);
+			assert_same_loss(&x.loss, &y.loss);
+			assert_same_files(w, to.output, x.files, x.n_files, other.output, y.files, y.n_files);
+			assert_same_files(w, to.quarantine_output, x.quarantine_files, x.n_quarantine_files,
+					  other.quarantine_output, y.quarantine_files, y.n_quarantine_files);
+		}
+	}
+	w->job = job;
+}
+
+/* ── running ── */
+
+static inline bool run(struct world *w, struct engine_result *r, struct err *why)
+{
+	folders_make(w);
 	*why = ERR_INIT;
 	bool ok = prepare_run(&w->job, NULL, NULL, &w->a, r, why);
+	compare_with_tasks(w, r, why);
 	DIR *d = opendir(w->job.scratch.p);
 	for (struct dirent *x; (x = readdir(d));)
 		assert_true(x->d_name[0] == '.'); /* nothing is left behind */
