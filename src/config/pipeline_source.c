@@ -7,13 +7,12 @@
 enum { US_PER_MS = 1000 };
 
 static const char *const SECRET_ADVICE =
-	"write a reference: env:NAME or file:PATH; and replace the secret, since it stood in a file";
+	"write a reference: env:NAME, file:PATH, aws-secret:NAME or aws-ssm:NAME; and replace the secret, since it stood in a file";
 
 /* Nothing of the value is ever shown, whatever is wrong with it. */
 static void secret_read(struct reader *r, const struct yaml_node *map, const char *key, struct secret *out)
 {
-	static const struct str later[] = { { "aws-secret:", 11 }, { "gcp-secret:", 11 }, { "vault:", 6 },
-					    { "aws-ssm:", 8 },     { "keyring:", 8 } };
+	static const struct str later[] = { { "gcp-secret:", 11 }, { "vault:", 6 }, { "keyring:", 8 } };
 	const struct yaml_node *n = key_get(map, key);
 	if (!n)
 		return;
@@ -24,7 +23,7 @@ static void secret_read(struct reader *r, const struct yaml_node *map, const cha
 	}
 	for (size_t i = 0; i < sizeof later / sizeof *later; i++)
 		if (str_starts(n->text, later[i])) {
-			problem_at(r->p, n, "env:NAME and file:PATH are here", "secrets from `%.*s`: not here yet",
+			problem_at(r->p, n, "env:NAME, file:PATH, aws-secret:NAME and aws-ssm:NAME are here", "secrets from `%.*s`: not here yet",
 				   STR_ARG(later[i]));
 			return;
 		}
@@ -37,6 +36,9 @@ static void secret_read(struct reader *r, const struct yaml_node *map, const cha
 	} else if (str_starts(n->text, STR("file:"))) {
 		problem_at(r->p, n, "file: is followed by a path: file:/run/secrets/token", "`%.*s` names no file",
 			   STR_ARG(path));
+	} else if (secret_is_fetched(n->text)) {
+		problem_at(r->p, n, "aws-secret:NAME, aws-secret:NAME#KEY or aws-ssm:NAME, with NAME as AWS has it, or an ARN",
+			   "`%.*s` names no secret of AWS", STR_ARG(path));
 	} else if (str_starts(n->text, STR("$"))) {
 		problem_at(r->p, n, "variables are named without the $: env:FLIGHTS_TOKEN",
 			   "`%.*s` is not a reference", STR_ARG(path));
@@ -234,14 +236,31 @@ void source_read(struct reader *r, const struct yaml_node *n, struct source *out
 	network_read(r, n, out);
 }
 
-bool source_load_secrets(struct source *s, struct arena *a, struct err *e)
+bool source_load_secrets(struct source *s, struct secret_fetcher *fetcher, struct arena *a, struct err *e)
 {
 	s->secrets.n = 0;
 	if (s->auth.kind == AUTH_NONE)
 		return true;
 	CHECK(s->auth.secret.reference.n > 0);
-	if (!secret_load(&s->auth.secret, a, e))
+	if (!secret_load(&s->auth.secret, fetcher, a, e))
 		return err_wrap(e, "source %.*s", STR_ARG(s->name.n ? s->name : s->origin.host));
 	secret_set_add(&s->secrets, &s->auth.secret);
+	return true;
+}
+
+bool source_renew_secrets(struct source *s, struct secret_fetcher *fetcher, struct arena *a, bool *changed, struct err *e)
+{
+	struct secret fresh = s->auth.secret, *old = arena_new(a, struct secret);
+	*changed = false;
+	CHECK(s->secrets.n > 0 && s->secrets.v[0] == &s->auth.secret);
+	if (!secret_load(&fresh, fetcher, a, e))
+		return err_wrap(e, "source %.*s, asked for once more", STR_ARG(s->name.n ? s->name : s->origin.host));
+	*changed = !str_eq(fresh.hidden, s->auth.secret.hidden);
+	if (!*changed)
+		return true;
+	/* The first of a marker is the one that is filled in; the old one is still looked for. */
+	*old = s->auth.secret;
+	s->auth.secret = fresh;
+	secret_set_add(&s->secrets, old);
 	return true;
 }

@@ -22,30 +22,83 @@ static bool is_control(char c)
 	return (unsigned char)c < 0x20 || c == 0x7f;
 }
 
+enum secret_kind { SECRET_ENV, SECRET_FILE, SECRET_AWS_SECRET, SECRET_AWS_SSM, SECRET_KINDS };
+static const struct {
+	struct str prefix;
+	const char *marker; /* what stands before the name in a marker */
+} KINDS[SECRET_KINDS] = {
+	[SECRET_ENV] = { { "env:", 4 }, "" },
+	[SECRET_FILE] = { { "file:", 5 }, "file." },
+	[SECRET_AWS_SECRET] = { { "aws-secret:", 11 }, "aws-secret." },
+	[SECRET_AWS_SSM] = { { "aws-ssm:", 8 }, "aws-ssm." },
+};
+enum { NAME_MAX_BYTES = 2048, KEY_MAX_BYTES = 256 };
+
+static enum secret_kind kind_of(struct str reference, struct str *name)
+{
+	for (int i = 0; i < SECRET_KINDS; i++)
+		if (str_starts(reference, KINDS[i].prefix)) {
+			*name = str_sub(reference, KINDS[i].prefix.n, reference.n);
+			return (enum secret_kind)i;
+		}
+	return SECRET_KINDS;
+}
+
+static bool env_name_ok(struct str name)
+{
+	for (size_t i = 0; i < name.n; i++)
+		if (!is_word(name.p[i]))
+			return false;
+	return name.n > 0 && !(name.p[0] >= '0' && name.p[0] <= '9');
+}
+
+/* What names and ARNs of both services are made of. */
+static bool aws_name_ok(struct str name, bool with_key)
+{
+	size_t at = with_key ? str_find_char(name, '#') : name.n;
+	struct str key = str_sub(name, at + 1, name.n);
+	for (size_t i = 0; i < at; i++)
+		if (!is_word(name.p[i]) && !(name.p[i] && strchr("/+=.@:-", name.p[i])))
+			return false;
+	for (size_t i = 0; i < key.n; i++)
+		if (is_control(key.p[i]))
+			return false;
+	return at > 0 && at <= NAME_MAX_BYTES && (at == name.n || (key.n > 0 && key.n <= KEY_MAX_BYTES && str_is_utf8(key)));
+}
+
 bool secret_reference_ok(struct str reference)
 {
-	if (str_starts(reference, STR("env:"))) {
-		struct str name = str_sub(reference, 4, reference.n);
-		if (!name.n || (name.p[0] >= '0' && name.p[0] <= '9'))
-			return false;
+	struct str name;
+	switch (kind_of(reference, &name)) {
+	case SECRET_ENV:
+		return env_name_ok(name);
+	case SECRET_FILE:
 		for (size_t i = 0; i < name.n; i++)
-			if (!is_word(name.p[i]))
+			if (is_control(name.p[i]))
 				return false;
-		return true;
+		return name.n > 0 && reference.n <= 4096;
+	case SECRET_AWS_SECRET:
+		return aws_name_ok(name, true);
+	case SECRET_AWS_SSM:
+		return aws_name_ok(name, false);
+	case SECRET_KINDS:
+		break;
 	}
-	if (!str_starts(reference, STR("file:")) || reference.n == 5 || reference.n > 4096)
-		return false;
-	for (size_t i = 0; i < reference.n; i++)
-		if (is_control(reference.p[i]))
-			return false;
-	return true;
+	return false;
+}
+
+bool secret_is_fetched(struct str reference)
+{
+	struct str name;
+	enum secret_kind kind = kind_of(reference, &name);
+	return kind == SECRET_AWS_SECRET || kind == SECRET_AWS_SSM;
 }
 
 struct secret secret_make(struct str reference, struct arena *a)
 {
 	CHECK(secret_reference_ok(reference));
-	bool env = str_starts(reference, STR("env:"));
-	struct str name = str_sub(reference, env ? 4 : 5, reference.n);
+	struct str name;
+	enum secret_kind kind = kind_of(reference, &name);
 	/* The end of a path tells more than its beginning. */
 	if (name.n > MARKER_NAME_MAX)
 		name = str_sub(name, name.n - MARKER_NAME_MAX, name.n);
@@ -54,7 +107,7 @@ struct secret secret_make(struct str reference, struct arena *a)
 		safe[i] = is_word(name.p[i]) || name.p[i] == '.' || name.p[i] == '-' ? name.p[i] : '_';
 	return (struct secret){
 		.reference = arena_copy(a, reference),
-		.marker = arena_format(a, "~secret.%s%.*s~", env ? "" : "file.", (int)name.n, safe),
+		.marker = arena_format(a, "~secret.%s%.*s~", KINDS[kind].marker, (int)name.n, safe),
 	};
 }
 
@@ -106,7 +159,7 @@ static bool fd_read(int fd, const char *path, struct buf *text, struct err *e)
 
 static bool file_load(const struct secret *s, struct arena *a, struct str *out, struct err *e)
 {
-	struct str name = str_sub(s->reference, 5, s->reference.n);
+	struct str name = str_sub(s->reference, KINDS[SECRET_FILE].prefix.n, s->reference.n);
 	bool relative = name.p[0] != '/' && s->folder.n > 0;
 	struct str joined = relative ? arena_format(a, "%.*s/%.*s", STR_ARG(s->folder), STR_ARG(name)) : name;
 	const char *path = arena_zero_terminated(a, joined);
@@ -131,20 +184,39 @@ static bool file_load(const struct secret *s, struct arena *a, struct str *out, 
 	return ok;
 }
 
-bool secret_load(struct secret *s, struct arena *a, struct err *e)
+static bool env_load(const struct secret *s, struct arena *a, struct str *out, struct err *e)
 {
-	struct str text = STR_NONE;
-	if (str_starts(s->reference, STR("env:"))) {
-		const char *name = s->reference.p + 4; /* the copy ends in a NUL */
-		const char *value = getenv(name);
-		if (!value || !*value) {
-			err_set(e, ERR_SECRET, "the environment variable %s is %s", name, value ? "empty" : "not set");
-			return err_hint(e, "export %s=... in the shell that runs sluice", name);
-		}
-		text = arena_copy(a, str_from(value));
-	} else if (!file_load(s, a, &text, e)) {
-		return false;
+	const char *name = s->reference.p + KINDS[SECRET_ENV].prefix.n; /* the copy ends in a NUL */
+	const char *value = getenv(name);
+	if (!value || !*value) {
+		err_set(e, ERR_SECRET, "the environment variable %s is %s", name, value ? "empty" : "not set");
+		return err_hint(e, "export %s=... in the shell that runs sluice", name);
 	}
+	*out = arena_copy(a, str_from(value));
+	return true;
+}
+
+static bool fetched_load(const struct secret *s, struct secret_fetcher *fetcher, struct arena *a, struct str *out,
+			 struct err *e)
+{
+	if (!fetcher)
+		return err_set(e, ERR_SECRET, "the secret %.*s cannot be fetched here", STR_ARG(s->reference));
+	if (!fetcher->fetch(fetcher, s->reference, a, out, e))
+		return err_wrap(e, "the secret %.*s", STR_ARG(s->reference));
+	if (str_ends(*out, STR("\n")))
+		out->n--;
+	return true;
+}
+
+bool secret_load(struct secret *s, struct secret_fetcher *fetcher, struct arena *a, struct err *e)
+{
+	struct str text = STR_NONE, name;
+	enum secret_kind kind = kind_of(s->reference, &name);
+	bool ok = kind == SECRET_ENV    ? env_load(s, a, &text, e)
+		  : kind == SECRET_FILE ? file_load(s, a, &text, e)
+					: fetched_load(s, fetcher, a, &text, e);
+	if (!ok)
+		return false;
 	const char *fault = NULL;
 	if (!text.n)
 		fault = "is empty";

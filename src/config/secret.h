@@ -2,7 +2,8 @@
  * is replaced by a marker wherever a request is kept.
  *
  * References: env:NAME, file:PATH (regular file of ours, mode 0600 or stricter; one trailing newline is cut; a relative
- * PATH starts at the pipeline file's folder).
+ * PATH starts at the pipeline file's folder), aws-secret:NAME or aws-secret:NAME#KEY (Secrets Manager; a name or an ARN; KEY
+ * is a member of the JSON object that the secret is), aws-ssm:NAME (Parameter Store; a name or an ARN, also NAME:VERSION).
  * The marker of a secret is "~secret.<name>~" with <name> of [A-Za-z0-9_.-] made from the reference: only characters
  * that a URL carries unescaped (RFC 3986 unreserved), so that a URL with markers is still a URL. */
 #ifndef SLUICE_CONFIG_SECRET_H
@@ -21,9 +22,19 @@ struct secret {
 	struct str hidden;    /* the text; empty until secret_load. Only secret.c and request building touch it */
 };
 
+/* Whoever fetches what does not lie on this machine. This folder knows no network: run/ and ui/ make one of
+ * driver/aws_secret.h, hand it to secret_load, and close it after the last. */
+struct secret_fetcher {
+	/* The text as it is kept there, into the arena. ERR_SECRET: it is not there, or has no such form; ERR_CREDENTIALS,
+	 * CONNECT, TIMEOUT ...: it cannot be asked for. No message shows a secret. */
+	bool (*fetch)(struct secret_fetcher *f, struct str reference, struct arena *a, struct str *text, struct err *e);
+};
+
 bool secret_reference_ok(struct str reference); /* syntax only */
+bool secret_is_fetched(struct str reference); /* by a fetcher: aws-secret:, aws-ssm: */
 struct secret secret_make(struct str reference, struct arena *a);
-bool secret_load(struct secret *s, struct arena *a, struct err *e); /* ERR_SECRET; the text never stands in the message */
+/* ERR_SECRET, or what the fetcher says; the text never stands in the message. fetcher NULL: those of AWS are ERR_SECRET. */
+bool secret_load(struct secret *s, struct secret_fetcher *fetcher, struct arena *a, struct err *e);
 
 bool secret_is_short(const struct secret *s); /* loaded, and below SECRET_SEARCH_MIN_BYTES: `check` warns */
 

@@ -75,6 +75,13 @@ void loop_lane_failed(struct loop *l, const struct err *why, bool at_once)
 	l->breaker.open = at_once || l->breaker.in_a_row >= LANE_FAILURES_MAX;
 }
 
+/* What an earlier call brought to an end stays as it is. */
+static void skip_done(struct loop *l)
+{
+	while (l->next_task < l->n_tasks && l->tasks[l->next_task].outcome != LANE_WAITING)
+		l->next_task++;
+}
+
 /* Lanes that are begun finish by themselves, come what may. */
 static bool begins_more(const struct loop *l)
 {
@@ -87,6 +94,7 @@ static void open_lanes(struct loop *l)
 	while (begins_more(l) && l->n_lanes < max) {
 		struct lane_task *t = &l->tasks[l->next_task++];
 		l->lanes[l->n_lanes++] = lane_new(l, t, l->next_task);
+		skip_done(l);
 	}
 }
 
@@ -194,7 +202,9 @@ static void turn(struct loop *l)
 static void say_breaker(const struct loop *l, struct err *e)
 {
 	const struct breaker *b = &l->breaker;
-	size_t n = l->n_tasks - l->next_task;
+	size_t n = 0;
+	for (size_t i = l->next_task; i < l->n_tasks; i++)
+		n += l->tasks[i].outcome == LANE_WAITING;
 	const char *windows = n == 1 ? "window was" : "windows were";
 	if (b->in_a_row >= LANE_FAILURES_MAX)
 		err_set(e, b->why.code, "%zu more %s not begun, since %u in a row failed without a page; the last one: %s", n,
@@ -211,7 +221,7 @@ static void finish_unbegun(struct loop *l)
 	struct err broken = ERR_INIT;
 	if (l->breaker.open)
 		say_breaker(l, &broken);
-	for (; l->next_task < l->n_tasks; l->next_task++) {
+	for (skip_done(l); l->next_task < l->n_tasks; skip_done(l)) {
 		struct lane_task *t = &l->tasks[l->next_task];
 		t->outcome = LANE_STOPPED;
 		if (l->stopping)
@@ -237,6 +247,7 @@ bool ingest_run(const struct ingest_options *o, struct lane_task *tasks, size_t 
 	l.pool = pool_new(o->threads, wake_http, &l);
 	rate_init(&l.rate, l.source, loop_now_us(&l));
 	rate_leave_margin(&l.rate);
+	skip_done(&l);
 	while (l.n_lanes > 0 || begins_more(&l))
 		turn(&l);
 	finish_unbegun(&l);

@@ -13,7 +13,8 @@
 
 #include "ingest/task.h"
 
-/* Runs all tasks (of one source; in the order given). True when the loop ran; outcomes are in the tasks. False only for
+/* Runs all tasks that are LANE_WAITING (of one source; in the order given); others stay as they are, so that a caller can put
+ * some back to WAITING and call again: their counts go on. True when the loop ran; outcomes are in the tasks. False only for
  * a failure of our own surroundings (the store is gone). */
 bool ingest_run(const struct ingest_options *o, struct lane_task *tasks, size_t n_tasks, struct arena *a, struct err *e);
 

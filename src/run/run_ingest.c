@@ -1,4 +1,5 @@
 #include "base/check.h"
+#include "driver/aws_secret.h"
 #include "run/plan_window.h"
 #include "run/stage.h"
 
@@ -246,6 +247,54 @@ static void begin_progress(struct run_state *s, const struct wanted *w)
 
 /* ── one source ── */
 
+/* Did the API say 401 to somebody? One is enough: then the others are not begun. */
+static bool was_refused(const struct wanted *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (w->tasks[i].outcome == LANE_FAILED && w->tasks[i].err.code == ERR_AUTH && w->tasks[i].failed_status == 401)
+			return true;
+	return false;
+}
+
+/* Secrets are changed while runs are under way: the one that is kept now may be another one than was fetched at the start.
+ * True: it is, and everything that ended for want of the right one is wanted again. */
+static bool secret_is_new(struct run_state *s, struct source *source, struct wanted *w)
+{
+	bool changed = false;
+	struct err why = ERR_INIT;
+	bool stopped = s->options->stop && *s->options->stop != 0;
+	if (source->auth.kind == AUTH_NONE || stopped || !was_refused(w))
+		return false;
+	if (!source_renew_secrets(source, s->secrets, s->arena, &changed, &why))
+		run_note_err(s->out, &why);
+	for (size_t i = 0; i < w->n && changed; i++) {
+		struct lane_task *t = &w->tasks[i];
+		if ((t->outcome != LANE_FAILED && t->outcome != LANE_STOPPED) || t->err.code != ERR_AUTH)
+			continue;
+		t->outcome = LANE_WAITING;
+		t->err = ERR_INIT;
+		t->failed_request = t->failed_body = t->failed_raw = STR_NONE;
+		t->failed_status = 0;
+	}
+	return changed;
+}
+
+/* Pages of this very run are not what it found when it resumed. */
+static bool fetch_again(struct run_state *s, const struct ingest_options *o, struct wanted *w, struct err *e)
+{
+	uint64_t *resumed = arena_array(s->arena, uint64_t, w->n + 1);
+	for (size_t i = 0; i < w->n; i++)
+		resumed[i] = w->tasks[i].resumed_pages;
+	bool *begun = arena_array(s->arena, bool, w->n + 1);
+	for (size_t i = 0; i < w->n; i++)
+		begun[i] = w->tasks[i].requests > 0;
+	bool ok = ingest_run(o, w->tasks, w->n, s->arena, e);
+	for (size_t i = 0; i < w->n; i++)
+		if (begun[i])
+			w->tasks[i].resumed_pages = resumed[i];
+	return ok;
+}
+
 static bool fetch(struct run_state *s, struct source *source, struct wanted *w, struct err *e)
 {
 	struct project *j = s->project;
@@ -273,6 +322,8 @@ static bool fetch(struct run_state *s, struct source *source, struct wanted *w, 
 		.user = s,
 	};
 	bool ok = ingest_run(&o, w->tasks, w->n, s->arena, e);
+	if (ok && secret_is_new(s, source, w))
+		ok = fetch_again(s, &o, w, e);
 	if (s->options->http == NULL)
 		http_close(http);
 	return ok;
@@ -294,11 +345,15 @@ static bool ingest_sources(struct run_state *s)
 {
 	struct pipeline *l = s->project->pipeline;
 	struct wanted *w = arena_array(s->arena, struct wanted, l->n_sources + 1);
-	bool ok = true;
+	struct aws_chain_options aws = { .clock = s->project->clock };
+	struct err why = ERR_INIT;
+	bool ok = aws_secrets_open(&aws, &s->secrets, &why);
+	if (!ok)
+		run_note_err(s->out, &why);
 	for (size_t i = 0; i < l->n_sources; i++) {
-		struct err why = ERR_INIT;
+		why = ERR_INIT;
 		w[i] = collect(s, &l->sources[i]);
-		if (w[i].n == 0 || source_load_secrets(&l->sources[i], s->arena, &why))
+		if (w[i].n == 0 || source_load_secrets(&l->sources[i], s->secrets, s->arena, &why))
 			continue;
 		run_note_err(s->out, &why);
 		ok = false;
@@ -306,6 +361,8 @@ static bool ingest_sources(struct run_state *s)
 	for (size_t i = 0; i < l->n_sources && ok; i++)
 		if (w[i].n > 0)
 			ingest_source(s, &l->sources[i], &w[i]);
+	aws_secrets_close(s->secrets);
+	s->secrets = NULL;
 	return ok;
 }
 

@@ -16,6 +16,7 @@ struct run_state {
 	struct resource_progress *progress;
 	size_t n_progress;
 	double rate_allowed;
+	struct secret_fetcher *secrets; /* while something is fetched */
 };
 
 /* Fetches what the plan wants and takes what was sealed into the plan's windows; failures go to the result. False: a

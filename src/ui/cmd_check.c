@@ -1,6 +1,7 @@
 /* check: everything that is wrong, at once. */
 #include "base/effect.h"
 #include "base/json.h"
+#include "driver/aws_secret.h"
 #include "run/grid_check.h"
 #include "run/model_check.h"
 #include "ui/amount.h"
@@ -35,20 +36,36 @@ static void merge(struct problems *to, const struct problems *from)
 	}
 }
 
+/* Nothing is fetched: what a run would ask for, and whether it would know where. */
+static void check_fetched(struct ui *u, struct secret_fetcher *f, const struct secret *s, struct problems *p)
+{
+	struct err e = ERR_INIT;
+	struct str place;
+	if (!aws_secrets_place(f, s->reference, &u->arena, &place, &e))
+		warn(p, u->project.pipeline->file, err_hint_text(&e), "%.*s: %s", STR_ARG(s->reference), e.message);
+	else if (!u->args.given[OPT_JSON])
+		ui_say(u, arena_format(&u->arena, "a run fetches %.*s from %.*s\n", STR_ARG(s->reference), STR_ARG(place)));
+}
+
 static void check_secrets(struct ui *u, struct problems *p)
 {
 	const struct pipeline *l = u->project.pipeline;
+	struct secret_fetcher *f = NULL;
+	struct aws_chain_options aws = { .clock = u->project.clock };
 	for (size_t i = 0; i < l->n_sources; i++) {
 		struct err e = ERR_INIT;
 		struct secret s = l->sources[i].auth.secret;
 		if (l->sources[i].auth.kind == AUTH_NONE)
 			continue;
-		if (!secret_load(&s, &u->arena, &e))
+		if (secret_is_fetched(s.reference) && (f || aws_secrets_open(&aws, &f, &e)))
+			check_fetched(u, f, &s, p);
+		else if (!secret_load(&s, NULL, &u->arena, &e))
 			warn(p, l->file, err_hint_text(&e), "%s", e.message);
 		else if (secret_is_short(&s))
 			warn(p, l->file, "", "%.*s has fewer than %d bytes: it is not looked for in bodies", STR_ARG(s.reference),
 			     SECRET_SEARCH_MIN_BYTES);
 	}
+	aws_secrets_close(f);
 }
 
 static const struct contract *contract_of(const struct project *j, struct str table, bool *known)

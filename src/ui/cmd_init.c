@@ -3,6 +3,7 @@
 #include "base/effect.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "driver/aws_secret.h"
 #include "driver/http.h"
 #include "format/warc.h"
 #include "ui/amount.h"
@@ -114,7 +115,13 @@ static bool load_secret(struct init *i, struct err *e)
 	if (str_eq(i->url.origin.scheme, STR("http")) && !host_is_loopback(i->url.origin.host))
 		return err_set(e, ERR_USAGE, "a token is not sent over plain http; use https");
 	i->secret = secret_make(reference, i->a);
-	if (!secret_load(&i->secret, i->a, e))
+	struct secret_fetcher *f;
+	struct aws_chain_options aws = { .clock = clock_system() };
+	if (!aws_secrets_open(&aws, &f, e))
+		return false;
+	bool ok = secret_load(&i->secret, f, i->a, e);
+	aws_secrets_close(f);
+	if (!ok)
 		return false;
 	secret_set_add(&i->secrets, &i->secret);
 	return true;

@@ -244,12 +244,66 @@ static void secrets_of_a_source(void **state)
 	(void)state;
 	assert_true(s->network_private); /* localhost */
 	assert_int_equal(unsetenv("SLUICE_TP"), 0);
-	assert_false(source_load_secrets(s, &a, &e));
+	assert_false(source_load_secrets(s, NULL, &a, &e));
 	assert_int_equal(e.code, ERR_SECRET);
 	assert_int_equal(setenv("SLUICE_TP", "hunter2hunter2", 1), 0);
-	assert_true(source_load_secrets(s, &a, &e));
+	assert_true(source_load_secrets(s, NULL, &a, &e));
 	assert_int_equal(s->secrets.n, 1);
 	assert_true(secret_found(&s->secrets, STR("Basic Ym9iOmh1bnRlcjJodW50ZXIy"), &which)); /* bob:... */
+	arena_free(&a);
+}
+
+/* What a fetcher gives, and another text each time that it is told to. */
+struct fetcher {
+	struct secret_fetcher fetcher;
+	const char *text;
+	unsigned asked;
+};
+
+static bool fetch(struct secret_fetcher *f, struct str reference, struct arena *a, struct str *text, struct err *e)
+{
+	struct fetcher *x = (struct fetcher *)f;
+	x->asked++;
+	assert_text(reference, "aws-secret:prod/api#token");
+	*text = arena_copy(a, str_from(x->text));
+	return x->text || err_set(e, ERR_TIMEOUT, "no answer");
+}
+
+/* After a 401: the same secret changes nothing; another one goes first, and the old one is still looked for. */
+static void secrets_that_change(void **state)
+{
+	struct arena a = ARENA_INIT;
+	struct err e = ERR_INIT;
+	struct pipeline *p = load(SMALL("", ", auth: {bearer: {secret: \"aws-secret:prod/api#token\"}}", ""), "", &a);
+	struct source *s = &p->sources[0];
+	struct fetcher f = { .fetcher = { fetch }, .text = "first-secret\n" };
+	size_t which, hits;
+	bool changed;
+	struct buf out = BUF_INIT(1 << 10);
+	(void)state;
+	assert_false(source_load_secrets(s, NULL, &a, &e));
+	assert_int_equal(e.code, ERR_SECRET);
+	assert_true(source_load_secrets(s, &f.fetcher, &a, &e));
+	assert_text(s->auth.secret.hidden, "first-secret");
+	assert_true(source_renew_secrets(s, &f.fetcher, &a, &changed, &e));
+	assert_false(changed);
+	assert_int_equal(s->secrets.n, 1);
+	f.text = "second-secret";
+	assert_true(source_renew_secrets(s, &f.fetcher, &a, &changed, &e));
+	assert_true(changed);
+	assert_int_equal(f.asked, 3);
+	assert_text(s->auth.secret.hidden, "second-secret");
+	assert_text(s->secrets.v[0]->hidden, "second-secret");
+	assert_true(secret_found(&s->secrets, STR("x=first-secret"), &which));
+	assert_true(secret_redact(&s->secrets, STR("first-secret, second-secret"), &out, &hits));
+	assert_text(buf_str(&out), "~secret.aws-secret.prod_api_token~, ~secret.aws-secret.prod_api_token~");
+	f.text = NULL;
+	e = ERR_INIT;
+	assert_false(source_renew_secrets(s, &f.fetcher, &a, &changed, &e));
+	assert_false(changed);
+	assert_int_equal(e.code, ERR_TIMEOUT);
+	assert_text(s->auth.secret.hidden, "second-secret");
+	buf_free(&out);
 	arena_free(&a);
 }
 
@@ -336,6 +390,7 @@ int main(void)
 		cmocka_unit_test(everything_read),     cmocka_unit_test(body_as_json),
 		cmocka_unit_test(environment_over_it), cmocka_unit_test(definitions),
 		cmocka_unit_test(digests),             cmocka_unit_test(secrets_of_a_source),
+		cmocka_unit_test(secrets_that_change),
 		cmocka_unit_test(several_sources),     cmocka_unit_test(help_is_documented),
 		cmocka_unit_test(damaged_files),       cmocka_unit_test(page_example_loads),
 	};

@@ -23,7 +23,13 @@ static void references(void **state)
 		{ "file:t k", "~secret.file.t_k~" },
 		{ "env:", NULL }, { "env:1A", NULL }, { "env:A-B", NULL }, { "env:A B", NULL }, { "env:A=B", NULL },
 		{ "file:", NULL }, { "file:a\nb", NULL }, { "hunter2", NULL }, { "", NULL }, { "ENV:A", NULL },
-		{ "aws-secret:x", NULL },
+		{ "aws-secret:prod/token", "~secret.aws-secret.prod_token~" }, { "aws-secret:x#a key", "~secret.aws-secret.x_a_key~" },
+		{ "aws-secret:arn:aws:secretsmanager:eu-central-1:1:secret:x-AbCdEf#k",
+		  "~secret.aws-secret.arn_aws_secretsmanager_eu-central-1_1_secret_x-AbCdEf_k~" },
+		{ "aws-ssm:/prod/token", "~secret.aws-ssm._prod_token~" }, { "aws-ssm:x:3", "~secret.aws-ssm.x_3~" },
+		{ "aws-secret:", NULL }, { "aws-secret:#k", NULL }, { "aws-secret:x#", NULL }, { "aws-secret:a b", NULL },
+		{ "aws-secret:x#\n", NULL }, { "aws-ssm:", NULL }, { "aws-ssm:x#k", NULL }, { "aws-ssm:a\"b", NULL },
+		{ "aws:x", NULL }, { "vault:x", NULL },
 	};
 	struct arena a = ARENA_INIT;
 	(void)state;
@@ -44,7 +50,7 @@ static void load(const char *reference, const char *want, const char *message_pa
 	char folder[256];
 	assert_non_null(getcwd(folder, sizeof folder));
 	s.folder = str_from(folder);
-	bool ok = secret_load(&s, &a, &e);
+	bool ok = secret_load(&s, NULL, &a, &e);
 	assert_null(strstr(e.message, "hunter2"));
 	assert_null(strstr(e.hint, "hunter2"));
 	if (want) {
@@ -107,7 +113,7 @@ static void loading(void **state)
 	struct arena a = ARENA_INIT;
 	struct err e = ERR_INIT;
 	struct secret s = secret_make(STR("file:exact"), &a);
-	assert_true(secret_load(&s, &a, &e));
+	assert_true(secret_load(&s, NULL, &a, &e));
 	assert_int_equal(s.hidden.n, SECRET_MAX_BYTES);
 	arena_free(&a);
 }
