@@ -70,7 +70,7 @@ PIPELINES = [
     ("url: http://127.0.0.1:9/v1", "url: http://me:pw@host/v1", 4, "user"),
     ("secret: env:FLIGHTS_TOKEN", "secret: my-real-token", 5, "env:"),
     ("{bearer: {secret: env:FLIGHTS_TOKEN}}", "{oauth2: {token_url: x}}", 5, "not here yet"),
-    ("{bearer: {secret: env:FLIGHTS_TOKEN}}", "{bearer: {secret: 'aws-secret:x'}}", 5, "not here yet"),
+    ("{bearer: {secret: env:FLIGHTS_TOKEN}}", "{bearer: {secret: 'aws-secret:x y'}}", 5, "no secret of AWS"),
     ("kind: snapshot", "kind: changes", 7, "not here yet"),
     ("records: data}", "records: data, method: POST}", 7, "POST"),
     ("records: data}", "records: data, parent: other}", 7, "not here yet"),
