@@ -298,15 +298,18 @@ bool replay_version(struct replay *r, struct str text, struct err *e)
 	return true;
 }
 
-bool delta_newest_version(struct store *s, struct str table_key, int64_t *out, struct err *e)
+bool delta_newest_version(struct store *s, struct str table_key, int64_t *out, bool *marked, struct err *e)
 {
 	struct arena a = ARENA_INIT;
 	struct store_listing list = { 0 };
+	int64_t seen = -1;
 	*out = -1;
+	*marked = false;
 	bool ok = store_list_names(s, arena_format(&a, "%.*s/_delta_log", STR_ARG(table_key)), &a, &list, e);
 	for (size_t i = 0; ok && i < list.n; i++) {
 		uint64_t n = 0;
 		struct str name = list.v[i].name;
+		*marked = *marked || delta_is_mark(name, &seen);
 		if (name.n != DELTA_LOG_NAME || !str_ends(name, STR(".json")) || !str_to_u64(str_sub(name, 0, 20), &n))
 			continue;
 		if ((int64_t)n != *out + 1)
@@ -353,7 +356,8 @@ static bool load(struct store *s, struct str table_key, int64_t version, bool by
 	int64_t newest = -1;
 	memset(out, 0, sizeof *out);
 	out->version = -1;
-	if (!delta_newest_version(s, table_key, &newest, e))
+	bool marked = false;
+	if (!delta_newest_version(s, table_key, &newest, &marked, e))
 		return false;
 	if (version > newest)
 		return err_set(e, ERR_MISSING, "%.*s has no version %lld", STR_ARG(table_key), (long long)version);
@@ -364,6 +368,7 @@ static bool load(struct store *s, struct str table_key, int64_t version, bool by
 		state_begin(&r, s, table_key, version);
 	if (!replay_log(&r, s, table_key, version, e))
 		return false;
+	out->in_repair = marked; /* no state says so */
 	index_windows(out, a);
 	return true;
 }

@@ -51,6 +51,7 @@ struct table_snapshot {
 	struct str last_nonce, last_run; /* commitInfo of `version` */
 	int64_t last_commit_us;
 	struct sha256 last_hash;         /* of the bytes of `version`: what the next commit names */
+	bool in_repair;                  /* a repair of its log has not come to its end: struct table_cut */
 	struct str bad_state;            /* a folded state was passed over, and why; empty: none was */
 };
 
@@ -60,6 +61,17 @@ bool table_load(struct store *s, struct str table_key, int64_t version, struct a
 		struct err *e);
 /* For repair: how many versions from 0 on replay and follow from each other. */
 bool table_good_versions(struct store *s, struct str table_key, int64_t *n, struct err *e);
+/* What a repair that cuts a log leaves in it before the first version goes, until the table is made again: a log that was cut
+ * replays, and looks like one that nothing happened to. Where it stands nobody but a repair may build on the table. */
+struct table_cut {
+	int64_t seen;             /* the highest version number that readers may know; part of the mark's name */
+	struct str id;            /* that the table gets behind it; "": the mark cannot be read */
+	struct str run_id;        /* who began */
+};
+bool table_cut_find(struct store *s, struct str table_key, struct arena *a, struct table_cut *out, bool *found, struct err *e);
+/* The same mark again is fine; ERR_FENCED: there is another one of this number. */
+bool table_cut_write(struct store *s, struct str table_key, const struct table_cut *c, struct arena *a, struct err *e);
+bool table_cut_clear(struct store *s, struct str table_key, struct err *e);
 /* The same, by the log alone. */
 bool table_replay(struct store *s, struct str table_key, int64_t version, struct arena *a, struct table_snapshot *out,
 		  struct err *e);

@@ -12,8 +12,10 @@ void delta_put_metadata(struct json_out *o, const struct table_commit *c, struct
 void delta_put_add(struct json_out *o, const struct table_file *f, struct arena *a);
 struct str delta_windows_json(const struct table_file *f, struct arena *a);
 struct str delta_log_key(struct str table_key, uint64_t version, struct arena *a);
-/* -1: there is none. ERR_DAMAGE: a number is missing. */
-bool delta_newest_version(struct store *s, struct str table_key, int64_t *out, struct err *e);
+/* -1: there is none. *marked: a repair has not come to its end. ERR_DAMAGE: a number is missing. */
+bool delta_newest_version(struct store *s, struct str table_key, int64_t *out, bool *marked, struct err *e);
+/* delta_cut.c: is this the name of a mark in the log's folder? */
+bool delta_is_mark(struct str name, int64_t *seen);
 
 struct replay {
 	struct table_snapshot *t; /* t->version: what was read so far, -1 nothing */

@@ -226,8 +226,9 @@ bool table_states_check(struct store *s, struct str table_key, void (*found)(voi
 	struct store_listing list = { 0 };
 	struct check c = { .store = s, .table_key = table_key, .found = found, .user = user };
 	int64_t newest = -1;
+	bool marked = false;
 	bool ok = store_list_names(s, state_folder(table_key, &a), &a, &list, e) &&
-		  (list.n == 0 || delta_newest_version(s, table_key, &newest, e));
+		  (list.n == 0 || delta_newest_version(s, table_key, &newest, &marked, e));
 	fresh(&c.log, &a);
 	for (size_t i = 0; ok && i < list.n; i++) {
 		struct arena each = ARENA_INIT;

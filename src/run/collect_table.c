@@ -119,7 +119,7 @@ static bool collect_once(struct collect *c, enum lake_zone zone, struct str tabl
 	struct store_listing folders;
 	struct named names = { 0 };
 	*moved = false;
-	bool ok = table_load(c->project->store, key, -1, &a, &t, &why);
+	bool ok = project_table_load(c->project, key, &a, &t, &why);
 	const char *cut = ok ? collect_is_cut(c, zone, table, &t, &a) : NULL;
 	if (cut)
 		ok = err_set(&why, ERR_DAMAGE, "%s", cut);

@@ -198,7 +198,7 @@ static bool compact_table(struct compaction *c, enum lake_zone zone, const struc
 		struct compact_choice choice;
 		struct compact_report r;
 		bool again = false;
-		if (!table_load(j->store, key, -1, a, t, e))
+		if (!project_table_load(j, key, a, t, e))
 			return false;
 		if (t->version < 0)
 			return true;

@@ -165,7 +165,7 @@ static bool digest_zone(struct digest *d, enum lake_zone zone, struct err *e)
 			continue;
 		struct str key = key_table(zone, j->pipeline->name, list.v[i].name, &a);
 		struct str name = arena_format(&a, "%s.%.*s", lake_zone_name(zone), STR_ARG(list.v[i].name));
-		ok = table_load(j->store, key, -1, &a, &t, e) &&
+		ok = project_table_load(j, key, &a, &t, e) &&
 		     (t.version < 0 || (digest_files(d, key, name, &t, &a, e) && digest_rows(d, name, &t, &a, e)));
 	}
 	arena_free(&a);

@@ -16,7 +16,7 @@ static bool add_table(struct project *j, enum lake_zone zone, struct lake_table 
 		      struct err *e)
 {
 	t.zone = zone;
-	if (!table_load(j->store, project_table_key(j, zone, t.name, a), -1, a, &t.t, &t.damage)) {
+	if (!project_table_load(j, project_table_key(j, zone, t.name, a), a, &t.t, &t.damage)) {
 		if (t.damage.code != ERR_DAMAGE) {
 			*e = t.damage;
 			return false;

@@ -65,8 +65,8 @@ bool plan_tables_load(struct project *j, struct plan_resource *p, struct arena *
 {
 	for (size_t i = 0; i < p->n_tables; i++) {
 		struct plan_table *t = &p->tables[i];
-		if (!table_load(j->store, project_table_key(j, ZONE_PREPARE, t->name, a), -1, a, &t->table, e) ||
-		    !table_load(j->store, project_table_key(j, ZONE_QUARANTINE, t->name, a), -1, a, &t->quarantine, e))
+		if (!project_table_load(j, project_table_key(j, ZONE_PREPARE, t->name, a), a, &t->table, e) ||
+		    !project_table_load(j, project_table_key(j, ZONE_QUARANTINE, t->name, a), a, &t->quarantine, e))
 			return false;
 	}
 	return true;
@@ -230,7 +230,7 @@ static bool plan_models(struct project *j, struct plan *p, struct arena *a, stru
 		struct plan_model *m = &p->models[i];
 		m->model = &j->models.v[i];
 		m->selected = p->request.refine && selects(p->request.only, m->model->name);
-		if (!table_load(j->store, project_table_key(j, ZONE_REFINE, m->model->name, a), -1, a, &m->table, &m->damage)) {
+		if (!project_table_load(j, project_table_key(j, ZONE_REFINE, m->model->name, a), a, &m->table, &m->damage)) {
 			if (m->damage.code != ERR_DAMAGE) {
 				*e = m->damage;
 				return false;

@@ -243,3 +243,13 @@ bool project_link(struct project *j, struct problems *p, struct err *e)
 	j->linked = true;
 	return true;
 }
+
+bool project_table_load(const struct project *j, struct str key, struct arena *a, struct table_snapshot *out, struct err *e)
+{
+	if (!table_load(j->store, key, -1, a, out, e))
+		return false;
+	if (!out->in_repair || j->repairing)
+		return true;
+	err_set(e, ERR_DAMAGE, "%.*s: its repair was cut off, so it is not all there", STR_ARG(key));
+	return err_hint(e, "go on with it: sluice repair");
+}

@@ -6,6 +6,7 @@
 #include "config/pipeline.h"
 #include "contract/contract.h"
 #include "driver/store.h"
+#include "format/delta.h"
 #include "format/layout.h"
 #include "refine/model.h"
 
@@ -24,6 +25,7 @@ struct project {
 	bool tables_ok;              /* contracts and models are right; where not (and without_tables was asked for), contracts
 	                              * with mistakes are left out, and so are all models */
 	bool linked;
+	bool repairing;              /* tables whose repair was cut off may be read, and built on */
 	struct store *store;
 	struct clock *clock;
 	struct str lake;             /* path or URL in use */
@@ -58,5 +60,7 @@ bool project_table_find(const struct project *j, struct str name, struct project
 struct str project_table_resource(const struct project *j, struct str table);
 
 struct str project_table_key(const struct project *j, enum lake_zone z, struct str table, struct arena *a);
+/* The newest version. ERR_DAMAGE as table_load, and where a repair of the table was cut off: what is there is not all of it. */
+bool project_table_load(const struct project *j, struct str key, struct arena *a, struct table_snapshot *out, struct err *e);
 
 #endif

@@ -274,7 +274,7 @@ static bool tags_agree(struct publish *u, struct plan_resource *p, const struct 
 	for (size_t i = 0; i + 1 < target_count(p); i++) {
 		struct target x = target_at(p, i);
 		struct str key = project_table_key(u->project, x.zone, x.of->name, a);
-		if (!table_load(u->project->store, key, -1, a, x.t, e))
+		if (!project_table_load(u->project, key, a, x.t, e))
 			return false;
 		for (size_t k = 0; k < t->n; k++) {
 			const struct table_window *w = table_find_window(x.t, t->v[k].name);
@@ -392,6 +392,12 @@ static bool renew_all(struct publish *u, struct plan_resource *p, struct arena *
 		struct target x = target_at(p, m);
 		struct table_schema schema = target_schema(&x, a);
 		if (!publish_renew(u, x.zone, x.of->name, &schema, x.t, a, e))
+			return false;
+	}
+	/* Not before all of them are whole: what is missing in one of them is made again with all. */
+	for (size_t m = 0; m < target_count(p); m++) {
+		struct target x = target_at(p, m);
+		if (!publish_repaired(u, project_table_key(u->project, x.zone, x.of->name, a), e))
 			return false;
 	}
 	return true;

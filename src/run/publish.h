@@ -54,6 +54,8 @@ bool publish_commit(struct publish *u, const struct commit_ask *ask, struct tabl
 /* `repair`: is a file of this snapshot to be replaced whatever its tags say, or must the table get another id? */
 bool publish_is_damaged(const struct publish *u, struct str table_key, const struct table_file *f);
 bool publish_renews(const struct publish *u, struct str table_key);
+/* `repair`: the resource or model is made again, so the mark that it is not goes. */
+bool publish_repaired(struct publish *u, struct str table_key, struct err *e);
 /* A commit of another id alone, where the table needs one and nothing else was to be committed. */
 bool publish_renew(struct publish *u, enum lake_zone zone, struct str table, const struct table_schema *schema,
 		   struct table_snapshot *t, struct arena *a, struct err *e);

@@ -195,6 +195,20 @@ static void note_renewed(const struct publish *u, struct str table_key)
 		r->renewed[i] = true;
 }
 
+static struct str new_id(const struct publish *u, struct str table_key, bool renew, struct arena *a)
+{
+	const struct run_repair *r = u->options->repair;
+	size_t i = r && renew ? str_map_get(&r->renew, table_key) : SIZE_MAX;
+	return i == SIZE_MAX ? process_uuid(a) : r->id[i];
+}
+
+bool publish_repaired(struct publish *u, struct str table_key, struct err *e)
+{
+	const struct run_repair *r = u->options->repair;
+	return r == NULL || str_map_get(&r->renew, table_key) == SIZE_MAX ||
+	       table_cut_clear(u->project->store, table_key, e);
+}
+
 bool publish_renew(struct publish *u, enum lake_zone zone, struct str table, const struct table_schema *schema,
 		   struct table_snapshot *t, struct arena *a, struct err *e)
 {
@@ -209,9 +223,11 @@ bool publish_renew(struct publish *u, enum lake_zone zone, struct str table, con
 	return ok;
 }
 
-static void fill_commit(struct publish *u, const struct commit_ask *ask, const struct table_snapshot *t, bool renew,
+/* `id`: another one, which the table gets; "": it keeps the one that it has. */
+static void fill_commit(struct publish *u, const struct commit_ask *ask, const struct table_snapshot *t, struct str id,
 			struct table_commit *c, struct arena *a)
 {
+	bool renew = id.n > 0;
 	bool new_schema = renew || (!ask->moves && (t->version < 0 || !schema_eq(&t->schema, ask->schema, a) ||
 						    !str_eq(t->contract_meaning, ask->contract_meaning)));
 	*c = (struct table_commit){
@@ -223,7 +239,7 @@ static void fill_commit(struct publish *u, const struct commit_ask *ask, const s
 		.job_key = ask->job_key,
 		.time_us = u->project->clock->wall_us(u->project->clock),
 		.schema = new_schema ? ask->schema : NULL,
-		.table_id = t->version < 0 || renew ? process_uuid(a) : t->id,
+		.table_id = renew ? id : t->id,
 		.name = ask->table,
 		.description = ask->description,
 		.contract_meaning = ask->contract_meaning,
@@ -267,7 +283,7 @@ static bool pass_seen(struct publish *u, const struct commit_ask *ask, struct st
 	while (i != SIZE_MAX && !r->renewed[i] && t->version < r->seen[i]) {
 		struct table_commit c;
 		enum table_outcome outcome;
-		fill_commit(u, &none, t, t->version < 0, &c, a);
+		fill_commit(u, &none, t, t->version < 0 ? process_uuid(a) : STR_NONE, &c, a);
 		if (!table_commit_write(u->project->store, key, &c, a, &outcome, e))
 			return false;
 		if (outcome != TABLE_COMMITTED)
@@ -278,7 +294,7 @@ static bool pass_seen(struct publish *u, const struct commit_ask *ask, struct st
 			t->id = c.table_id;
 		passed = true;
 	}
-	return !passed || table_load(u->project->store, key, -1, a, t, e);
+	return !passed || project_table_load(u->project, key, a, t, e);
 }
 
 bool publish_commit(struct publish *u, const struct commit_ask *ask, struct table_snapshot *t, bool *again,
@@ -297,10 +313,11 @@ bool publish_commit(struct publish *u, const struct commit_ask *ask, struct tabl
 	for (int tries = 0; tries < COMMIT_TRIES; tries++) {
 		struct table_commit c;
 		enum table_outcome outcome;
-		fill_commit(u, ask, t, publish_renews(u, key), &c, a);
+		bool renew = publish_renews(u, key);
+		fill_commit(u, ask, t, renew || t->version < 0 ? new_id(u, key, renew, a) : STR_NONE, &c, a);
 		if (!still_there(u, key, ask, a, e))
 			return false;
-		if (!table_commit_write(j->store, key, &c, a, &outcome, e) || !table_load(j->store, key, -1, a, t, e))
+		if (!table_commit_write(j->store, key, &c, a, &outcome, e) || !project_table_load(j, key, a, t, e))
 			return false;
 		if (outcome == TABLE_COMMITTED) {
 			note_renewed(u, key);

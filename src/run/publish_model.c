@@ -42,7 +42,7 @@ static bool load_inputs(struct publish *u, const struct model *m, struct inputs 
 		enum lake_zone zone = str_eq(schema, STR("prepare")) ? ZONE_PREPARE : ZONE_REFINE;
 		struct str key = project_table_key(j, zone, table, a);
 		struct table_snapshot t;
-		if (!table_load(j->store, key, -1, a, &t, e))
+		if (!project_table_load(j, key, a, &t, e))
 			return false;
 		if (t.version < 0) {
 			err_set(e, ERR_MISSING, "it reads %.*s, which is not there yet", STR_ARG(name));
@@ -167,7 +167,7 @@ static bool publish_once(struct publish *u, const struct model *m, struct run_ta
 	struct inputs in;
 	struct engine_result r;
 	*again = false;
-	if (!table_load(j->store, table, -1, a, &t, e) || !load_inputs(u, m, &in, a, e))
+	if (!project_table_load(j, table, a, &t, e) || !load_inputs(u, m, &in, a, e))
 		return false;
 	struct sha256 key = model_key(m, in.keys, in.n);
 	const struct table_window *full = table_find_window(&t, STR("full"));
@@ -209,7 +209,8 @@ bool publish_model(struct publish *u, const struct model *m, struct run_table *o
 		if (!publish_once(u, m, out, &again, a, e))
 			return err_wrap(e, "refine %.*s", STR_ARG(m->name));
 		if (!again)
-			return true;
+			return publish_repaired(u, project_table_key(u->project, ZONE_REFINE, m->name, a), e) ||
+			       err_wrap(e, "refine %.*s", STR_ARG(m->name));
 	}
 	return err_set(e, ERR_FENCED, "refine %.*s: other runs replaced the table %d times", STR_ARG(m->name), BUILD_TRIES);
 }

@@ -71,7 +71,7 @@ static bool add_input(struct publish *u, struct str name, struct engine_job *job
 	for (size_t i = 0; i < job->n_inputs; i++)
 		if (str_eq(job->inputs[i].table, name))
 			return true;
-	if (!table_load(u->project->store, key, -1, a, &t, e))
+	if (!project_table_load(u->project, key, a, &t, e))
 		return false;
 	*there = t.version >= 0;
 	if (!*there)

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "format/ledger.h"
+#include "format/process.h"
 #include "run/raw.h"
 #include "run/twin.h"
 
@@ -127,7 +128,7 @@ static bool look_in_table(struct gather *g, struct repair_loss *l, struct sha256
 	struct err why = ERR_INIT;
 	struct table_snapshot t;
 	struct str key = project_table_key(j, ZONE_PREPARE, l->resource, a);
-	if (!table_load(j->store, key, -1, a, &t, &why)) {
+	if (!project_table_load(j, key, a, &t, &why)) {
 		l->table_unknown = why.code == ERR_DAMAGE;
 		if (!l->table_unknown)
 			*e = why;
@@ -248,8 +249,8 @@ static bool find_blocked(struct gather *g, struct repair_table *t, struct err *e
 	bool ok = true;
 	if (t->log)
 		ok = block_by_log(g, t, key, &a, e);
-	else if (table_load(j->store, project_table_key(j, ZONE_PREPARE, t->by, &a), -1, &a, &main, &why) &&
-		 table_load(j->store, key, -1, &a, &of, &why))
+	else if (project_table_load(j, project_table_key(j, ZONE_PREPARE, t->by, &a), &a, &main, &why) &&
+		 project_table_load(j, key, &a, &of, &why))
 		block_by_files(g, t, &of, key, &main, &a);
 	else if (why.code != ERR_DAMAGE) {
 		*e = why;
@@ -303,9 +304,9 @@ static void block_models(struct gather *g)
 	}
 }
 
-/* The highest number that a log of this table ever had, as far as anything tells: its own, those that were cut off before,
- * or (in t->seen already) what the record of a run says. */
-static bool find_seen(struct gather *g, struct repair_table *t, struct str key, struct err *e)
+/* The highest number that a log of this table ever had, as far as anything tells: its own (*newest), those that were cut off
+ * before, or (in t->seen already) what the record of a run says. */
+static bool find_seen(struct gather *g, struct repair_table *t, struct str key, int64_t *newest, struct err *e)
 {
 	struct arena a = ARENA_INIT;
 	struct store_listing runs, names;
@@ -318,12 +319,41 @@ static bool find_seen(struct gather *g, struct repair_table *t, struct str key, 
 		for (size_t k = 0; ok && k < names.n; k++) {
 			uint64_t n = 0;
 			struct str rest;
-			if (version_of(names.v[k].name, &rest, &n) && str_eq_z(rest, ".json") && n < VERSIONS_MAX && (int64_t)n > t->seen)
+			if (!version_of(names.v[k].name, &rest, &n) || !str_eq_z(rest, ".json") || n >= VERSIONS_MAX)
+				continue;
+			if ((int64_t)n > t->seen)
 				t->seen = (int64_t)n;
+			if (i == runs.n)
+				*newest = (int64_t)n;
 		}
 	}
 	arena_free(&a);
 	return ok;
+}
+
+/* Under which number and id it goes on. Those of a repair that was cut off, unless what that one made is damaged since. */
+static bool find_mark(struct gather *g, struct repair_table *t, struct str key, bool *renewed, struct err *e)
+{
+	struct store *s = g->project->store;
+	struct table_cut old;
+	int64_t newest = -1;
+	if (!find_seen(g, t, key, &newest, e) || !table_cut_find(s, key, g->arena, &old, &t->resumed, e))
+		return false;
+	bool nothing_to_cut = t->resumed && newest < t->versions_left;
+	t->mark = (struct table_cut){ .seen = t->seen > 0 ? t->seen : 0 };
+	if (t->resumed && old.id.n > 0 && (nothing_to_cut || old.seen >= t->seen)) {
+		struct table_snapshot now;
+		t->mark = old;
+		if (nothing_to_cut && !table_load(s, key, -1, g->arena, &now, e))
+			return false;
+		*renewed = nothing_to_cut && now.version > old.seen && str_eq(now.id, old.id);
+	} else {
+		t->mark.id = process_uuid(g->arena);
+		if (t->resumed && old.seen >= t->mark.seen)
+			t->mark.seen = old.seen + 1; /* its own cannot be read */
+	}
+	t->seen = t->mark.seen;
+	return true;
 }
 
 /* A child table comes with its parent. */
@@ -357,6 +387,7 @@ static bool finish_plan(struct gather *g, struct err *e)
 	struct err unlinked = ERR_INIT;
 	r->run.renewed = arena_array(g->arena, bool, r->n_tables + 1);
 	r->run.seen = arena_array(g->arena, int64_t, r->n_tables + 1);
+	r->run.id = arena_array(g->arena, struct str, r->n_tables + 1);
 	if (r->n_tables > 0 && !project_link(j, &ignored, &unlinked))
 		log_warn("what the models read is not known: %s", unlinked.message); /* the run will say so, too */
 	for (size_t i = 0; i < r->n_losses; i++)
@@ -384,9 +415,10 @@ static bool finish_plan(struct gather *g, struct err *e)
 			r->only = arena_format(g->arena, "%.*s%s%.*s", STR_ARG(r->only), r->only.n ? "," : "", STR_ARG(t->by));
 		if (!t->log)
 			continue;
-		if (!find_seen(g, t, key, e))
+		if (!find_mark(g, t, key, &r->run.renewed[i], e))
 			return false;
-		r->run.seen[i] = t->seen;
+		r->run.seen[i] = t->mark.seen;
+		r->run.id[i] = t->mark.id;
 		str_map_add(&r->run.renew, key, i, g->arena);
 	}
 	return true;
@@ -442,7 +474,8 @@ static bool cut_folder(struct project *j, struct str table, const char *folder, 
 	return ok;
 }
 
-/* From the newest one down, each copied before it goes: whatever interrupts this, the rest is a log to be repaired. A
+/* From the newest one down, each copied before it goes, and behind a mark: whatever interrupts this, the rest is a log to be
+ * repaired. A
  * checkpoint of a version that went would be another program's way into a history that is none any more; what leads to it goes
  * before it. */
 static bool cut_log(struct project *j, const struct repair_table *t, struct str run_id, struct err *e)
@@ -450,7 +483,11 @@ static bool cut_log(struct project *j, const struct repair_table *t, struct str 
 	struct arena a = ARENA_INIT;
 	struct str table = project_table_key(j, t->zone, t->name, &a);
 	struct str hint = arena_format(&a, "%.*s/_delta_log/_last_checkpoint", STR_ARG(table));
-	bool ok = cut_folder(j, table, "state", false, t->versions_left, run_id, e) && store_remove(j->store, hint, e) &&
+	struct table_cut mark = t->mark;
+	if (mark.run_id.n == 0)
+		mark.run_id = run_id;
+	bool ok = table_cut_write(j->store, table, &mark, &a, e) &&
+		  cut_folder(j, table, "state", false, t->versions_left, run_id, e) && store_remove(j->store, hint, e) &&
 		  cut_folder(j, table, "_delta_log", true, t->versions_left, run_id, e);
 	arena_free(&a);
 	return ok || err_wrap(e, "the log of %s.%.*s", lake_zone_name(t->zone), STR_ARG(t->name));
@@ -478,5 +515,8 @@ bool repair_run(struct project *j, struct repair *r, const struct run_options *o
 	options.request.only = r->only;
 	options.keep_going = true;
 	options.repair = &r->run;
-	return run_pipeline(j, &options, a, out, e);
+	j->repairing = true;
+	bool ok = run_pipeline(j, &options, a, out, e);
+	j->repairing = false;
+	return ok;
 }

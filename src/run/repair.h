@@ -10,6 +10,8 @@
  *                                           versions that went are removed
  *   a folded state disagrees with the log   it is removed: the log says all that it said
  *   the newest version is not the one that its run left   the same, for this version alone: the chain vouches for the others
+ * Before the first version goes, a mark in the log says that it is cut, and it stays until the table is made again: no run builds
+ * on what is left, none reads it, and the next repair goes on, under the same number and id, wherever this one was killed.
  * What stands in Raw and is damaged is told: what is lost, who still has its rows, how to ask for it again. Tables whose rows
  * would have to come from there stay as they are, as do models that read them. What another fetch of the same content still
  * has is not lost.
@@ -18,6 +20,7 @@
 #ifndef SLUICE_RUN_REPAIR_H
 #define SLUICE_RUN_REPAIR_H
 
+#include "format/delta.h"
 #include "run/runner.h"
 #include "run/verify.h"
 
@@ -28,6 +31,8 @@ struct repair_table { /* to be made again */
 	bool log;
 	int64_t versions_left;   /* log: good ones */
 	int64_t seen;            /* log: the highest version number that there ever was */
+	bool resumed;            /* log: an earlier repair of it was cut off */
+	struct table_cut mark;   /* log: that stands in it until it is made again */
 	struct str by;           /* the resource or model that makes it; "": none of the pipeline file does */
 	struct str blocked;      /* why it cannot be made again; "": it can */
 };

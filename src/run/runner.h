@@ -28,6 +28,7 @@ struct run_repair {           /* what is made again although its keys say that i
 	struct str_map renew;     /* keys of tables whose log was cut: from the next version on they have another id... */
 	bool *renewed;            /* ...and that happened; by the value in the map */
 	int64_t *seen;            /* the highest version number that they ever had: what is made again comes behind it */
+	struct str *id;           /* the one that they get: the mark of the repair says it (struct table_cut) */
 };
 
 struct run_options {

@@ -47,10 +47,12 @@ static void check_table(struct verify *v, struct str run, enum lake_zone zone, s
 	v->about = (struct finding){ .kind = FINDING_LOG, .zone = zone, .name = name, .version = version };
 	if (version < 0 || id.n == 0 || !sha256_from_hex(json_str_or(n, "commit", STR_NONE), &commit)) {
 		/* a table that was not there, or a record of an earlier version */
+	} else if (t && t->t.in_repair) {
+		/* told already, and no wonder */
 	} else if (t == NULL) {
 		struct table_snapshot now;
 		struct err unreadable = ERR_INIT; /* reported already */
-		if (is_declared(v, zone, name) && table_load(v->project->store, key, -1, &a, &now, &unreadable) && now.version < 0)
+		if (is_declared(v, zone, name) && project_table_load(v->project, key, &a, &now, &unreadable) && now.version < 0)
 			verify_found(v, key, "the table is not there; run %.*s left version %" PRId64, STR_ARG(run), version);
 	} else if (!str_eq(id, t->t.id)) {
 		if (str_eq(t->t.last_run, run)) /* otherwise it was made anew since */

@@ -23,8 +23,10 @@ static void table_json(struct json_out *o, const struct repair_table *t)
 	json_put_str(o, "table", t->name);
 	json_put_u64(o, "files", t->files);
 	json_put_bool(o, "log", t->log);
-	if (t->log)
+	if (t->log) {
 		json_put_i64(o, "versions_left", t->versions_left);
+		json_put_bool(o, "resumed", t->resumed);
+	}
 	json_put_bool(o, "can_be_made", t->by.n > 0 && t->blocked.n == 0);
 	if (t->blocked.n > 0)
 		json_put_str(o, "why_not", t->blocked);
@@ -96,7 +98,8 @@ static void say_table(struct ui *u, const struct repair_table *t, enum tense ten
 	bool can = t->by.n > 0 && t->blocked.n == 0;
 	buf_addf(b, "%s.%.*s: ", lake_zone_name(t->zone), STR_ARG(t->name));
 	if (t->log)
-		buf_addf(b, "its log is good up to %s", amount_things((uint64_t)t->versions_left, "version").text);
+		buf_addf(b, "%sits log is good up to %s", t->resumed ? "an earlier repair was cut off; " : "",
+			 amount_things((uint64_t)t->versions_left, "version").text);
 	if (t->log && can)
 		buf_addf(b, "; what was behind %s", made[tense]);
 	if (t->log && t->files > 0)

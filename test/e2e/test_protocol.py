@@ -21,6 +21,8 @@ from lake_fixtures import MONTH, small_pages
 
 sys.path.insert(0, os.path.join(L.ROOT, "test", "spec"))
 import audit as A  # noqa: E402
+sys.path.insert(0, os.path.join(L.ROOT, "test", "kill"))
+import world as W  # noqa: E402
 
 pytest_plugins = ["lake_fixtures"]
 WEEK = ("--from", "2013-01-01", "--to", "2013-01-04")
@@ -339,6 +341,29 @@ def test_repair_of_a_log(old_copy, table, version, gone):
     p.sluice("verify")
 
 
+def test_repairs_that_are_killed(old_copy, tmp_path):
+    """In the middle of the cut, of the numbers that are passed, before and behind the commit that ends it; a run between them."""
+    W.build_moment()
+    p = old_copy
+    damaged = [break_log(p, OLD[0], 45)]
+    log = f"{p.lake}/{OLD[0]}/_delta_log/"
+    for call, when, nth, name in (("link", "before", 1, "_repair*"), ("unlink", "after", 3, "0*.json"), ("link", "after", 4, "0*.json"),
+                                  ("link", "before", 4, "0*.json"), ("link", "after", 1, f"{DAYS:020}.json"),
+                                  ("unlink", "before", 1, "_repair*")):
+        L.Project(p.folder, p.lake, {**p.secrets, "LD_PRELOAD": W.MOMENT, "MOMENT": f"run:{call}:{when}:{nth}:9:{log}{name}"}).sluice(
+            "repair", status=-9)
+        audited(p, damaged=damaged)
+        p.sluice("run", *DAY, status=8)
+    p.sluice("repair")
+    found = audited(p, damaged=damaged)
+    assert len({pid for pid, table in found.cutters if table == OLD[0]}) == 6
+    table = found.tables[OLD[0]]
+    assert len(table.hashes) == DAYS + 1 and not table.marks and len(table.tags()) == DAYS  # no more than an undisturbed one
+    p.sluice("run", *DAY, "--refetch=again")
+    audited(p, damaged=damaged)
+    p.sluice("verify")
+
+
 def test_repair_of_derived_things(old_copy):
     """A data file: made again by a commit as of a run. A state: removed."""
     p = old_copy
@@ -622,6 +647,7 @@ def by_another(lines):
         lines[i]["pid"] = 1
 
 
+MARK = OLD[0] + "/_delta_log/_repair.{:020}.json"
 NEW_ID = '{"metaData":{"id":"another","schemaString":"{}"}}\n'
 FORGED_LATER = {  # rule: (lake, what is forged)
     "compact_moves_only": {
@@ -657,10 +683,18 @@ FORGED_LATER = {  # rule: (lake, what is forged)
         "no copy": ("worn", lambda x: drop(x, r"damaged/.*0+45\.json", 0)),
         "another copy": ("worn", lambda x: edit(x, r"damaged/.*0+45\.json", 0, lambda t: t.replace("sluice", "other"))),
         "a newer version stays": ("worn", lambda x: keep(x, r"_delta_log/0+51\.json")),
+        "no mark": ("worn", lambda x: drop(x, r"_delta_log/_repair", 0)),
+        "a mark with a lower number": ("worn", lambda x: again(x, r"_delta_log/_repair", 0, key=MARK.format(7),
+                                                               text=lambda t: t.replace('"seen":51', '"seen":7'))),
     },
     "renewed_after_cut": {
         "the same id": ("worn", lambda x: edit_renewing(x, lambda m: m.update(id=first_id(x)))),
         "by another": ("worn", by_another),
+        "an id of before": ("worn", lambda x: edit_json(x, r"_delta_log/_repair", 0, lambda m: m.update(id=first_id(x)))),
+        "another id than the mark says": ("worn", lambda x: edit_json(x, r"_delta_log/_repair", 0, lambda m: m.update(id="a"))),
+        "a number is left out": ("worn", lambda x: drop(x, LOG, renewing(x) - 1)),
+        "the mark goes too early": ("worn", lambda x: call(x, "remove", MARK.format(51), at=creates(x, LOG)[renewing(x)][0])),
+        "the mark stays": ("worn", lambda x: keep(x, r"_delta_log/_repair")),
         "without a cut": ("worn", lambda x: edit_action(x, LOG, -1, "commitInfo", lambda c: c.update(operation="sluice repair"))),
         "another id without a cut": ("worn", lambda x: edit(x, LOG, 1, lambda t: t + NEW_ID)),
     },

@@ -3,9 +3,11 @@ lake that nothing happened to. Raw is never touched: what is lost of it is told,
 import glob
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
+import sys
 
 import deltalake
 import pytest
@@ -13,6 +15,9 @@ import pytest
 import damage as D
 import lake as L
 import test_forgery as F
+
+sys.path.insert(0, os.path.join(L.ROOT, "test", "kill"))
+import world as W  # noqa: E402
 
 pytest_plugins = ["whole_lake"]
 TABLES = ["prepare/shop/things", "prepare/shop/kinds", "quarantine/shop/things", "refine/shop/buckets", "refine/shop/large"]
@@ -255,3 +260,121 @@ def test_names_that_do_not_fit(whole):
     assert "have no key" in p.sluice("trace", "quarantine.things", "1", status=2).err
     assert "large is a model" in p.sluice("compact", "large", status=2).err
     assert "models: buckets, large" in p.sluice("plan", "--only", "nosuchname", status=2).err
+
+
+# ── a repair that is killed ──
+
+SEED = int(os.environ.get("KILL_SEED", "1"))
+KILLS = None if os.environ.get("SLUICE_MUTATIONS") == "all" else 8  # of all moments, or of a sample
+CUT = {"prepare/shop/things": "middle", "quarantine/shop/things": "newest", "refine/shop/buckets": "first", "prepare/shop/kinds": "all",
+       "refine/shop/large": "file"}
+
+
+def break_tables(p):
+    """A log in the middle, one at its end, one at its beginning, one that is gone altogether, and a data file."""
+    for table, where in CUT.items():
+        log = sorted(glob.glob(os.path.join(p.lake, table, "_delta_log", "*.json")))
+        if where == "all":
+            shutil.rmtree(os.path.join(p.lake, table))
+        elif where == "newest":
+            os.remove(log[-1])
+        elif where == "file":
+            for name in glob.glob(os.path.join(p.lake, table, "data", "*", "*.parquet")):
+                os.remove(name)
+        else:
+            with open(log[1 if where == "middle" else 0], "ab") as f:
+                f.write(b"x")
+
+
+def armed(p, moment=None, log=None):
+    more = {"LD_PRELOAD": W.MOMENT, **({"MOMENT": moment} if moment else {}), **({"MOMENT_LOG": log} if log else {})}
+    return L.Project(p.folder, p.lake, {**p.secrets, **more})
+
+
+def moments_of(p, tmp_path):
+    """What an undisturbed repair does to names, each call before and after."""
+    log = str(tmp_path / "moments")
+    armed(p, log=log).sluice("repair")
+    count, found = {"link": 0, "unlink": 0}, []
+    for line in read(log).splitlines():
+        who, call, path = line.split(" ", 2)
+        if who == "run" and call in count and path.startswith(p.lake + "/") and "/.tmp/" not in path:
+            count[call] += 1
+            found += [f"run:{call}:{when}:{count[call]}:9:{p.lake}/[!.]*" for when in ("before", "after")]
+    return found
+
+
+def copy_of(p, folder):
+    shutil.copytree(p.lake, folder / "lake", symlinks=True)
+    q = L.Project(p.folder, folder / "lake", p.secrets)
+    q.undisturbed = p.undisturbed
+    return q
+
+
+def table_of(p, table):
+    t = deltalake.DeltaTable(os.path.join(p.lake, table))
+    return t.version(), t.metadata().id
+
+
+def test_a_repair_that_is_killed(whole_copy, tmp_path):
+    """At any link and removal, and once more while it goes on: a run refuses what is not all there, and the next repair ends
+    as one that nobody disturbed. No number and no id that a reader knows comes again."""
+    W.build_moment()
+    p, dice = whole_copy, random.Random(SEED)
+    before, seen = raw(p), {t: table_of(p, t) for t in CUT}
+    break_tables(p)
+    os.makedirs(tmp_path / "first")
+    moments = moments_of(copy_of(p, tmp_path / "first"), tmp_path)
+    assert len(moments) > 40
+    refused = 0
+    for n, moment in enumerate(moments if KILLS is None else dice.sample(moments, KILLS)):
+        q = copy_of(p, tmp_path / str(n))
+        for which in (moment, dice.choice(moments)):
+            which = which.replace(str(tmp_path / "first"), str(tmp_path / str(n)))
+            armed(q, which).sluice("repair", status=None)
+            there = L.snapshot(q.lake)
+            run = q.sluice("run", "--from", "2024-01-01", "--to", "2024-01-03", status=None)
+            assert run.status in (0, 8), (which, repr(run))
+            refused += run.status
+            if run.status == 8:
+                assert "sluice repair" in q.sluice("verify", status=8).out, which
+            assert {k: v for k, v in L.snapshot(q.lake).items() if "_delta_log" in k} == \
+                {k: v for k, v in there.items() if "_delta_log" in k}, (which, repr(run))
+        q.sluice("repair")
+        healed(q, before)
+        for table, where in CUT.items():
+            version, name = table_of(q, table)
+            assert version > seen[table][0] and (where == "file" or name != seen[table][1]), (which, table)
+        assert not glob.glob(os.path.join(q.lake, "*", "shop", "*", "_delta_log", "_repair*")), which
+        shutil.rmtree(tmp_path / str(n))
+    assert refused > 0
+
+
+def test_what_a_repair_that_was_cut_off_left(whole_copy, tmp_path):
+    """Whoever would read or change the table says what is the matter; nothing of it is collected."""
+    W.build_moment()
+    p = whole_copy
+    table = "prepare/shop/things"
+    log = sorted(glob.glob(os.path.join(p.lake, table, "_delta_log", "*.json")))
+    with open(log[1], "ab") as f:
+        f.write(b"x")
+    armed(p, f"run:link:before:1:9:{p.lake}/{table}/_delta_log/0*").sluice("repair", status=None)
+    assert len(glob.glob(os.path.join(p.lake, table, "_delta_log", "_repair.*.json"))) == 1
+    kept = lambda: {k: v for k, v in L.snapshot(p.lake).items() if k.startswith((table, "raw"))}
+    there = kept()
+    for done in (p.sluice("run", "--from", "2024-01-01", "--to", "2024-01-04", status=8), p.sluice("show", "things", status=8),
+                 p.sluice("compact", "things", status=8), p.sluice("query", "select * from prepare.things", status=8),
+                 p.sluice("status", status=8), p.sluice("digest", status=8),
+                 p.sluice("gc", "--yes", "--keep-days", "0", "--keep-versions", "1", status=8)):
+        assert "its repair was cut off" in done.out + done.err, repr(done)
+    assert kept() == there
+    dry = p.sluice("repair", "--dry-run", status=8).out
+    assert "prepare.things: an earlier repair was cut off; its log is good up to 1 version" in dry
+    assert p.sluice("repair", "--dry-run", "--json", status=8).json["tables"][0]["resumed"] is True
+    before = raw(p)
+    # a mark that cannot be read is another number
+    mark, = glob.glob(os.path.join(p.lake, table, "_delta_log", "_repair.*.json"))
+    F.put(mark, b"{}\n")
+    p.sluice("repair")
+    healed(p, before)
+    assert not os.path.exists(mark)

@@ -22,6 +22,7 @@ TABLE_FILE = re.compile(r"((?:prepare|quarantine|refine)/[^/]+/[^/]+)/(data/.+)$
 STATE = re.compile(r"((?:prepare|quarantine|refine)/[^/]+/[^/]+)/state/(\d{20})\.json$")
 CHECKPOINT = re.compile(r"((?:prepare|quarantine|refine)/[^/]+/[^/]+)/_delta_log/(\d{20})\.checkpoint\.parquet$")
 HINT = re.compile(r"((?:prepare|quarantine|refine)/[^/]+/[^/]+)/_delta_log/_last_checkpoint$")
+MARK = re.compile(r"((?:prepare|quarantine|refine)/[^/]+/[^/]+)/_delta_log/_repair\.(\d{20})\.json$")
 CUT = re.compile(r"((?:prepare|quarantine|refine)/[^/]+/[^/]+)/damaged/[^/]+/(\d{20})\.json$")
 OTHER = re.compile(r"(raw/[^/]+/[^/]+/grid/.+|runs/.+)$")  # labels and settings: no protocol
 
@@ -78,7 +79,7 @@ class Table:
     def __init__(self):
         self.hashes, self.alive, self.ever_files, self.keys = [], {}, set(), {}
         self.versions, self.id, self.ids, self.derived = [], None, set(), {}
-        self.cut_by = None  # who took the newest versions away; until the next commit
+        self.marks, self.repairers = {}, set()  # number: id, while its log is cut and made again; who does that
 
     def drop_newest(self):
         self.hashes.pop()
@@ -145,6 +146,13 @@ class Audit:
         if waiting:
             self.apply(waiting[0])
 
+    def gone(self, key):
+        """Somebody acts as if `key` were not there: if its removal has begun, it was done."""
+        for call in self.pending.get(key, ()):
+            if call.call == "remove" and not call.applied and call.result is None and key in self.objects:
+                call.applied = True
+                self.removed(call)
+
     def begins(self, call):
         """What a run does after it has lost counts from the moment in which it begins to do it."""
         m = ENTRY.match(call.key)
@@ -159,6 +167,8 @@ class Audit:
                     self.apply(call)
             elif call.result == "exists":
                 self.need(call.key)
+                if MARK.match(call.key) and self.objects.get(call.key) == call.text:
+                    self.repairs(call, MARK.match(call.key).group(1))
                 m = ENTRY.match(call.key)
                 if m and self.objects.get(call.key) != call.text:
                     self.fenced.add((call.pid, m.group(1)))
@@ -169,7 +179,8 @@ class Audit:
         elif call.call == "settle" and call.result == "ok":
             self.settled[call.pid, call.key] = call.ended
         elif call.call == "remove":
-            self.removed(call)
+            if not call.applied:
+                self.removed(call)
         elif call.call not in ("get", "list", "finish", "settle"):
             self.say("known", call.key, f"a call of another kind: {call.call}")
 
@@ -179,7 +190,7 @@ class Audit:
             del self.objects[call.key]  # it was lost
         self.must("create_once", call.key not in self.objects or HINT.match(call.key), call.key, "created twice")
         for pattern, take in ((ENTRY, self.entry), (COMMIT, self.commit), (STATE, self.state), (CHECKPOINT, self.checkpoint),
-                              (HINT, self.hint), (CUT, self.copy)):
+                              (HINT, self.hint), (CUT, self.copy), (MARK, self.mark)):
             m = pattern.match(call.key)
             if m:
                 take(call, m)
@@ -293,9 +304,9 @@ class Audit:
             self.taken.append((call, m.group(1)))
             self.objects.pop(call.key, None)
         elif HINT.match(call.key):  # it may be missing at any time
-            t = self.tables.setdefault(HINT.match(call.key).group(1), Table())
-            t.cut_by = call.pid if t.cut_by is not None else None
             self.objects.pop(call.key, None)
+        elif MARK.match(call.key):
+            self.unmark(call, MARK.match(call.key))
         else:
             self.say("known", call.key, "a removal that the models do not know")
 
@@ -465,41 +476,74 @@ class Audit:
     def cut(self, call, m):
         table, version = m.group(1), int(m.group(5))
         t = self.tables.setdefault(table, Table())
-        while len(t.hashes) > version + 1 and self.version_key(table, t) in self.damaged:
-            t.drop_newest()
+        self.shrink(table, t, version + 1)
+        self.must("cut_in_order", t.marks and call.pid in t.repairers, call.key, "cut off without a mark that says so")
         copies = [k for k in self.objects if CUT.match(k) and CUT.match(k).groups() == (table, m.group(5))]
         self.must("cut_in_order", version == len(t.hashes) - 1 and copies, call.key,
                   "cut off before the versions behind it, or before it was copied")
         if version == len(t.hashes) - 1:
             t.drop_newest()
-        t.cut_by = call.pid
-        self.cutters.add((call.pid, table))
         self.objects.pop(call.key, None)
+
+    def repairs(self, call, table):
+        self.cutters.add((call.pid, table))
+        self.tables.setdefault(table, Table()).repairers.add(call.pid)
+
+    def mark(self, call, m):
+        t, value = self.tables.setdefault(m.group(1), Table()), json.loads(call.text)
+        self.repairs(call, m.group(1))
+        self.must("cut_in_order", value["seen"] == int(m.group(2)) >= len(t.hashes) - 1, call.key,
+                  f"number {value['seen']}, and {len(t.hashes)} versions were seen")
+        self.must("renewed_after_cut", value["id"] not in t.ids, call.key, "an id that the table had before")
+        t.marks[value["seen"]] = value["id"]
+
+    def unmark(self, call, m):
+        t, seen = self.tables.setdefault(m.group(1), Table()), int(m.group(2))
+        self.need(f"{m.group(1)}/_delta_log/{len(t.hashes):020}.json")
+        self.must("renewed_after_cut", call.pid in t.repairers and len(t.hashes) > max(t.marks, default=0) + 1 and
+                  t.id == t.marks.get(max(t.marks, default=0)) and seen == min(t.marks), call.key,
+                  "removed before the table was made again, or by somebody who does not repair it")
+        t.marks.pop(seen, None)
+        self.objects.pop(call.key, None)
+
+    def shrink(self, table, t, versions):
+        """The newest ones were lost (True), or a removal of which nobody heard was done."""
+        dropped = False
+        while len(t.hashes) > versions:
+            before, key = len(t.hashes), self.version_key(table, t)
+            if key in self.damaged:
+                t.drop_newest()
+                dropped = True
+            else:
+                self.gone(key)
+            if len(t.hashes) == before:
+                break
+        return dropped
 
     def version_key(self, table, t):
         return f"{table}/_delta_log/{len(t.hashes) - 1:020}.json"
 
     def renewed(self, call, table, t, operation, version, actions):
-        """A log that was cut goes on under another id, by the one who cut it: nothing else may run on the table."""
-        while len(t.hashes) > version and self.version_key(table, t) in self.damaged:
-            t.drop_newest()
-            t.cut_by = call.pid
-            self.cutters.add((call.pid, table))
+        """A log that was cut goes on behind every number that was seen, under the id of its mark, by whoever repairs it."""
+        dropped = self.shrink(table, t, version)
+        for seen in sorted(t.marks) if call.pid not in t.repairers else ():
+            self.gone(f"{table}/_delta_log/_repair.{seen:020}.json")
+        self.must("renewed_after_cut", t.marks or not dropped, call.key, "behind versions that are gone, and nobody repairs it")
         new = next((value["id"] for name, value in actions if name == "metaData"), None)
-        number = t.cut_by is not None and operation == "repair" and t.cut_by == call.pid and \
-            all(name in ("commitInfo", "protocol", "metaData") for name, _ in actions) and (new is None or version == 0)
-        if number:
-            pass  # it stands for a number that was cut off
-        elif t.cut_by is not None:
-            self.must("renewed_after_cut", (new is not None and new not in t.ids) and (version == 0 or t.cut_by == call.pid),
-                      call.key, "goes on behind a cut as if nothing had happened, or was not made by the one who cut")
+        if t.marks:
+            seen = max(t.marks)
+            number = version <= seen and operation == "repair" and (new not in t.ids if version == 0 else new is None) and \
+                all(name in ("commitInfo", "protocol", "metaData") for name, _ in actions)  # stands for one that was cut off
+            renewed = version > seen and t.marks[seen] == (t.id if new is None else new)
+            self.must("renewed_after_cut", call.pid in t.repairers and (number or renewed), call.key,
+                      "goes on behind a cut as if nothing had happened, or was not made by one who repairs")
         else:
             self.must("renewed_after_cut", operation != "repair" and new in (None, t.id if t.id else new), call.key,
                       "another id without a cut")
         for key, of in t.derived.items():
             rule = "state_follows" if STATE.match(key) else "checkpoint_follows"
             self.must(rule, of < version, key, f"is still there when version {version} is made anew")
-        t.cut_by, t.id = t.cut_by if number else None, new or t.id
+        t.id = new or t.id
         t.ids.add(t.id)
 
     def is_snapshot(self, resource):
@@ -534,6 +578,8 @@ class Audit:
             for call in self.pending[key]:
                 if call.call == "create" and not call.applied and key not in self.objects and same_bytes(call, there):
                     self.apply(call)
+            if there is None:
+                self.gone(key)
         for key, text in self.objects.items():
             there = self.on_disk(key)
             if HINT.match(key):

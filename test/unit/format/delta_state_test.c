@@ -244,9 +244,30 @@ static void a_race_changes_nothing(void **unused)
 	arena_free(&a);
 }
 
+/* A table that begins with a state is seen to be in repair as well. */
+static void test_a_mark_beside_a_state(void **state)
+{
+	(void)state;
+	struct arena a = ARENA_INIT;
+	struct store *s = table_of(VERSIONS, &a);
+	struct table_snapshot t;
+	struct err e = ERR_INIT;
+	struct table_cut c = { .seen = 60, .id = STR("b"), .run_id = STR("r") };
+	state_at(s, 40, &a);
+	assert_done(table_cut_write(s, TABLE, &c, &a, &e), &e);
+	assert_done(table_load(s, TABLE, -1, &a, &t, &e), &e);
+	assert_true(t.in_repair && t.version == VERSIONS - 1);
+	assert_done(table_cut_clear(s, TABLE, &e), &e);
+	assert_done(table_load(s, TABLE, -1, &a, &t, &e), &e);
+	assert_false(t.in_repair);
+	store_close(s);
+	arena_free(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_mark_beside_a_state),
 		cmocka_unit_test(opened_with_few_reads),
 		cmocka_unit_test(broken_states_are_passed_over),
 		cmocka_unit_test(states_that_disagree),

@@ -443,7 +443,8 @@ static void test_a_renewal_fails(void **state)
 	struct world w;
 	struct flaky f;
 	struct err e = ERR_INIT;
-	struct run_repair r = { .renewed = (bool[1]){ false }, .seen = (int64_t[1]){ -1 } };
+	struct run_repair r = { .renewed = (bool[1]){ false }, .seen = (int64_t[1]){ -1 },
+				 .id = (struct str[1]){ STR("another") } };
 	(void)state;
 	begin(&w, &s);
 	str_map_add(&r.renew, STR("prepare/test/trips"), 0, &w.a);

@@ -293,7 +293,8 @@ static void test_renewed(void **state)
 	for (int rivals = 0; rivals < 2; rivals++) {
 		struct desk d;
 		struct table_snapshot t;
-		struct run_repair repair = { .renewed = (bool[1]){ false }, .seen = (int64_t[1]){ -1 } };
+		struct run_repair repair = { .renewed = (bool[1]){ false }, .seen = (int64_t[1]){ -1 },
+					     .id = (struct str[1]){ STR("the other one") } };
 		desk_begin(&d);
 		d.options.repair = &repair;
 		str_map_add(&repair.renew, STR("prepare/p/t"), 0, &d.a);
@@ -310,6 +311,7 @@ static void test_renewed(void **state)
 		OK(publish_renew(&d.u, ZONE_PREPARE, STR("t"), schema_named(false, &d.a), &t, &d.a, e));
 		assert_true(repair.renewed[0]);
 		assert_false(str_eq(t.id, id));
+		assert_true(str_eq_z(t.id, "the other one"));
 		assert_int_equal(t.n_files, 1 + rivals);
 		OK(publish_renew(&d.u, ZONE_PREPARE, STR("t"), schema_named(false, &d.a), &t, &d.a, e));
 		assert_int_equal(t.version, 1 + rivals); /* once */
