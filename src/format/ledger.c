@@ -75,6 +75,8 @@ static bool read_entry(struct ledger *l, uint64_t n, struct arena *a, struct led
 	return true;
 }
 
+static const char given_up_name[] = "given-up.json";
+
 /* Entries follow each other without a gap, since each is created only after the one before was seen. */
 static bool count_entries(struct ledger *l, struct arena *scratch, struct err *e)
 {
@@ -83,6 +85,12 @@ static bool count_entries(struct ledger *l, struct arena *scratch, struct err *e
 	if (!store_list_names(l->store, folder, scratch, &list, e))
 		return false;
 	l->n_entries = 0;
+	for (size_t i = 0; i < list.n; i++)
+		if (str_eq_z(list.v[i].name, given_up_name)) {
+			l->given_up = true;
+			l->status = GENERATION_EXPIRED;
+			return true;
+		}
 	for (size_t i = 0; i < list.n; i++) {
 		uint64_t n = 0;
 		if (!entry_number(list.v[i].name, &n))
@@ -301,6 +309,28 @@ bool ledger_expire(struct ledger *l, struct str note, struct err *e)
 	struct ledger_entry entry = { .kind = ENTRY_EXPIRE, .epoch = l->epoch, .state = l->state, .note = note };
 	struct str before = key_entry(l->generation_key, l->n_entries - 1, l->arena);
 	return store_settle(l->store, before, e) && append(l, &entry, e);
+}
+
+bool ledger_give_up(struct store *s, struct clock *c, struct str generation_key, struct str run_id, struct str note, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct buf b = BUF_INIT(1 << 16);
+	struct json_out o = JSON_OUT(&b);
+	bool ours = false;
+	json_begin_object(&o, NULL);
+	json_put_z(&o, "format", "sluice-given-up/1");
+	json_put_str(&o, "run", run_id);
+	json_put_str(&o, "time", us_to_rfc3339(c->wall_us(c), &a));
+	json_put_str(&o, "note", note);
+	json_end_object(&o);
+	buf_add_char(&b, '\n');
+	CHECK(!b.overflow);
+	/* Whose it is does not matter: it says the same. */
+	bool ok = store_create_checked(s, arena_format(&a, "%.*s/%s", STR_ARG(key_ledger(generation_key, &a)), given_up_name),
+				       buf_str(&b), &ours, &a, e);
+	buf_free(&b);
+	arena_free(&a);
+	return ok;
 }
 
 /* ── reading all of it ── */

@@ -167,6 +167,7 @@ struct ledger {
 	bool has_origin;
 	struct ledger_seal seal;        /* sealed, candidate */
 	struct sha256 seal_hash;        /* of the entry that holds the seal */
+	bool given_up;             /* ledger_give_up: expired, and its entries cannot be read (n_entries is 0) */
 };
 
 bool ledger_open(struct store *s, struct clock *c, struct str generation_key, struct str run_id, struct arena *a,
@@ -195,6 +196,10 @@ bool ledger_accept(struct ledger *l, struct str note, struct err *e);
 bool ledger_abandon(struct ledger *l, struct str note, struct err *e);
 /* Of a closed generation: from now on its segments may be removed. The entries stay, since they are what fences. */
 bool ledger_expire(struct ledger *l, struct str note, struct err *e);
+
+/* The same of one whose entries cannot be read, so that no entry can follow: an object beside them says so from now on. What a
+ * writer that slept adds to it is read by nobody. */
+bool ledger_give_up(struct store *s, struct clock *c, struct str generation_key, struct str run_id, struct str note, struct err *e);
 
 /* The pages of a sealed generation, entry by entry, in order: what Prepare reads. Verifies numbers, chain and the seal
  * hash if one is given. `entry` is valid until the next call. */

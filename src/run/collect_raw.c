@@ -1,5 +1,6 @@
 #include "format/ledger.h"
 #include "run/collect_parts.h"
+#include "run/raw.h"
 #include "run/twin.h"
 
 #include <inttypes.h>
@@ -135,20 +136,113 @@ static bool may_expire(const struct collect *c, const struct place *p, const str
 	       !is_named(c, p->resource, p->window, p->generation, l);
 }
 
-/* Damaged, while a later fetch has all that it had: keeping it helps nobody. */
+static bool find_promoted(struct collect *c, struct str window_key, struct place *p, struct arena *a, struct err *e);
+
+/* Of snapshots: has a later window a promoted one? Then this one is no truth any more. */
+static bool is_old_snapshot(struct collect *c, const struct place *p, bool *old, struct arena *a, struct err *e)
+{
+	struct project *j = c->project;
+	struct raw_windows raw;
+	const struct resource *r = pipeline_resource(j->pipeline, p->resource);
+	struct str key = key_resource(j->pipeline->name, p->resource, a);
+	*old = false;
+	if (r == NULL || r->kind != KIND_SNAPSHOT)
+		return true;
+	bool ok = raw_windows(j->store, key, a, &raw, e);
+	for (size_t i = 0; ok && !*old && i < raw.n; i++) {
+		struct place later = { .resource = p->resource, .window = raw.v[i].name };
+		struct err why = ERR_INIT;
+		if (str_cmp(raw.v[i].name, p->window) <= 0)
+			continue;
+		if (find_promoted(c, key_window(key, raw.v[i].name, a), &later, a, &why)) {
+			*old = later.promoted > 0;
+		} else if (why.code != ERR_DAMAGE) { /* what cannot be read takes no place */
+			*e = why;
+			ok = false;
+		}
+	}
+	return ok;
+}
+
+/* In any window, and its truth: one that is superseded may go, too. */
+static bool promoted_twin(struct collect *c, const struct place *p, struct sha256 content, bool *found, struct arena *a,
+			  struct err *e)
+{
+	struct project *j = c->project;
+	struct raw_windows raw;
+	struct twin twin;
+	struct str key = key_resource(j->pipeline->name, p->resource, a);
+	bool ok = raw_windows(j->store, key, a, &raw, e);
+	for (size_t i = 0; ok && !*found && i < raw.n; i++) {
+		struct place other = { .resource = p->resource, .window = raw.v[i].name };
+		struct err why = ERR_INIT;
+		if (find_promoted(c, key_window(key, raw.v[i].name, a), &other, a, &why)) {
+			ok = other.promoted == 0 || twin_in_window(j, p->resource, other.window, other.promoted, other.promoted,
+								   content, a, &twin, found, e);
+		} else if (why.code != ERR_DAMAGE) {
+			*e = why;
+			ok = false;
+		}
+	}
+	return ok;
+}
+
+/* Damaged, while another fetch has all that it had: keeping it helps nobody. That is a later one of its window, or of a
+ * snapshot that is no truth any more any one. */
 static bool is_replaced(struct collect *c, const struct place *p, struct ledger *l, bool *replaced, struct arena *a,
 			struct err *e)
 {
 	struct twin twin;
-	bool whole = true;
+	bool whole = true, old = false;
 	*replaced = false;
-	if (!c->o->generations || l->status != GENERATION_SEALED || p->generation >= p->promoted ||
-	    is_named_now(c, p->resource, p->window, p->generation))
+	if (!c->o->generations || l->status != GENERATION_SEALED || is_named_now(c, p->resource, p->window, p->generation))
+		return true;
+	if (!is_old_snapshot(c, p, &old, a, e))
+		return false;
+	if (p->generation >= p->promoted && !old)
 		return true;
 	if (!ledger_is_whole(l, &whole, e))
 		return false;
-	return whole || twin_in_window(c->project, p->resource, p->window, p->generation + 1, p->promoted, l->seal.digest, a,
-				       &twin, replaced, e);
+	if (whole)
+		return true;
+	if (!twin_in_window(c->project, p->resource, p->window, p->generation + 1, p->promoted, l->seal.digest, a, &twin,
+			    replaced, e))
+		return false;
+	if (*replaced || !old)
+		return true;
+	return promoted_twin(c, p, l->seal.digest, replaced, a, e);
+}
+
+/* Superseded like others that may expire, only that nobody can read what it had. So the newest has to be whole; and whatever
+ * kept versions of tables were made of may have come with it: another fetch must still have the content of each. */
+static bool may_give_up(struct collect *c, const struct place *p, bool *may, struct arena *a, struct err *e)
+{
+	struct project *j = c->project;
+	struct str key = key_window(key_resource(j->pipeline->name, p->resource, a), p->window, a);
+	const struct resource *r = pipeline_resource(j->pipeline, p->resource);
+	bool snapshot = r == NULL || r->kind == KIND_SNAPSHOT; /* whose rows may have come in any window */
+	struct ledger newest;
+	struct str_map whole = { 0 }; /* contents that were looked for */
+	*may = false;
+	if (!c->o->generations || p->generation >= p->promoted || p->promoted_us >= c->now_us - c->o->keep_us ||
+	    is_named_now(c, p->resource, p->window, p->generation))
+		return true;
+	if (!ledger_open(j->store, j->clock, key_generation(key, p->promoted, a), STR_NONE, a, &newest, e) ||
+	    !ledger_is_whole(&newest, may, e))
+		return false;
+	for (size_t i = 0; *may && i < c->n_kept; i++) {
+		const struct kept_tag *k = &c->kept[i];
+		struct twin twin;
+		bool found = sha256_eq(k->content, newest.seal.digest), here = str_eq(k->window, p->window);
+		if (!collect_is_of(k->table, p->resource) || !(here || snapshot))
+			continue;
+		if (found || !str_map_add(&whole, sha256_hex_str(k->content, a), 0, a))
+			continue;
+		if (!twin_of(j, p->resource, k->window, 0, k->content, a, &twin, &found, e))
+			return false;
+		*may = found;
+	}
+	return true;
 }
 
 static bool collect_closed(struct collect *c, const struct place *p, struct ledger *l, struct arena *a, struct err *e)
@@ -162,7 +256,7 @@ static bool collect_closed(struct collect *c, const struct place *p, struct ledg
 	if (may || replaced) {
 		struct err why = ERR_INIT;
 		struct str reason = may ? STR("superseded, and nothing that is kept was made of it")
-					: STR("damaged, and a later fetch has the same content");
+					: STR("damaged, and another fetch that stays has the same content");
 		expired = !c->o->remove || ledger_expire(l, reason, &why);
 		if (why.code == ERR_FENCED)
 			collect_left(c, l->generation_key, "somebody has just written to it", false);
@@ -175,7 +269,7 @@ static bool collect_closed(struct collect *c, const struct place *p, struct ledg
 	if (expired)
 		s.names = (struct str_map){ 0 };
 	return remove_all(c, l, &s, expired ? GARBAGE_GENERATION : GARBAGE_SEGMENT,
-			  replaced ? "it is damaged, and a later fetch of the window has the same content"
+			  replaced ? "it is damaged, and another fetch that stays has the same content"
 			  : expired ? "a newer fetch is the window's truth, and nothing that is kept was made of this one"
 				  : "no entry names it, and none can follow", a, e);
 }
@@ -195,6 +289,28 @@ static bool lost_its_seal(const struct collect *c, const struct place *p, const 
 	return false;
 }
 
+/* All segments of a generation whose ledger cannot be read, behind an object that says so. */
+static bool give_up(struct collect *c, const struct place *p, struct str key, struct arena *a, struct err *e)
+{
+	static const char reason[] = "its ledger is damaged, and a newer fetch is the window's truth";
+	struct sweep s = { .below = UINT64_MAX };
+	struct ledger l = { .generation_key = key };
+	bool may = false;
+	struct err damage = *e;
+	*e = ERR_INIT;
+	if (!may_give_up(c, p, &may, a, e))
+		return false;
+	if (!may) {
+		*e = damage;
+		return false;
+	}
+	if (c->o->remove && !ledger_give_up(c->project->store, c->project->clock, key, c->o->run_id, str_from(reason), e))
+		return false;
+	c->n->given_up++;
+	return store_list(c->project->store, arena_format(a, "%.*s/segments", STR_ARG(key)), a, &s.list, e) &&
+	       remove_all(c, &l, &s, GARBAGE_GENERATION, reason, a, e);
+}
+
 static bool collect_generation(struct collect *c, const struct place *p, struct str window_key, struct err *e)
 {
 	struct arena a = ARENA_INIT;
@@ -204,8 +320,10 @@ static bool collect_generation(struct collect *c, const struct place *p, struct 
 	bool ok = ledger_open(c->project->store, c->project->clock, key, c->o->run_id, &a, &l, &why);
 	if (ok && l.n_entries > 0 && lost_its_seal(c, p, &l))
 		ok = err_set(&why, ERR_DAMAGE, "a table was made of it, and its seal is gone");
-	else if (ok && l.n_entries > 0)
+	else if (ok && (l.n_entries > 0 || l.given_up))
 		ok = l.status == GENERATION_OPEN ? collect_open(c, &l, &a, &why) : collect_closed(c, p, &l, &a, &why);
+	if (!ok && why.code == ERR_DAMAGE)
+		ok = give_up(c, p, key, &a, &why);
 	if (!ok && why.code == ERR_DAMAGE) {
 		collect_left(c, key, why.message, true);
 		ok = true;

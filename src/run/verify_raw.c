@@ -248,7 +248,8 @@ static bool check_generation(struct verify *v, struct str key, struct str window
 	}
 	v->has_content = l.status == GENERATION_SEALED;
 	v->content = l.seal.digest;
-	check_strays(v, key, l.n_entries);
+	if (!l.given_up)
+		check_strays(v, key, l.n_entries);
 	ledger_walk_begin(&w, &l);
 	while ((ok = ledger_walk_next(&w, &x, &end, &why)) && !end && !verify_stopped(v, e) && !(*done && verify_late(v))) {
 		v->n->entries++;

@@ -119,7 +119,7 @@ static void gc_summary(struct say *s, const struct collect_counts *n, bool remov
 		return;
 	}
 	if (n->given_up > 0)
-		buf_addf(out, "%s: %s, since a later fetch has the same content\n", removed ? "Given up" : "Would be given up",
+		buf_addf(out, "%s: %s, since nothing needs what is left of it\n", removed ? "Given up" : "Would be given up",
 			 amount_things(n->given_up, "damaged generation").text);
 	if (objects > 0)
 		put_removed(out, n, objects, bytes, removed);

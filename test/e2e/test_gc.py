@@ -2,6 +2,7 @@
 import datetime
 import glob
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -294,3 +295,134 @@ def test_a_folder_that_is_no_lake(whole_copy, tmp_path):
     aged(mine, 100 * WEEK)
     assert "Nothing to remove" in whole_copy.on(tmp_path / "home").sluice("gc", "--yes").out
     assert mine.read_text() == "mine"
+
+
+# ── damage that nobody needs any more ──
+
+FIRST = "raw/shop/things/20240101T000000Z_20240102T000000Z/g1"
+
+def damage_ledger(p, generation, entry=1):
+    F.put(os.path.join(p.lake, generation, "ledger", f"{entry:020}.json"), b"{}")
+
+
+def segments_of(p, generation):
+    return sorted(os.listdir(os.path.join(p.lake, generation, "segments")))
+
+
+def given_up(p, generation):
+    """Dry first, then done; then there is nothing left to do, and nothing to find."""
+    segments = segments_of(p, generation)
+    before = L.snapshot(p.lake)
+    dry = p.sluice("gc", "--generations", *ALL)
+    assert L.snapshot(p.lake) == before
+    assert "Would be given up: 1 damaged generation" in dry.out and "--yes`" in dry.out, repr(dry)
+    done = p.sluice("gc", "--json", "--yes", "--generations", *ALL)
+    assert [k for k in keys(done, "generation") if k.startswith(generation)] == [f"{generation}/segments/{s}" for s in segments]
+    assert segments_of(p, generation) == []
+    p.sluice("verify")
+    assert "Nothing to remove" in p.sluice("gc", "--yes", "--generations", *ALL).out
+
+
+def test_a_superseded_fetch_whose_ledger_is_damaged(whole_copy):
+    p = whole_copy
+    damage_ledger(p, F.SUPERSEDED)
+    before = L.snapshot(p.lake)
+    for options in ((*ALL,), ("--generations", "--keep-versions", 1), ("--generations", "--keep-days", 0)):
+        done = p.sluice("gc", "--json", "--yes", *options, status=8)  # not asked, too young, or a kept version was made of it
+        assert [x["key"] for x in done.json["left"]] == [F.SUPERSEDED] and keys(done, "generation") == []
+    raw = lambda lake: {k: v for k, v in lake.items() if k.startswith("raw/")}
+    assert raw(L.snapshot(p.lake)) == raw(before)
+    assert "given up" not in p.sluice("gc", "--generations", *ALL, "--only", "kinds").out
+    given_up(p, F.SUPERSEDED)
+    assert len(os.listdir(os.path.join(p.lake, F.SUPERSEDED, "ledger"))) > 1  # its entries stay
+    window = F.SUPERSEDED.split("/")[3]
+    assert "given up" in p.sluice("raw", "ls", "things", window).out
+    unchanged(p)
+    assert "Nothing to repair" in p.sluice("repair").out
+
+
+@pytest.mark.parametrize("what", ["segment", "ledger"])
+def test_a_damaged_ledger_is_kept_where_the_newer_fetch_is_damaged(whole_copy, what):
+    """It may be all that is left."""
+    p = whole_copy
+    damage_ledger(p, F.SUPERSEDED)
+    newer = F.SUPERSEDED.replace("/g1", "/g2")
+    if what == "segment":
+        os.remove(os.path.join(p.lake, newer, "segments", segments_of(p, newer)[0]))
+    else:
+        damage_ledger(p, newer)
+    done = p.sluice("gc", "--json", "--yes", "--generations", *ALL, status=8)
+    assert F.SUPERSEDED in [x["key"] for x in done.json["left"]] or os.path.dirname(newer) in [x["key"] for x in done.json["left"]]
+    assert keys(done, "generation") == [] and segments_of(p, F.SUPERSEDED)
+
+
+@pytest.mark.parametrize("what", ["segment", "ledger"])
+def test_rows_that_name_what_was_given_up(whole_copy, what):
+    """The same content was fetched again; the rows still say `_gen` 1. They lead on to the fetch that is whole."""
+    p = whole_copy
+    p.sluice("run", "--from", "2024-01-01", "--to", "2024-01-02", "--only", "things", "--refetch=same")
+    if what == "segment":
+        os.remove(os.path.join(p.lake, FIRST, "segments", segments_of(p, FIRST)[0]))
+    else:
+        damage_ledger(p, FIRST)
+    done = p.sluice("gc", "--yes", "--generations", *ALL)
+    assert "Given up: 1 damaged generation" in done.out and segments_of(p, FIRST) == []
+    p.sluice("verify")
+    origin = p.sluice("trace", "things", "1001", "--json").json["rows"][0]["origin"]
+    assert origin["generation"] == 1 and origin["instead"]["generation"] == 2 and json.loads(origin["raw"])["id"] == 1001
+
+
+def test_a_damaged_ledger_that_rows_need(whole_copy):
+    """Its content is unknown, and rows of a kept version may have come with it: no other fetch has that content."""
+    p = whole_copy
+    again = FIRST.replace("/g1", "/g2")
+    p.sluice("run", "--from", "2024-01-01", "--to", "2024-01-02", "--only", "things", "--refetch=same")
+    p.sluice("run", "--from", "2024-01-01", "--to", "2024-01-02", "--only", "things", "--refetch=more")
+    os.remove(os.path.join(p.lake, again, "segments", segments_of(p, again)[0]))
+    damage_ledger(p, FIRST)
+    given = p.sluice("gc", "--yes", "--generations", *ALL)  # generation 3 has the same content, and is whole
+    assert "Given up: 2 damaged generations" in given.out
+    p.sluice("verify")
+
+
+def test_a_snapshot_whose_twin_came_in_another_window(whole_copy):
+    p = whole_copy
+    p.sluice("run", "--from", "2024-01-04", "--to", "2024-01-05", "--only", "kinds")
+    base = "raw/shop/kinds"
+    old, new = sorted(n for n in os.listdir(os.path.join(p.lake, base)) if n != "grid")
+    for generation in (f"{base}/{old}/g1", f"{base}/{new}/g1"):
+        assert segments_of(p, generation)
+    lost = os.path.join(p.lake, base, old, "g1", "segments", segments_of(p, f"{base}/{old}/g1")[0])
+    os.remove(lost)
+    assert "not lost" in p.sluice("repair", status=8).out
+    assert keys(p.sluice("gc", "--json", "--yes", *ALL), "generation") == []
+    p.sluice("gc", "--generations", "--yes", *ALL)
+    assert F.read_ledger(p, f"{base}/{old}/g1")[-1]["kind"] == "expire"
+    p.sluice("verify")
+    assert "Nothing to repair" in p.sluice("repair").out
+    assert p.sluice("trace", "kinds", "1", "--json").json["rows"][0]["origin"]["raw"]
+    before = L.snapshot(p.lake)
+    p.sluice("run", "--from", "2024-01-01", "--to", "2024-01-05", "--only", "kinds")  # nothing is asked for again
+    assert L.snapshot(p.lake) == before
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_snapshot_that_is_the_only_copy(whole_copy, tmp_path, later):
+    """The newest one, or of another content than all others: it stays, whatever it has lost."""
+    p = whole_copy
+    base = "raw/shop/kinds"
+    if later:
+        import whole_lake as W
+        os.makedirs(tmp_path / "other")
+        for name in ("kinds", "things"):
+            (tmp_path / "other" / f"{name}.ndjson").write_text('{"id": 1, "name": "another", "at": "2024-01-01T00:00:00Z"}\n')
+        other = W.open_mock(tmp_path, tmp_path / "other")
+        W.point_at(p, other.url)
+        p.sluice("run", "--from", "2024-01-04", "--to", "2024-01-05", "--only", "kinds", status=(0, 4))
+        assert other.stop() == 0
+    old = next(n for n in sorted(os.listdir(os.path.join(p.lake, base))) if n != "grid")
+    for name in segments_of(p, f"{base}/{old}/g1"):
+        os.remove(os.path.join(p.lake, base, old, "g1", "segments", name))
+    done = p.sluice("gc", "--json", "--yes", "--generations", *ALL)
+    assert not [k for k in keys(done, "generation") if "kinds" in k]
+    assert F.read_ledger(p, f"{base}/{old}/g1")[-1]["kind"] != "expire"

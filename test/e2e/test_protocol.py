@@ -76,6 +76,24 @@ def test_collection(week):
     audited(week)
 
 
+def test_collection_of_what_is_damaged(week):
+    """A superseded fetch whose ledger cannot be read; a snapshot that came again in a later window (rows name the first one)."""
+    week.sluice("run", *WEEK)
+    week.sluice("run", *WEEK, "--refetch=again")
+    week.sluice("run", "--from", "2013-01-03", "--to", "2013-01-05")
+    entry = sorted(glob.glob(os.path.join(week.lake, "raw/*/flights/*/g1/ledger/0*0.json")))[0]
+    snapshot = sorted(glob.glob(os.path.join(week.lake, "raw/*/airlines/*/g2/segments/*")))[0]
+    os.chmod(entry, 0o644)
+    os.truncate(entry, 7)
+    os.remove(snapshot)
+    damaged = [os.path.relpath(entry, week.lake), os.path.relpath(snapshot, week.lake)]
+    week.sluice("gc", "--yes", "--generations", "--keep-days", 0, "--keep-versions", 1)
+    found = audited(week, damaged=damaged)
+    assert sum(g.given_up for g in found.generations.values()) == 1
+    assert [g.status for (w, k), g in sorted(found.generations.items()) if "/airlines/" in w] == ["promoted", "expired", "promoted"]
+    week.sluice("verify")
+
+
 def test_faults(tmp_path, month):
     """The API fails now and then: attempts are kept, generations resumed."""
     m = L.Mock(tmp_path, L.example_mock(percent=8), L.FLIGHTS)

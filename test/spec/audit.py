@@ -16,6 +16,7 @@ import re
 import sys
 
 ENTRY = re.compile(r"(raw/[^/]+/[^/]+/[^/]+)/g(\d+)/ledger/(\d{20})\.json$")
+GIVEN_UP = re.compile(r"(raw/[^/]+/[^/]+/[^/]+)/g(\d+)/ledger/given-up\.json$")
 SEGMENT = re.compile(r"(raw/[^/]+/[^/]+/[^/]+)/g(\d+)/segments/((\d+)-([0-9a-f]{64})\.warc\.gz)$")
 COMMIT = re.compile(r"((prepare|quarantine|refine)/([^/]+)/([^/]+))/_delta_log/(\d{20})\.json$")
 TABLE_FILE = re.compile(r"((?:prepare|quarantine|refine)/[^/]+/[^/]+)/(data/.+)$")
@@ -52,9 +53,12 @@ class Call:
 class Generation:
     def __init__(self):
         self.entries, self.pids, self.hashes = [], [], []
+        self.given_up = False  # its entries cannot be read
 
     @property
     def status(self):
+        if self.given_up:
+            return "expired"
         if not self.entries:
             return "none"
         last = self.entries[-1]
@@ -190,7 +194,8 @@ class Audit:
             del self.objects[call.key]  # it was lost
         self.must("create_once", call.key not in self.objects or HINT.match(call.key), call.key, "created twice")
         for pattern, take in ((ENTRY, self.entry), (COMMIT, self.commit), (STATE, self.state), (CHECKPOINT, self.checkpoint),
-                              (HINT, self.hint), (CUT, self.copy), (MARK, self.mark)):
+                              (HINT, self.hint), (CUT, self.copy), (MARK, self.mark),
+                              (GIVEN_UP, self.give_up)):
             m = pattern.match(call.key)
             if m:
                 take(call, m)
@@ -232,8 +237,7 @@ class Audit:
         if kind == "accept":
             self.must("accept_candidate", g.status == "candidate", key, f"accepts a generation that is {g.status}")
         elif kind == "expire":
-            newer = any(w == window and k > number and o.status == "promoted" for (w, k), o in self.generations.items())
-            self.must("expire_superseded", newer and g.status in ("promoted", "candidate", "abandoned"), key,
+            self.must("expire_superseded", self.is_superseded(window, number) and g.status in ("promoted", "candidate", "abandoned"), key,
                       f"expires a generation that is {g.status} and not superseded")
         else:
             self.must("nothing_after_close", g.status in ("none", "open"), key, f"the generation is {g.status}")
@@ -251,6 +255,21 @@ class Audit:
         g.entries.append(e)
         g.pids.append(call.pid)
         g.hashes.append(hashlib.sha256(call.text.encode()).hexdigest())
+
+    def is_superseded(self, window, number):
+        """By a newer generation; of a snapshot also by a later window."""
+        resource, _, name = window.rpartition("/")
+        return any(o.status == "promoted" and (w == window and k > number or self.is_snapshot(resource) and
+                                               w.rpartition("/")[0] == resource and w.rpartition("/")[2] > name)
+                   for (w, k), o in self.generations.items())
+
+    def give_up(self, call, m):
+        window, number = m.group(1), int(m.group(2))
+        g = self.generations.setdefault((window, number), Generation())
+        newer = any(w == window and k > number and o.status == "promoted" for (w, k), o in self.generations.items())
+        self.must("expire_superseded", newer and any(k.startswith(f"{window}/g{number}/ledger/") for k in self.damaged), call.key,
+                  "gives up a generation that is not superseded, or can be read")
+        g.given_up = True
 
     def payload(self, call, e, window, number):
         name = e["segment"]["name"]
