@@ -46,6 +46,7 @@ static void environment_keys(struct reader *r, const struct yaml_node *n)
 	const struct yaml_node *schedule = key_get(n, "schedule"), *source = key_get(n, "source"),
 			       *sources = key_get(n, "sources");
 	keys_check(schedule, "schedule", r->p);
+	keys_check(key_get(n, "engine"), "engine", r->p);
 	keys_check(source, "environment.source", r->p);
 	if (sources && sources->type == YAML_MAP)
 		for (const struct yaml_node *c = sources->child; c; c = c->next)
@@ -235,8 +236,11 @@ static void root_read(struct reader *r, struct yaml_node *root)
 	if (keys_check(prepare, "prepare", r->p))
 		key_u64(r, prepare, "file_rows", 1000, 100000000, &out->file_rows);
 	out->memory_bytes = 256 << 20;
-	if (keys_check(engine, "engine", r->p))
+	out->scratch_bytes = UINT64_C(64) << 30;
+	if (keys_check(engine, "engine", r->p)) {
 		key_size(r, engine, "memory", 64 << 20, UINT64_C(1) << 44, &out->memory_bytes);
+		key_size(r, engine, "scratch", 64 << 20, UINT64_C(1) << 50, &out->scratch_bytes);
+	}
 }
 
 static struct yaml_node *root_load(const char *path, struct arena *a, struct problems *p)

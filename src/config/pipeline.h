@@ -169,11 +169,17 @@ struct resource {
 	unsigned line, column;
 };
 
+struct store_settings { /* of lakes on S3; empty: found out by the driver */
+	struct str endpoint, region, ca_file;
+	bool path_style, single_writer;
+};
+
 struct pipeline {
 	const char *file;     /* pipeline.yaml as named */
 	struct str folder;    /* of that file; contracts/ and models/ are beside it */
 	struct str name;
 	struct str lake;      /* path, relative ones resolved against `folder`; or s3://bucket/prefix */
+	struct store_settings store; /* of lakes on S3 */
 	struct str environment; /* "" or the name given with --env */
 	struct step schedule; /* window: 1d unless declared; zone UTC unless declared */
 	struct str cron;      /* kept for deployment */
@@ -183,6 +189,7 @@ struct pipeline {
 	size_t n_resources;
 	uint64_t file_rows;   /* rule 29: records per table file; default 200,000 */
 	uint64_t memory_bytes; /* for the engine; default 256 MiB */
+	uint64_t scratch_bytes; /* of a job's inputs, where they have to be brought to this machine; default 64 GiB */
 	struct sha256 digest; /* of the file's meaning */
 };
 

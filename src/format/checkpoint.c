@@ -282,7 +282,7 @@ bool checkpoint_run(const struct engine_job *job, struct arena *a, struct engine
 	*out = (struct engine_result){ .files = arena_new(a, struct table_file), .n_files = 1 };
 	out->files->path = STR("checkpoint.parquet");
 	out->files->stats = STR("{}");
-	bool ok = store_open_disk(arena_zero_terminated(a, job->lake), false, &s, e) &&
+	bool ok = store_open(job->lake, &job->store, false, &s, e) &&
 		  table_load(s, job->table_key, (int64_t)job->version, a, &t, e);
 	if (ok)
 		actions_of(&t, &l);

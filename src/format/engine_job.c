@@ -120,6 +120,37 @@ static void put_compact(struct json_out *o, const struct engine_job *j)
 	json_end_array(o);
 }
 
+static void put_settings(struct json_out *o, const struct store_settings *s)
+{
+	if (s->endpoint.n + s->region.n + s->ca_file.n == 0 && !s->path_style && !s->single_writer)
+		return;
+	json_begin_object(o, "store");
+	json_put_str(o, "endpoint", s->endpoint);
+	json_put_str(o, "region", s->region);
+	json_put_str(o, "ca_file", s->ca_file);
+	json_put_bool(o, "path_style", s->path_style);
+	json_put_bool(o, "single_writer", s->single_writer);
+	json_end_object(o);
+}
+
+static void put_objects(struct json_out *o, const struct engine_job *j)
+{
+	if (!j->by_store)
+		return;
+	json_put_str(o, "cache", j->cache);
+	json_put_u64(o, "scratch_bytes", j->scratch_bytes);
+	json_begin_array(o, "objects");
+	for (size_t i = 0; i < j->n_objects; i++) {
+		json_begin_object(o, NULL);
+		json_put_str(o, "file", j->objects[i].file);
+		json_put_u64(o, "size", j->objects[i].size_bytes);
+		if (j->objects[i].has_hash)
+			json_put_hash(o, "sha256", j->objects[i].hash);
+		json_end_object(o);
+	}
+	json_end_array(o);
+}
+
 static void put_refine(struct json_out *o, const struct engine_job *j)
 {
 	json_begin_array(o, "sql");
@@ -147,6 +178,10 @@ struct str engine_job_encode(const struct engine_job *j, struct arena *a)
 	json_put_str(&o, "pipeline", j->pipeline);
 	json_put_str(&o, "table", j->table);
 	json_put_str(&o, "lake", j->lake);
+	if (j->raw.n > 0)
+		json_put_str(&o, "raw", j->raw);
+	put_settings(&o, &j->store);
+	put_objects(&o, j);
 	json_put_str(&o, "result", j->result_path);
 	json_put_str(&o, "scratch", j->scratch);
 	json_put_u64(&o, "threads", j->threads);
@@ -320,6 +355,34 @@ static bool get_children(const struct json_node *root, struct arena *a, struct e
 	return true;
 }
 
+static bool get_settings(const struct json_node *root, struct store_settings *s, struct err *e)
+{
+	const struct json_node *n = json_get(root, "store");
+	return n == NULL || (json_need_str(n, "endpoint", &s->endpoint, e) && json_need_str(n, "region", &s->region, e) &&
+			     json_need_str(n, "ca_file", &s->ca_file, e) && json_need_bool(n, "path_style", &s->path_style, e) &&
+			     json_need_bool(n, "single_writer", &s->single_writer, e));
+}
+
+static bool get_objects(const struct json_node *root, struct arena *a, struct engine_job *j, struct err *e)
+{
+	const struct json_node *list = json_get(root, "objects");
+	j->raw = json_str_or(root, "raw", STR_NONE);
+	if (!get_settings(root, &j->store, e))
+		return false;
+	if (list == NULL)
+		return true;
+	j->by_store = true;
+	j->objects = arena_array(a, struct job_object, list->n_children + 1);
+	for (const struct json_node *n = list->child; n; n = n->next) {
+		struct job_object *x = &j->objects[j->n_objects++];
+		x->has_hash = json_get(n, "sha256") != NULL;
+		if (!json_need_str(n, "file", &x->file, e) || !json_need_u64(n, "size", &x->size_bytes, e) ||
+		    (x->has_hash && !json_need_hash(n, "sha256", &x->hash, e)))
+			return err_wrap(e, "object %zu of the job", j->n_objects);
+	}
+	return json_need_str(root, "cache", &j->cache, e) && json_need_u64(root, "scratch_bytes", &j->scratch_bytes, e);
+}
+
 bool engine_job_decode(struct str text, struct arena *a, struct engine_job *j, struct err *e)
 {
 	struct json_node *root = NULL;
@@ -329,7 +392,8 @@ bool engine_job_decode(struct str text, struct arena *a, struct engine_job *j, s
 	    !json_need_str(root, "lake", &j->lake, e) || !json_need_str(root, "result", &j->result_path, e) ||
 	    !json_need_str(root, "scratch", &j->scratch, e) || !json_need_unsigned(root, "threads", &j->threads, e) ||
 	    !json_need_u64(root, "memory_bytes", &j->memory_bytes, e) ||
-	    !json_need_u64(root, "file_rows", &j->file_rows, e) || !json_need_str(root, "output", &j->output, e))
+	    !json_need_u64(root, "file_rows", &j->file_rows, e) || !json_need_str(root, "output", &j->output, e) ||
+	    !get_objects(root, a, j, e))
 		return err_wrap(e, "engine job");
 	const struct json_node *contract = json_get(root, "contract");
 	if (contract)

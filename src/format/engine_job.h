@@ -10,6 +10,7 @@
 #ifndef SLUICE_FORMAT_ENGINE_JOB_H
 #define SLUICE_FORMAT_ENGINE_JOB_H
 
+#include "driver/store_open.h"
 #include "format/delta.h"
 #include "format/ledger.h"
 
@@ -42,6 +43,13 @@ struct job_merge { /* compact: in; becomes one file */
 	size_t n_windows;
 };
 
+struct job_object { /* a file of `inputs` or `merges`, where the lake is no folder */
+	struct str file;          /* as it is named there */
+	uint64_t size_bytes;
+	bool has_hash;
+	struct sha256 hash;       /* as the table's log says */
+};
+
 struct job_table { /* prepare: in; the resource's own table, or that of an array in its records */
 	struct str name;              /* orders, orders__lines */
 	struct str output, quarantine_output; /* folders, absolute; exist */
@@ -52,7 +60,16 @@ struct job_table { /* prepare: in; the resource's own table, or that of an array
 struct engine_job {
 	enum engine_job_kind kind;
 	struct str run_id, pipeline, table; /* table: resource or model name */
-	struct str lake;          /* root of the store, as given to store_open_disk */
+	struct str lake;          /* as given to store_open; files and outputs in it begin with it */
+	struct str raw;           /* prepare: the lake that Raw is read from, where it is another one */
+	struct store_settings store; /* of both */
+	/* Where the lake is no folder of this machine: the child brings `objects` into files, writes files, and sends them. */
+	bool by_store;
+	struct job_object *objects;
+	size_t n_objects, cap_objects;
+	struct str cache;         /* folder for what is brought: that of a run, so that its next job finds it there */
+	uint64_t scratch_bytes;   /* of all that is brought, in the cache too */
+	struct job_files *files;  /* job_files.h; in the child */
 	struct str result_path;
 	struct str scratch;       /* folder for spilling; the parent removes it */
 	unsigned threads;
@@ -121,7 +138,9 @@ struct engine_output { /* prepare: what came of one table */
 
 struct engine_result {
 	struct str engine;        /* "DuckDB v1.5.5" */
-	struct table_file *files; /* path is relative to the table folder; windows filled in with rows and hashes */
+	/* Path is relative to the table folder; windows filled in with rows and hashes; with the file's own hash where the
+	 * child sent it to the lake. */
+	struct table_file *files;
 	size_t n_files;
 	struct table_file *quarantine_files;
 	size_t n_quarantine_files;

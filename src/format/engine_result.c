@@ -17,6 +17,8 @@ static void put_file(struct json_out *o, const struct table_file *f)
 	json_put_str(o, "path", f->path);
 	json_put_u64(o, "size", f->size_bytes);
 	json_put_u64(o, "rows", f->rows);
+	if (f->has_hash)
+		json_put_hash(o, "sha256", f->hash);
 	json_put_str(o, "stats", f->stats);
 	json_put_windows(o, "windows", f->windows, f->n_windows);
 	json_end_object(o);
@@ -159,6 +161,9 @@ static bool get_files(const struct json_node *root, const char *key, struct aren
 		if (!json_need_str(f, "path", &t->path, e) || !json_need_u64(f, "size", &t->size_bytes, e) ||
 		    !json_need_u64(f, "rows", &t->rows, e) || !json_need_str(f, "stats", &t->stats, e) ||
 		    !json_need(f, "windows", JSON_ARRAY, &windows, e))
+			return false;
+		t->has_hash = json_get(f, "sha256") != NULL;
+		if (t->has_hash && !json_need_hash(f, "sha256", &t->hash, e))
 			return false;
 		if (!json_get_windows(windows, a, &t->windows, &t->n_windows, e))
 			return false;

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "driver/engine.h"
+#include "format/job_files.h"
 #include "format/row_sum.h"
 #include "prepare/prepare_parts.h"
 #include "prepare/prepare_stats.h"
@@ -235,7 +236,7 @@ static bool merge_write(struct compact *k, size_t index, struct table_file *out,
 	     (out->rows == rows || err_set(e, ERR_ENGINE, "%s: %" PRIu64 " rows were written of %" PRIu64, file.path, out->rows,
 					   rows)) &&
 	     read_back(parquet_use_duckdb(&q, k->connection), file.path, k->hashed, k->shape, k->job->columns.n, s->sums, s->n, e) &&
-	     hashes_agree(m, s->sums, ERR_ENGINE, e);
+	     hashes_agree(m, s->sums, ERR_ENGINE, e) && job_file_made(k->job, file.path, e);
 	if (ok) {
 		out->stats = stats_json(&s->stats, k->a);
 		out->windows = m->windows;

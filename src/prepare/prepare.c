@@ -263,7 +263,7 @@ bool prepare_open(struct prepare *p, struct err *e)
 	}
 	plan(p);
 	p->queue = arena_array(p->arena, struct file_task *, p->n_tasks);
-	return store_open_disk(arena_zero_terminated(p->arena, job->lake), false, &p->store, e);
+	return store_open(job->raw.n > 0 ? job->raw : job->lake, &job->store, false, &p->store, e);
 }
 
 static bool engine_start(struct prepare *p, struct err *e)

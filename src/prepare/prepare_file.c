@@ -1,6 +1,7 @@
 /* One file of the table: a stream of batches into COPY, then the read-back. */
 #include "base/check.h"
 #include "base/effect.h"
+#include "format/job_files.h"
 #include "prepare/prepare_reader.h"
 #include "prepare/read_back.h"
 
@@ -112,17 +113,18 @@ static bool attempt(struct prepare *p, struct file_task *t, struct parquet *q, b
 		t->by_engine = *again = ok = true;
 	} else if (ok && f->doomed) {
 		t->exact = *again = true;
-		sys_unlink(file.path);
+		ok = job_file_drop(p->job, file.path, e);
 	} else if (ok && t->has_failed_row && !t->split) {
 		*e = t->failed_row;
 		ok = false;
 	} else if (ok && f->negative_zero && !t->plain) {
 		*again = true;
-		sys_unlink(file.path);
+		ok = job_file_drop(p->job, file.path, e);
 	} else if (ok) {
 		ok = check_rows(f, file.path, e) && back(f, q, file.path, e);
 		if (ok)
 			results_keep(f);
+		ok = ok && job_file_made(p->job, file.path, e);
 	}
 	t->plain = t->plain || f->negative_zero;
 	if (*again && f->log && !f->doomed) /* it is filled anew */
@@ -136,21 +138,20 @@ static bool attempt(struct prepare *p, struct file_task *t, struct parquet *q, b
 
 static bool task_write(struct prepare *p, struct file_task *t, struct parquet *q, struct err *e)
 {
-	bool again = true;
+	bool again = true, ok = true;
 
 	if (t->attempt > 0) { /* it was written before anybody knew the losers */
 		struct arena a = ARENA_INIT;
 		struct str name = t->file.path, part;
 		while (str_cut(&name, '/', &part))
 			;
-		sys_unlink(arena_format(&a, "%.*s/%.*s", STR_ARG(t->table->job.output), STR_ARG(part)).p);
+		ok = job_file_drop(p->job, arena_format(&a, "%.*s/%.*s", STR_ARG(t->table->job.output), STR_ARG(part)).p, e);
 		arena_free(&a);
 	}
 	/* At most three times more: with the losers known, sorted by the engine, and without dictionaries. */
-	while (again)
-		if (!attempt(p, t, q, &again, e))
-			return false;
-	return true;
+	while (ok && again)
+		ok = attempt(p, t, q, &again, e);
+	return ok;
 }
 
 /* The elements of arrays wait while their records' file is made, and become files of their own right after it, so that no

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "format/job_files.h"
 #include "prepare/duplicates.h"
 #include "prepare/prepare.h"
 #include "prepare/prepare_parts.h"
@@ -248,7 +249,8 @@ bool quarantine_write(struct parquet *parquet, struct quarantine *q, const struc
 	ok = ok && (out->rows == (q ? q->n : 0) ||
 		    err_set(e, ERR_ENGINE, "%s: %" PRIu64 " rows were written of %" PRIu64, file.path, out->rows,
 			    q ? q->n : 0));
-	ok = ok && read_back(parquet, file.path, hashed, columns, BAD_COLUMNS, s.sums, n_windows, e);
+	ok = ok && read_back(parquet, file.path, hashed, columns, BAD_COLUMNS, s.sums, n_windows, e) &&
+	     job_file_made(job, file.path, e);
 	if (ok) {
 		windows_describe(&s, read, a, out);
 		out->stats = stats_json(stats, a);

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "format/job_files.h"
 #include "refine/graph.h"
 #include "refine/model_token.h"
 #include "refine/refine_check.h"
@@ -442,6 +443,7 @@ static bool files_write(struct refine *r, struct engine_result *out, struct err 
 		ok = ok && check_file(k, r->c, path, &written, f, e);
 		out->write_us += end - start;
 		out->read_back_us += clock->monotonic_us(clock) - end;
+		ok = ok && job_file_made(job, path, e);
 	}
 	if (ok)
 		ok = check_finish(k, r->name, r->a, out, e);

@@ -53,24 +53,22 @@ static bool call_engine(struct compaction *c, enum lake_zone zone, struct str ke
 	struct engine_job job = {
 		.kind = ENGINE_COMPACT,
 		.run_id = c->u.run_id,
-		.pipeline = j->pipeline->name,
 		.table = c->table,
-		.lake = str_from(j->lake_path),
 		.threads = 1,
-		.memory_bytes = j->pipeline->memory_bytes,
-		.file_rows = j->pipeline->file_rows,
 		.quarantine = zone == ZONE_QUARANTINE,
 		.columns = t->schema,
 		.merges = arena_array(a, struct job_merge, choice->n_targets + 1),
 		.n_merges = choice->n_targets,
 	};
+	if (!project_job(j, &job, e))
+		return false;
 	for (size_t i = 0; i < choice->n_targets; i++) {
 		const struct compact_target *x = &choice->targets[i];
 		struct job_merge *m = &job.merges[i];
 		*m = (struct job_merge){ .windows = x->windows, .n_windows = x->n_windows, .n_files = x->n_from,
 					 .files = arena_array(a, struct str, x->n_from + 1) };
 		for (size_t k = 0; k < x->n_from; k++)
-			m->files[k] = arena_format(a, "%s/%.*s/%.*s", j->lake_path, STR_ARG(key), STR_ARG(x->from[k]->path));
+			m->files[k] = project_job_file(j, &job, key, x->from[k], a);
 	}
 	struct engine_call call = { .job = &job, .stop = c->o->stop };
 	if (!publish_folder(&c->u, key, job_key(choice), a, &job.output, e) || !engine_call(&call, a, r, e) ||
@@ -236,6 +234,7 @@ static bool put_record(struct compaction *c, const struct err *why, struct err *
 	bool ours = false;
 	r->run_id = c->u.run_id;
 	r->command = STR("compact");
+	r->plan.environment = j->pipeline->environment;
 	r->err = *why;
 	r->took_us = j->clock->wall_us(j->clock) - c->now_us;
 	r->started_us = c->now_us;

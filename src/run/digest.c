@@ -27,9 +27,9 @@ static bool digest_window(struct digest *d, struct str resource, struct str reso
 	struct window_generations g;
 	struct ledger l;
 	struct str key = key_window(resource_key, name, &a);
-	bool ok = window_generations_read(j->store, j->clock, key, &a, &g, e);
+	bool ok = window_generations_read(project_raw(j), j->clock, key, &a, &g, e);
 	if (ok && g.promoted > 0) {
-		ok = ledger_open(j->store, j->clock, key_generation(key, g.promoted, &a), STR_NONE, &a, &l, e);
+		ok = ledger_open(project_raw(j), j->clock, key_generation(key, g.promoted, &a), STR_NONE, &a, &l, e);
 		struct digest_line line = { .kind = DIGEST_WINDOW, .table = resource, .window = name };
 		if (ok) {
 			line.pages = l.seal.pages;
@@ -47,13 +47,13 @@ static bool digest_raw(struct digest *d, struct err *e)
 	struct arena a = ARENA_INIT;
 	struct store_listing list = { 0 };
 	struct project *j = d->project;
-	bool ok = store_list_names(j->store, key_raw_pipeline(j->pipeline->name, &a), &a, &list, e);
+	bool ok = store_list_names(project_raw(j), key_raw_pipeline(j->pipeline->name, &a), &a, &list, e);
 	for (size_t i = 0; ok && i < list.n; i++) {
 		struct raw_windows w;
 		if (!list.v[i].is_folder || !name_ok(list.v[i].name) || !only_has(d->only, list.v[i].name))
 			continue;
 		struct str key = key_resource(j->pipeline->name, list.v[i].name, &a);
-		ok = raw_windows(j->store, key, &a, &w, e);
+		ok = raw_windows(project_raw(j), key, &a, &w, e);
 		for (size_t k = 0; ok && k < w.n; k++)
 			ok = digest_window(d, list.v[i].name, key, w.v[k].name, e);
 	}

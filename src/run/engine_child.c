@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "driver/engine.h"
 #include "format/checkpoint.h"
+#include "format/job_files.h"
 #include "prepare/compact.h"
 #include "prepare/prepare.h"
 #include "refine/count.h"
@@ -58,7 +59,8 @@ int engine_child_main(const char *job_path)
 		arena_free(&a);
 		return err_exit_status(e.code);
 	}
-	bool ok = work(&job, &a, &result, &e);
+	bool ok = job_files_open(&job, &a, &e) && work(&job, &a, &result, &e) && job_files_finish(&job, &result, &e);
+	job_files_close(&job);
 	if (ok && result.engine.n == 0)
 		ok = engine_version(&a, &result.engine, &e);
 	struct str answer = ok ? engine_result_encode(&result, &a) : engine_error_encode(&e, &a);

@@ -2,12 +2,21 @@
 
 #include "base/clock.h"
 #include "base/effect.h"
+#include "driver/store_copy.h"
 #include "refine/view.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+
+struct query_watch {
+	struct engine_connection *connection;
+	const volatile int *stop;
+	atomic_bool over;
+	pthread_t thread;
+};
 
 /* ── which tables there are ── */
 
@@ -126,14 +135,21 @@ bool lake_table_sql(const struct lake_table *t, struct buf *out)
 
 /* ── the engine ── */
 
-static void fill_input(struct project *j, const struct lake_table *t, struct job_input *in, struct arena *a)
+static struct str object_key(struct project *j, const struct lake_table *t, size_t i, struct arena *a)
 {
-	struct str key = project_table_key(j, t->zone, t->name, a);
+	return arena_format(a, "%.*s/%.*s", STR_ARG(project_table_key(j, t->zone, t->name, a)), STR_ARG(t->t.files[i].path));
+}
+
+/* Where its files are on this machine, or will be once they are brought. */
+static void fill_input(struct project *j, struct lake_table *t, const char *scratch, struct arena *a)
+{
+	struct job_input *in = &t->input;
 	*in = (struct job_input){ .schema = str_from(lake_zone_name(t->zone)), .table = t->name, .columns = t->t.schema };
 	in->files = arena_array(a, struct str, t->t.n_files + 1);
 	for (size_t i = 0; i < t->t.n_files; i++)
 		in->files[in->n_files++] =
-			arena_format(a, "%s/%.*s/%.*s", j->lake_path, STR_ARG(key), STR_ARG(t->t.files[i].path));
+			scratch ? arena_format(a, "%s/%.*s.%.*s.%zu.parquet", scratch, STR_ARG(in->schema), STR_ARG(t->name), i)
+				: arena_format(a, "%s/%.*s", j->lake_path, STR_ARG(object_key(j, t, i, a)));
 }
 
 uint64_t lake_query_memory(const struct project *j)
@@ -197,7 +213,7 @@ static bool take_nothing(void *user, const struct batch *b, struct err *e)
 }
 
 /* Which file of the table the engine cannot read, to its end or only its head. True: none. */
-static bool find_damage(struct lake_query *q, const struct lake_table *t, struct str prefix, bool head_only, struct err *e)
+static bool find_damage(struct lake_query *q, const struct lake_table *t, bool head_only, struct err *e)
 {
 	struct arena a = ARENA_INIT;
 	struct buf sql = BUF_INIT(1 << 16);
@@ -206,24 +222,30 @@ static bool find_damage(struct lake_query *q, const struct lake_table *t, struct
 		struct err why = ERR_INIT;
 		struct batch_shape *shape;
 		size_t n;
-		struct str file = arena_format(&a, "%.*s/%.*s", STR_ARG(prefix), STR_ARG(t->t.files[i].path));
 		buf_clear(&sql);
 		buf_add_z(&sql, "SELECT * FROM read_parquet(");
-		sql_literal(&sql, file);
+		sql_literal(&sql, t->input.files[i]);
 		buf_add_z(&sql, head_only ? ") LIMIT 0" : ")");
 		ok = engine_query(q->connection, buf_str(&sql), &a, &shape, &n, take_nothing, NULL, &why);
 		if (!ok)
-			set_damage(e, str_sub(file, q->lake.n + 1, file.n), why.message);
+			set_damage(e, object_key(q->project, t, i, &a), why.message);
 	}
 	buf_free(&sql);
 	arena_free(&a);
 	return ok;
 }
 
-static struct str folder_of(const struct lake_query *q, const struct lake_table *t, struct arena *a)
+/* False: not for a damaged file, which is the table's trouble. */
+static bool open_view(struct lake_query *q, struct lake_table *t, struct err *e)
 {
-	return arena_format(a, "%.*s/%s/%.*s/%.*s", STR_ARG(q->lake), lake_zone_name(t->zone), STR_ARG(q->pipeline),
-			    STR_ARG(t->name));
+	struct err why = ERR_INIT;
+	if (t->damage.code != ERR_NONE)
+		return true;
+	t->open = views_create(q->connection, &t->input, 1, q->arena, &why);
+	if (t->open || !find_damage(q, t, true, &t->damage))
+		return true;
+	*e = why;
+	return false;
 }
 
 bool lake_query_open(struct project *j, struct arena *a, struct lake_query *q, struct err *e)
@@ -231,41 +253,88 @@ bool lake_query_open(struct project *j, struct arena *a, struct lake_query *q, s
 	size_t n_files = 0, n = 0;
 	if (!lake_tables(j, a, q, e))
 		return false;
-	q->lake = str_from(j->lake_path);
-	q->pipeline = j->pipeline->name;
-	struct job_input *inputs = arena_array(a, struct job_input, q->n_tables + 1);
+	q->project = j;
+	q->arena = a;
+	if (!project_has_paths(j)) {
+		if (!lake_query_open_files(j, NULL, 0, a, q, e))
+			return false;
+		for (size_t i = 0; i < q->n_tables; i++)
+			fill_input(j, &q->tables[i], q->scratch.path, a);
+		return true;
+	}
 	for (size_t i = 0; i < q->n_tables; i++) {
-		fill_input(j, &q->tables[i], &inputs[i], a);
+		fill_input(j, &q->tables[i], NULL, a);
 		check_files(j, &q->tables[i]);
-		n_files += inputs[i].n_files;
+		n_files += q->tables[i].input.n_files;
 	}
 	const char **files = arena_array(a, const char *, n_files + 1);
 	for (size_t i = 0; i < q->n_tables; i++)
-		for (size_t k = 0; k < inputs[i].n_files; k++)
-			files[n++] = inputs[i].files[k].p; /* arena_format ends texts with a NUL */
+		for (size_t k = 0; k < q->tables[i].input.n_files; k++)
+			files[n++] = q->tables[i].input.files[k].p; /* arena_format ends texts with a NUL */
 	if (!lake_query_open_files(j, files, n, a, q, e))
 		return false;
+	for (size_t i = 0; i < q->n_tables; i++)
+		if (!open_view(q, &q->tables[i], e))
+			return false;
+	return true;
+}
+
+/* ── from a lake that is no folder ── */
+
+static bool bring_table(struct lake_query *q, struct lake_table *t, const volatile int *stop, struct err *e)
+{
+	struct store_copy *v = arena_array(q->arena, struct store_copy, t->t.n_files + 1);
+	uint64_t bytes = 0, most = q->project->pipeline->scratch_bytes;
+	for (size_t i = 0; i < t->t.n_files; i++) {
+		const struct table_file *f = &t->t.files[i];
+		v[i] = (struct store_copy){ .key = object_key(q->project, t, i, q->arena), .size_bytes = f->size_bytes,
+					    .has_hash = f->has_hash, .hash = f->hash, .path = t->input.files[i].p };
+		bytes += f->size_bytes;
+		if (!store_key_ok(v[i].key)) {
+			err_set(&t->damage, ERR_DAMAGE, "%s.%.*s: its log names a file that cannot be one", lake_zone_name(t->zone),
+				STR_ARG(t->name));
+			return true;
+		}
+	}
+	if (bytes > most - q->brought_bytes) {
+		err_set(e, ERR_STORAGE, "%s.%.*s has %" PRIu64 " bytes, and no more than %" PRIu64 " may be brought to this machine",
+			lake_zone_name(t->zone), STR_ARG(t->name), bytes, most - q->brought_bytes);
+		return err_hint(e, "raise `engine.scratch` in the pipeline file; it is room in $TMPDIR that tables may take");
+	}
+	q->brought_bytes += bytes;
+	if (store_bring(q->project->store, v, t->t.n_files, stop, NULL, e))
+		return true;
+	if (e->code != ERR_DAMAGE)
+		return false;
+	err_hint(e, "`sluice verify` reads everything and lists what is damaged");
+	t->damage = *e;
+	*e = ERR_INIT;
+	return true;
+}
+
+/* Does the text name the table, as far as one can tell without parsing it? */
+static bool names(struct str sql, const struct lake_table *t)
+{
+	for (size_t i = 0; i + t->name.n <= sql.n; i++)
+		if (str_eq_nocase(str_sub(sql, i, t->name.n), t->name))
+			return true;
+	return false;
+}
+
+bool lake_query_bring(struct lake_query *q, struct str sql, struct err *e)
+{
+	const volatile int *stop = q->watch ? q->watch->stop : NULL;
 	for (size_t i = 0; i < q->n_tables; i++) {
 		struct lake_table *t = &q->tables[i];
-		struct err why = ERR_INIT;
-		if (t->damage.code != ERR_NONE || views_create(q->connection, &inputs[i], 1, a, &why))
+		if (t->open || t->damage.code != ERR_NONE || project_has_paths(q->project) || !names(sql, t))
 			continue;
-		if (find_damage(q, t, folder_of(q, t, a), true, &t->damage)) {
-			*e = why;
+		if (!bring_table(q, t, stop, e) || !open_view(q, t, e))
 			return false;
-		}
 	}
 	return true;
 }
 
 /* ── stopping ── */
-
-struct query_watch {
-	struct engine_connection *connection;
-	const volatile int *stop;
-	atomic_bool over;
-	pthread_t thread;
-};
 
 enum { WATCH_US = 10000 };
 
@@ -321,15 +390,6 @@ void lake_query_close(struct lake_query *q)
 	memset(q, 0, sizeof *q);
 }
 
-/* Does the text name the table, as far as one can tell without parsing it? */
-static bool names(struct str sql, const struct lake_table *t)
-{
-	for (size_t i = 0; i + t->name.n <= sql.n; i++)
-		if (str_eq_nocase(str_sub(sql, i, i + t->name.n), t->name))
-			return true;
-	return false;
-}
-
 /* A failure that a damaged file explains is told as that. */
 static bool explain_damage(struct lake_query *q, struct str sql, bool read_all, struct err *e)
 {
@@ -343,7 +403,7 @@ static bool explain_damage(struct lake_query *q, struct str sql, bool read_all, 
 		found = t->damage.code != ERR_NONE;
 		if (found)
 			*e = t->damage;
-		else if (read_all && !find_damage(q, t, folder_of(q, t, &a), false, &why)) {
+		else if (read_all && t->open && !find_damage(q, t, false, &why)) {
 			found = true;
 			*e = why;
 		}
@@ -359,6 +419,8 @@ bool lake_query_run(struct lake_query *q, struct str sql, struct arena *a, struc
 						   "Conversion Error", "Invalid Input Error", "Not implemented Error" };
 	enum { SURELY_OF_THE_TEXT = 4 };
 	size_t i = 0, n = sizeof of_the_text / sizeof *of_the_text;
+	if (q->project && !lake_query_bring(q, sql, e))
+		return false;
 	if (engine_query(q->connection, sql, a, shape, n_columns, take, user, e))
 		return true;
 	if (q->watch && *q->watch->stop != 0) {

@@ -6,7 +6,7 @@
 
 #include "base/scratch.h"
 #include "driver/engine.h"
-#include "format/delta.h"
+#include "format/engine_job.h"
 #include "run/project.h"
 
 struct lake_table {
@@ -17,12 +17,16 @@ struct lake_table {
 	const struct resource *resource; /* prepare, quarantine */
 	const struct model *model;       /* refine; its reads only after project_link */
 	struct err damage;               /* ERR_DAMAGE: its log or files cannot be read, so there is no view of it */
+	struct job_input input;          /* its files on this machine */
+	bool open;                       /* they are there, and so is the view */
 };
 enum { QUERY_MEMORY_MIN = 512 << 20 }; /* engine.memory below that is for runs */
 struct lake_query {
 	struct lake_table *tables; /* those that exist */
 	size_t n_tables;
-	struct str lake, pipeline; /* where the files are */
+	struct project *project;
+	struct arena *arena;
+	uint64_t brought_bytes;
 	struct scratch scratch;
 	struct engine *engine;
 	struct engine_connection *connection;
@@ -32,9 +36,12 @@ struct lake_query {
 bool lake_damage_hint(struct project *j, struct str table, struct err *e);
 /* Without the engine: which tables there are; one with a damaged log has no version. */
 bool lake_tables(struct project *j, struct arena *a, struct lake_query *out, struct err *e);
-/* A table that cannot be read is no reason to refuse the others: see lake_table.damage. */
+/* A table that cannot be read is no reason to refuse the others: see lake_table.damage. Where the lake is no folder, a table is
+ * brought to this machine, and its view made, by the first SQL that names it. */
 bool lake_query_open(struct project *j, struct arena *a, struct lake_query *out, struct err *e);
-/* The engine alone, with these files (absolute paths) and no views. */
+/* Brings what the text names; lake_query_run does so, too. ERR_STORAGE: it is more than engine.scratch. */
+bool lake_query_bring(struct lake_query *q, struct str sql, struct err *e);
+/* The engine alone, with these files (absolute paths) and no views. What lies in its scratch folder it may read as well. */
 bool lake_query_open_files(struct project *j, const char *const *files, size_t n_files, struct arena *a,
 			   struct lake_query *out, struct err *e);
 uint64_t lake_query_memory(const struct project *j); /* what the engine may use, in bytes */

@@ -48,7 +48,7 @@ static bool definition_check(struct project *j, struct plan_resource *p, struct 
 	struct str resource = key_resource(j->pipeline->name, p->resource->name, a), text;
 	struct str generation = key_generation(key_window(resource, w->name, a), w->promoted, a);
 	struct ledger_entry first;
-	if (!store_get(j->store, key_entry(generation, 0, a), LEDGER_ENTRY_MAX_BYTES, a, &text, e) ||
+	if (!store_get(project_raw(j), key_entry(generation, 0, a), LEDGER_ENTRY_MAX_BYTES, a, &text, e) ||
 	    !ledger_decode(text, a, &first, e))
 		return err_wrap(e, "%.*s", STR_ARG(generation));
 	p->definition_changed = first.has_origin && !sha256_eq(first.origin.definition, w->origin.definition);
@@ -83,7 +83,7 @@ static bool plan_one(struct project *j, const struct plan_request *q, struct pla
 		p->tables[i].contract = p->contract ? contract_table(p->contract, i) : NULL;
 		p->tables[i].name = i > 0 ? p->tables[i].contract->name : r->name;
 	}
-	if (!grid_load(j->store, key, plan_step(j, r), a, &p->grid, &p->grid_missing, e) ||
+	if (!grid_load(project_raw(j), key, plan_step(j, r), a, &p->grid, &p->grid_missing, e) ||
 	    !grid_agrees(&p->grid, plan_step(j, r), r->name, e))
 		return false;
 	if (!plan_tables_load(j, p, a, e))
@@ -140,6 +140,9 @@ static struct str resource_note(const struct plan_resource *p, const struct plan
 	if (q->ingest && p->n_fetch > 0 && p->contract == NULL)
 		return arena_format(a, "%zu of %zu windows to fetch; there is no contract, so nothing is prepared", p->n_fetch,
 				    p->n_windows);
+	if (!q->ingest && p->n_fetch > 0 && q->prepare && p->n_prepare > 0)
+		return arena_format(a, "%zu of %zu windows are not fetched yet; %zu to prepare", p->n_fetch, p->n_windows,
+				    p->n_prepare);
 	if ((q->ingest && p->n_fetch > 0) || (q->prepare && p->n_prepare > 0))
 		return arena_format(a, "%zu of %zu windows to fetch, %zu to prepare", p->n_fetch, p->n_windows,
 				    p->n_prepare + p->n_fetch);
@@ -251,6 +254,10 @@ bool plan_make(struct project *j, const struct plan_request *q, struct arena *a,
 {
 	memset(out, 0, sizeof *out);
 	out->request = *q;
+	out->lake = j->lake;
+	out->environment = j->pipeline->environment;
+	out->raw_from = j->raw_from;
+	CHECK(!j->raw_other || !q->ingest);
 	if (!check_only(j, q->only, e))
 		return false;
 	if (q->has_to && !q->has_from)

@@ -20,7 +20,7 @@ struct plan_request {
 	struct str refetch_name;   /* rule 5; default: the run id */
 	bool stale;                /* also what lies outside the interval */
 	bool every_window;         /* repair: all that Raw has, compared with its ledgers, and of snapshots the newest */
-	bool ingest, prepare, refine; /* which stages */
+	bool ingest, prepare, refine; /* which stages; Raw of another lake (--raw-from) is never added to */
 	bool takeover;
 	struct str run_id;
 	int64_t now_us;
@@ -92,6 +92,7 @@ struct plan_model {
 
 struct plan {
 	struct plan_request request;
+	struct str lake, environment, raw_from; /* as in the project; the last two may be "" */
 	int64_t from_us, to_us;      /* of the schedule's zone; each resource has its own reading of bare dates */
 	struct plan_resource *resources;
 	size_t n_resources;
@@ -112,6 +113,8 @@ const struct plan_resource *plan_find_table(const struct plan *p, struct str tab
 struct str plan_json(const struct plan *p, struct arena *a);
 /* "outside this interval 1 window is stale: `sluice run --stale`"; "" where nothing is left. */
 struct str plan_elsewhere(const struct plan_resource *p, struct arena *a);
+/* For people: environment, lake and where Raw comes from, as far as they are not what everybody expects. */
+void plan_print_where(const struct plan *p, struct buf *out);
 /* For people: per resource and model, what would run and why. */
 void plan_print(const struct plan *p, struct buf *out);
 

@@ -66,6 +66,10 @@ struct str plan_json(const struct plan *p, struct arena *a)
 	json_put_z(&o, "format", "sluice-plan/1");
 	json_put_str(&o, "run", p->request.run_id);
 	json_put_str(&o, "now", us_to_rfc3339(p->request.now_us, a));
+	if (p->environment.n > 0)
+		json_put_str(&o, "environment", p->environment);
+	if (p->raw_from.n > 0)
+		json_put_str(&o, "raw_from", p->raw_from);
 	if (p->request.has_from)
 		json_put_str(&o, "from", p->request.from);
 	if (p->request.has_to)
@@ -117,7 +121,7 @@ struct str plan_elsewhere(const struct plan_resource *p, struct arena *a)
 
 enum { SHOWN_WINDOWS = 6 };
 
-static void print_resource(const struct plan_resource *p, struct arena *a, struct buf *out)
+static void print_resource(const struct plan_resource *p, bool fetches, struct arena *a, struct buf *out)
 {
 	struct str left = plan_elsewhere(p, a);
 	size_t shown = 0, more = 0;
@@ -125,6 +129,7 @@ static void print_resource(const struct plan_resource *p, struct arena *a, struc
 	for (size_t i = 0; p->selected && i < p->n_windows; i++) {
 		const struct plan_window *w = &p->windows[i];
 		bool told = str_eq_z(w->reason, window_action_name(w->action));
+		bool left_out = !fetches && (w->action == WINDOW_FETCH || w->action == WINDOW_RESUME || w->action == WINDOW_REFETCH);
 		bool plain = w->action == WINDOW_SEALED && (w->prepared || !p->contract);
 		if (plain)
 			continue;
@@ -134,7 +139,7 @@ static void print_resource(const struct plan_resource *p, struct arena *a, struc
 		}
 		shown++;
 		buf_addf(out, "    %.*s  %s%s%.*s\n", STR_ARG(w->name),
-			 w->action == WINDOW_SEALED ? "prepare" : window_action_name(w->action),
+			 left_out ? "not fetched" : w->action == WINDOW_SEALED ? "prepare" : window_action_name(w->action),
 			 w->reason.n > 0 && !told ? ": " : "", STR_ARG(told ? STR_NONE : w->reason));
 	}
 	if (more > 0)
@@ -143,12 +148,25 @@ static void print_resource(const struct plan_resource *p, struct arena *a, struc
 		buf_addf(out, "    %.*s\n", STR_ARG(left));
 }
 
+void plan_print_where(const struct plan *p, struct buf *out)
+{
+	bool elsewhere = str_contains(p->lake, STR("://"));
+	if (p->environment.n > 0)
+		buf_addf(out, "Environment %.*s, lake %.*s\n", STR_ARG(p->environment), STR_ARG(p->lake));
+	else if (elsewhere || p->raw_from.n > 0)
+		buf_addf(out, "Lake %.*s\n", STR_ARG(p->lake));
+	if (p->raw_from.n > 0)
+		buf_addf(out, "Raw of %.*s, which is only read: nothing is fetched\n", STR_ARG(p->raw_from));
+}
+
 void plan_print(const struct plan *p, struct buf *out)
 {
 	struct arena a = ARENA_INIT;
-	buf_add_z(out, "Ingest and prepare\n");
+	bool fetches = p->raw_from.n == 0;
+	plan_print_where(p, out);
+	buf_add_z(out, fetches ? "Ingest and prepare\n" : "Prepare\n");
 	for (size_t i = 0; i < p->n_resources; i++)
-		print_resource(&p->resources[i], &a, out);
+		print_resource(&p->resources[i], fetches, &a, out);
 	if (p->n_models > 0)
 		buf_add_z(out, "Refine\n");
 	for (size_t i = 0; i < p->n_models; i++) {

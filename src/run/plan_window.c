@@ -66,7 +66,7 @@ static bool list_raw(struct project *j, const struct resource *r, struct arena *
 {
 	struct store_listing list = { 0 };
 	memset(out, 0, sizeof *out);
-	if (!store_list_names(j->store, key_resource(j->pipeline->name, r->name, a), a, &list, e))
+	if (!store_list_names(project_raw(j), key_resource(j->pipeline->name, r->name, a), a, &list, e))
 		return false;
 	for (size_t i = 0; i < list.n; i++) {
 		struct window w;
@@ -101,7 +101,7 @@ static bool newest_generation(struct project *j, struct str window_key_text, str
 {
 	struct store_listing list = { 0 };
 	*out = 0;
-	if (!store_list_names(j->store, window_key_text, a, &list, e))
+	if (!store_list_names(project_raw(j), window_key_text, a, &list, e))
 		return false;
 	for (size_t i = 0; i < list.n; i++) {
 		unsigned g = 0;
@@ -124,7 +124,7 @@ static bool take_ledger(struct project *j, struct str key, unsigned generation, 
 			struct err *e)
 {
 	struct ledger l;
-	if (!ledger_open(j->store, j->clock, key_generation(key, generation, a), STR_NONE, a, &l, e))
+	if (!ledger_open(project_raw(j), j->clock, key_generation(key, generation, a), STR_NONE, a, &l, e))
 		return false;
 	w->promoted = generation;
 	w->content = l.seal.digest;
@@ -156,7 +156,7 @@ static bool asked_before(struct project *j, struct str key, unsigned newest, str
 	for (unsigned g = newest; g > 0 && !*asked; g--) {
 		struct ledger l;
 		struct err why = ERR_INIT;
-		if (!ledger_open(j->store, j->clock, key_generation(key, g, a), STR_NONE, a, &l, &why)) {
+		if (!ledger_open(project_raw(j), j->clock, key_generation(key, g, a), STR_NONE, a, &l, &why)) {
 			if (why.code == ERR_DAMAGE)
 				continue; /* nobody knows who asked for it */
 			*e = why;
@@ -180,7 +180,7 @@ static bool asked_again(struct project *j, const struct plan_request *q, const s
 	bool asked = true;
 	if (w->promoted > 0) {
 		struct err why = ERR_INIT;
-		bool readable = ledger_open(j->store, j->clock, key_generation(key, w->promoted, a), STR_NONE, a, &l, &why);
+		bool readable = ledger_open(project_raw(j), j->clock, key_generation(key, w->promoted, a), STR_NONE, a, &l, &why);
 		/* What is damaged can be asked for again, and only so. */
 		if (!readable && !(q->refetch && why.code == ERR_DAMAGE)) {
 			*e = why;
@@ -215,7 +215,7 @@ static bool look_past_damage(struct project *j, struct str key, unsigned newest,
 	struct err unreadable = ERR_INIT;
 	struct ledger l;
 	*g = (struct window_generations){ .n = newest };
-	if (!ledger_open(j->store, j->clock, key_generation(key, newest, a), STR_NONE, a, &l, &unreadable))
+	if (!ledger_open(project_raw(j), j->clock, key_generation(key, newest, a), STR_NONE, a, &l, &unreadable))
 		return unreadable.code == ERR_DAMAGE;
 	if (l.status == GENERATION_OPEN)
 		g->open = newest;
@@ -240,7 +240,7 @@ static bool look_at_raw(struct project *j, const struct plan_request *q, const s
 	} else {
 		struct window_generations g;
 		struct err why = ERR_INIT;
-		if (!window_generations_read(j->store, j->clock, key, a, &g, &why) &&
+		if (!window_generations_read(project_raw(j), j->clock, key, a, &g, &why) &&
 		    !(q->refetch && why.code == ERR_DAMAGE && look_past_damage(j, key, newest, &g, a))) {
 			*e = why;
 			return false;
@@ -327,7 +327,7 @@ static bool interval_of(struct project *j, const struct plan_request *q, const s
 }
 
 /* A snapshot's window is the last scheduled interval; where Raw holds a newer one already, that is the one that counts
- * (rule 10). One that was begun and never sealed is none. */
+ * (rule 10). One that was begun and never sealed is none. Where nothing is fetched, the newest that there is. */
 static bool only_newest(struct project *j, const struct raw_windows *raw, const struct plan_request *q,
 			struct plan_resource *p, struct window_list *list, struct arena *a, struct err *e)
 {
@@ -337,10 +337,10 @@ static bool only_newest(struct project *j, const struct raw_windows *raw, const 
 	struct str resource = key_resource(j->pipeline->name, p->resource->name, a);
 	while (list->n > 1 && last.to_us > q->now_us)
 		last = list->v[--list->n - 1];
-	bool found = false, there = q->every_window || plan_takes_what_is_there(q);
+	bool found = false, there = q->every_window || plan_takes_what_is_there(q) || j->raw_other;
 	for (size_t i = raw->n; i > 0 && !found && (there || raw->v[i - 1].window.to_us > last.to_us); i--) {
 		struct window_generations g;
-		if (!window_generations_read(j->store, j->clock, key_window(resource, raw->v[i - 1].name, a), a, &g, e))
+		if (!window_generations_read(project_raw(j), j->clock, key_window(resource, raw->v[i - 1].name, a), a, &g, e))
 			return false;
 		if (g.promoted == 0 && (there || g.candidate == 0))
 			continue;
@@ -384,7 +384,7 @@ static bool has_newer_truth(struct project *j, const struct plan_resource *p, st
 		return false;
 	for (; g > than && !*newer; g--) {
 		struct ledger l;
-		if (!ledger_open(j->store, j->clock, key_generation(key, g, a), STR_NONE, a, &l, e))
+		if (!ledger_open(project_raw(j), j->clock, key_generation(key, g, a), STR_NONE, a, &l, e))
 			return false;
 		*newer = l.status == GENERATION_SEALED;
 	}

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "driver/child.h"
+#include "driver/store_reader.h"
 #include "driver/store_trace.h"
 #include "format/engine_job.h"
 #include "run/engine_call.h"
@@ -133,12 +134,60 @@ bool project_load(const struct project_options *o, struct arena *a, struct proje
 	return j->tables_ok || (o->without_tables && problems_code(p) != ERR_STORAGE);
 }
 
+/* The engine works by paths on a folder, and by URLs on everything else. */
+static bool find_path(struct project *j, struct str lake, const struct store *s, char **out, struct err *e)
+{
+	char *path = arena_zero_terminated(j->arena, lake);
+	*out = path;
+	if ((s->abilities & STORE_CAN_PATH) == 0)
+		return true;
+	char *absolute = sys_realpath(path, NULL);
+	if (absolute == NULL)
+		return err_set_errno(e, ERR_STORAGE, errno, "lake %s: its path cannot be resolved", path);
+	*out = arena_zero_terminated(j->arena, str_from(absolute));
+	free(absolute);
+	return true;
+}
+
+/* For tests: a folder that behaves as an object store does. */
+static struct str without_paths(struct str lake, struct arena *a)
+{
+	const char *wanted = getenv("SLUICE_STORE_NO_PATHS");
+	char *here = NULL;
+	if (!wanted || !*wanted || !store_name_is_path(lake))
+		return lake;
+	if (lake.p[0] == '/')
+		return arena_format(a, "disk://%.*s", STR_ARG(lake));
+	here = sys_realpath(".", NULL);
+	struct str out = arena_format(a, "disk://%s/%.*s", here ? here : "", STR_ARG(lake));
+	free(here);
+	return out;
+}
+
+static bool raw_fail(const struct project_options *o, struct err *e)
+{
+	if (e->code == ERR_MISSING)
+		err_hint(e, "--raw-from names a lake that is there: its folder or URL");
+	return err_wrap(e, "--raw-from %.*s", STR_ARG(o->raw_from));
+}
+
+static bool open_raw(struct project *j, const struct project_options *o, struct err *e)
+{
+	struct store *inner = NULL;
+	if (o->raw_from.n == 0)
+		return true;
+	struct str from = without_paths(o->raw_from, j->arena);
+	if (!store_open(from, &j->pipeline->store, false, &inner, e) || !store_open_reader(inner, &j->raw_other, e) ||
+	    !find_path(j, from, j->raw_other, &j->raw_path, e))
+		return raw_fail(o, e);
+	j->raw_from = store_name_is_path(from) ? str_from(j->raw_path) : o->raw_from;
+	return true;
+}
+
 bool project_open_lake(struct project *j, const struct project_options *o, struct err *e)
 {
-	if (str_starts(j->lake, STR("s3://")))
-		return err_set(e, ERR_CONFIG, "%.*s: lakes on S3 are not here yet; use a folder", STR_ARG(j->lake));
-	char *path = arena_zero_terminated(j->arena, j->lake);
-	if (!store_open_disk(path, o->create_lake, &j->store, e)) {
+	struct str lake = without_paths(j->lake, j->arena);
+	if (!store_open(lake, &j->pipeline->store, o->create_lake, &j->store, e)) {
 		if (e->code == ERR_MISSING)
 			err_hint(e, "`sluice run` makes the lake; --lake names another one");
 		/* A path that can be nowhere is no trouble of the disk. */
@@ -147,22 +196,24 @@ bool project_open_lake(struct project *j, const struct project_options *o, struc
 			e->code = ERR_USAGE;
 			err_hint(e, "no folder can be made there: --lake and `lake` in the pipeline file name another one");
 		}
-		return err_wrap(e, "lake %s", path);
+		return err_wrap(e, "lake %.*s", STR_ARG(j->lake));
 	}
 	const char *trace = getenv("SLUICE_STORE_TRACE"); /* for tests: spec/README.md */
 	if (trace && *trace && !store_open_trace(j->store, trace, &j->store, e))
 		return false;
-	char *absolute = sys_realpath(path, NULL);
-	if (absolute == NULL)
-		return err_set_errno(e, ERR_STORAGE, errno, "lake %s: its path cannot be resolved", path);
-	j->lake_path = arena_zero_terminated(j->arena, str_from(absolute));
-	free(absolute);
 	struct stat st;
-	if (sys_stat(j->lake_path, &st) == 0) {
+	if (!find_path(j, lake, j->store, &j->lake_path, e) || !open_raw(j, o, e))
+		return false;
+	if (project_has_paths(j) && sys_stat(j->lake_path, &st) == 0) {
 		j->lake_device = (uint64_t)st.st_dev;
 		j->lake_inode = (uint64_t)st.st_ino;
 	}
 	return true;
+}
+
+bool project_lake_absent(struct project *j, const struct project_options *o, struct err *e)
+{
+	return store_open_memory(&j->store, e) && open_raw(j, o, e);
 }
 
 bool project_lake_there(const struct project *j, struct err *e)
@@ -179,9 +230,55 @@ bool project_lake_there(const struct project *j, struct err *e)
 
 void project_close(struct project *j)
 {
+	if (j->raw_other)
+		store_close(j->raw_other);
 	if (j->store)
 		store_close(j->store);
-	j->store = NULL;
+	scratch_close(&j->cache);
+	j->store = j->raw_other = NULL;
+}
+
+/* ── what jobs are told ── */
+
+bool project_job(struct project *j, struct engine_job *job, struct err *e)
+{
+	job->pipeline = j->pipeline->name;
+	job->memory_bytes = j->pipeline->memory_bytes;
+	job->file_rows = j->pipeline->file_rows;
+	job->store = j->pipeline->store;
+	if (j->lake_path)
+		job->lake = str_from(j->lake_path);
+	if (j->raw_path && job->kind == ENGINE_PREPARE)
+		job->raw = str_from(j->raw_path);
+	if (job->kind == ENGINE_GRAPH || project_has_paths(j))
+		return true;
+	if (j->cache.path == NULL && !scratch_open(j->arena, &j->cache, e))
+		return false;
+	job->by_store = true;
+	job->cache = str_from(j->cache.path);
+	job->scratch_bytes = j->pipeline->scratch_bytes;
+	return true;
+}
+
+struct str project_job_file(struct project *j, struct engine_job *job, struct str table_key, const struct table_file *f,
+			    struct arena *a)
+{
+	struct str name = arena_format(a, "%s/%.*s/%.*s", j->lake_path, STR_ARG(table_key), STR_ARG(f->path));
+	if (!job->by_store)
+		return name;
+	job->objects = arena_push_grow(a, job->objects, job->n_objects, &job->cap_objects, sizeof *job->objects);
+	job->objects[job->n_objects++] = (struct job_object){ name, f->size_bytes, f->has_hash, f->hash };
+	return name;
+}
+
+void project_job_input(struct project *j, struct engine_job *job, struct str table_key, const struct table_snapshot *t,
+		       struct job_input *in, struct arena *a)
+{
+	in->columns = t->schema;
+	in->files = arena_array(a, struct str, t->n_files + 1);
+	for (size_t i = 0; i < t->n_files; i++)
+		if (t->files[i].rows > 0)
+			in->files[in->n_files++] = project_job_file(j, job, table_key, &t->files[i], a);
 }
 
 struct str project_table_key(const struct project *j, enum lake_zone z, struct str table, struct arena *a)
@@ -201,19 +298,17 @@ static struct str graph_key(const struct project *j, struct arena *a)
 static bool graph_from_engine(struct project *j, struct engine_result *r, struct err *e)
 {
 	struct arena *a = j->arena;
-	struct engine_job job = { .kind = ENGINE_GRAPH, .pipeline = j->pipeline->name, .run_id = STR("graph") };
+	struct engine_job job = { .kind = ENGINE_GRAPH, .run_id = STR("graph") };
 	job.sql = arena_array(a, struct str, j->models.n);
 	job.sql_names = arena_array(a, struct str, j->models.n);
 	job.n_sql = j->models.n;
-	job.memory_bytes = j->pipeline->memory_bytes;
-	job.file_rows = j->pipeline->file_rows;
 	job.threads = 1;
 	for (size_t i = 0; i < j->models.n; i++) {
 		job.sql[i] = j->models.v[i].sql;
 		job.sql_names[i] = j->models.v[i].name;
 	}
 	struct engine_call call = { .job = &job };
-	return engine_call(&call, a, r, e);
+	return project_job(j, &job, e) && engine_call(&call, a, r, e);
 }
 
 bool project_link(struct project *j, struct problems *p, struct err *e)

@@ -3,9 +3,10 @@
 #define SLUICE_RUN_PROJECT_H
 
 #include "base/clock.h"
+#include "base/scratch.h"
 #include "config/pipeline.h"
 #include "contract/contract.h"
-#include "driver/store.h"
+#include "driver/store_open.h"
 #include "format/delta.h"
 #include "format/layout.h"
 #include "refine/model.h"
@@ -14,6 +15,7 @@ struct project_options {
 	const char *pipeline_file;   /* NULL: ./pipeline.yaml */
 	struct str environment;      /* --env */
 	struct str lake;             /* --lake; "" as the file says */
+	struct str raw_from;         /* --raw-from; "" without */
 	bool create_lake;            /* make its folder if it is not there */
 	bool without_tables;         /* mistakes in contracts and models do not stop: see project.tables_ok */
 };
@@ -29,7 +31,11 @@ struct project {
 	struct store *store;
 	struct clock *clock;
 	struct str lake;             /* path or URL in use */
-	char *lake_path;             /* absolute, of a local lake */
+	char *lake_path;             /* what keys stand behind for an engine: the absolute path of a folder, else the URL */
+	struct store *raw_other;     /* --raw-from: the lake that Raw is read from, and nobody can write to; else NULL */
+	char *raw_path;              /* the same of that one */
+	struct str raw_from;         /* as given; "" without */
+	struct scratch cache;        /* what engine jobs brought from a lake that is no folder; opened when first needed */
 	uint64_t lake_device, lake_inode; /* which folder that was when it was opened; 0: not known */
 	struct arena *arena;
 };
@@ -39,12 +45,37 @@ struct project {
 bool project_load(const struct project_options *o, struct arena *a, struct project *out, struct problems *p);
 /* Opens the lake. ERR_MISSING if it is not there and create_lake is false. */
 bool project_open_lake(struct project *j, const struct project_options *o, struct err *e);
+/* In place of a lake that is not there: an empty one in memory. */
+bool project_lake_absent(struct project *j, const struct project_options *o, struct err *e);
 void project_close(struct project *j);
 /* False (ERR_STORAGE): the lake's folder was removed, or another one stands in its place. */
 bool project_lake_there(const struct project *j, struct err *e);
 /* Finds out which tables each model reads: from the lake where the same texts were looked at before, else by the
  * engine. Sorts the models. */
 bool project_link(struct project *j, struct problems *p, struct err *e);
+
+/* Where Raw is read, by all who do not write it. */
+static inline struct store *project_raw(const struct project *j)
+{
+	return j->raw_other ? j->raw_other : j->store;
+}
+/* Are objects of the lake files of this machine? */
+static inline bool project_has_paths(const struct project *j)
+{
+	return (j->store->abilities & STORE_CAN_PATH) != 0;
+}
+/* What every job is told of the lake and of the engine's bounds. ERR_STORAGE: no folder for what it has to bring. */
+struct engine_job;
+bool project_job(struct project *j, struct engine_job *job, struct err *e);
+/* A file of a table as a job names it, and, where it has to be brought, what it must be. */
+struct table_file;
+struct str project_job_file(struct project *j, struct engine_job *job, struct str table_key, const struct table_file *f,
+			    struct arena *a);
+/* Columns and files (those with rows) of a table. */
+struct job_input;
+struct table_snapshot;
+void project_job_input(struct project *j, struct engine_job *job, struct str table_key, const struct table_snapshot *t,
+		       struct job_input *in, struct arena *a);
 
 struct project_table { /* in prepare/ and quarantine/ */
 	struct str name;

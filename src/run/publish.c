@@ -55,12 +55,8 @@ static bool call_engine(struct publish *u, const struct plan_resource *p, const 
 	struct engine_job job = {
 		.kind = ENGINE_PREPARE,
 		.run_id = u->run_id,
-		.pipeline = j->pipeline->name,
 		.table = res->name,
-		.lake = str_from(j->lake_path),
 		.threads = u->threads,
-		.memory_bytes = j->pipeline->memory_bytes,
-		.file_rows = j->pipeline->file_rows,
 		.contract = p->contract->canonical,
 		.records = res->records,
 		.windows = t->v,
@@ -70,7 +66,7 @@ static bool call_engine(struct publish *u, const struct plan_resource *p, const 
 		.json_depth = res->source->limits.json_depth,
 	};
 	struct engine_call call = { .job = &job, .progress = u->progress, .user = u->user, .stop = u->options->stop };
-	if (!make_folders(u, p, key, &job, a, e))
+	if (!project_job(j, &job, e) || !make_folders(u, p, key, &job, a, e))
 		return false;
 	bool ok = engine_call(&call, a, r, e);
 	if (call.peak_rss_bytes > u->peak_rss_bytes)

@@ -16,17 +16,6 @@ struct inputs {
 	size_t n;
 };
 
-static void input_from(struct publish *u, struct str table_key, const struct table_snapshot *t, struct job_input *in,
-		       struct arena *a)
-{
-	in->columns = t->schema;
-	in->files = arena_array(a, struct str, t->n_files + 1);
-	for (size_t i = 0; i < t->n_files; i++)
-		if (t->files[i].rows > 0)
-			in->files[in->n_files++] = arena_format(a, "%s/%.*s/%.*s", u->project->lake_path,
-								STR_ARG(table_key), STR_ARG(t->files[i].path));
-}
-
 static bool load_inputs(struct publish *u, const struct model *m, struct inputs *out, struct arena *a, struct err *e)
 {
 	struct project *j = u->project;
@@ -58,7 +47,6 @@ static bool load_inputs(struct publish *u, const struct model *m, struct inputs 
 		out->keys[i] = table_content_key(&t);
 		out->tables[i] = t;
 		out->table_keys[i] = key;
-		input_from(u, key, &t, &out->v[i], a);
 	}
 	return true;
 }
@@ -81,12 +69,8 @@ static bool call_engine(struct publish *u, const struct model *m, struct inputs 
 	struct engine_job job = {
 		.kind = ENGINE_REFINE,
 		.run_id = u->run_id,
-		.pipeline = j->pipeline->name,
 		.table = m->name,
-		.lake = str_from(j->lake_path),
 		.threads = u->threads,
-		.memory_bytes = j->pipeline->memory_bytes,
-		.file_rows = j->pipeline->file_rows,
 		.contract = m->contract->canonical,
 		.sql = &sql,
 		.sql_names = &name,
@@ -95,8 +79,10 @@ static bool call_engine(struct publish *u, const struct model *m, struct inputs 
 		.n_inputs = in->n,
 	};
 	struct engine_call call = { .job = &job, .progress = u->progress, .user = u->user, .stop = u->options->stop };
-	if (!publish_folder(u, table, key, a, &job.output, e))
+	if (!project_job(j, &job, e) || !publish_folder(u, table, key, a, &job.output, e))
 		return false;
+	for (size_t i = 0; i < in->n; i++)
+		project_job_input(j, &job, in->table_keys[i], &in->tables[i], &in->v[i], a);
 	bool ok = engine_call(&call, a, r, e);
 	if (call.peak_rss_bytes > u->peak_rss_bytes)
 		u->peak_rss_bytes = call.peak_rss_bytes;

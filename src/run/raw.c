@@ -32,7 +32,7 @@ bool raw_generation(struct project *j, struct str resource, struct str window, u
 {
 	struct window_generations g;
 	struct str key = key_window(key_resource(j->pipeline->name, resource, a), window, a);
-	if (!window_generations_read(j->store, j->clock, key, a, &g, e))
+	if (!window_generations_read(project_raw(j), j->clock, key, a, &g, e))
 		return false;
 	if (g.n == 0) {
 		err_set(e, ERR_MISSING, "%.*s: nothing was fetched of window %.*s", STR_ARG(resource), STR_ARG(window));
@@ -45,7 +45,7 @@ bool raw_generation(struct project *j, struct str resource, struct str window, u
 		*all = g;
 	if (number == 0)
 		number = g.promoted ? g.promoted : g.n;
-	return ledger_open(j->store, j->clock, key_generation(key, number, a), STR_NONE, a, out, e);
+	return ledger_open(project_raw(j), j->clock, key_generation(key, number, a), STR_NONE, a, out, e);
 }
 
 /* ── one record ── */
@@ -176,7 +176,7 @@ static bool walk_generation(struct project *j, const struct resource *r, struct 
 		for (size_t i = 0; ok && i < entry.n_pages; i++) {
 			const struct ledger_page *p = &entry.pages[i];
 			struct str key = key_segment(l->generation_key, entry.segment, &w.arena);
-			ok = raw_record_read(j->store, key, p->offset, p->size, &limits, record, e) &&
+			ok = raw_record_read(project_raw(j), key, p->offset, p->size, &limits, record, e) &&
 			     (p->records == 0 || raw_records(record->body, r->records, limits.json_depth, take, user, e));
 			counts->pages++;
 			counts->records += p->records;
@@ -195,14 +195,14 @@ bool raw_walk(struct project *j, const struct resource *r, bool (*take)(void *us
 	struct raw_windows windows;
 	struct raw_record record = RAW_RECORD_INIT;
 	struct str resource_key = key_resource(j->pipeline->name, r->name, &a);
-	bool ok = raw_windows(j->store, resource_key, &a, &windows, e);
+	bool ok = raw_windows(project_raw(j), resource_key, &a, &windows, e);
 	memset(counts, 0, sizeof *counts);
 	for (size_t i = 0; ok && i < windows.n; i++) {
 		struct window_generations g;
 		struct ledger l;
 		arena_reset(&each);
 		struct str key = key_window(resource_key, windows.v[i].name, &each);
-		ok = window_generations_read(j->store, j->clock, key, &each, &g, e);
+		ok = window_generations_read(project_raw(j), j->clock, key, &each, &g, e);
 		if (!ok || g.promoted == 0)
 			continue;
 		counts->windows++;
@@ -210,7 +210,7 @@ bool raw_walk(struct project *j, const struct resource *r, bool (*take)(void *us
 		     err_set(e, ERR_DAMAGE, "%.*s: its name is none of a window", STR_ARG(key));
 		if (!ok)
 			break;
-		ok = ledger_open(j->store, j->clock, key_generation(key, g.promoted, &each), STR_NONE, &each, &l, e) &&
+		ok = ledger_open(project_raw(j), j->clock, key_generation(key, g.promoted, &each), STR_NONE, &each, &l, e) &&
 		     walk_generation(j, r, &l, &record, take, user, counts, e);
 	}
 	raw_record_free(&record);

@@ -121,6 +121,10 @@ struct str run_record_json(const struct run_result *r, struct arena *a)
 	json_put_str(&o, "run", r->run_id);
 	json_put_str(&o, "command", r->command);
 	json_put_z(&o, "software", "sluice/" SLUICE_VERSION);
+	if (r->plan.environment.n > 0)
+		json_put_str(&o, "environment", r->plan.environment);
+	if (r->plan.raw_from.n > 0)
+		json_put_str(&o, "raw_from", r->plan.raw_from);
 	json_put_str(&o, "started", us_to_rfc3339(r->started_us, a));
 	json_put_i64(&o, "took_us", r->took_us);
 	json_put_i64(&o, "ingest_us", r->ingest_us);

@@ -79,12 +79,8 @@ static bool add_input(struct publish *u, struct str name, struct engine_job *job
 	if (!input_check(u->project, key, &t, u->checks, e))
 		return false;
 	struct job_input *in = &job->inputs[job->n_inputs++];
-	*in = (struct job_input){ .schema = STR("prepare"), .table = name, .columns = t.schema };
-	in->files = arena_array(a, struct str, t.n_files + 1);
-	for (size_t i = 0; i < t.n_files; i++)
-		if (t.files[i].rows > 0)
-			in->files[in->n_files++] = arena_format(a, "%s/%.*s/%.*s", u->project->lake_path, STR_ARG(key),
-								STR_ARG(t.files[i].path));
+	*in = (struct job_input){ .schema = STR("prepare"), .table = name };
+	project_job_input(u->project, job, key, &t, in, a);
 	return true;
 }
 
@@ -177,10 +173,9 @@ static bool take_answers(struct questions *q, const struct engine_result *r, str
 bool relationships_check(struct publish *u, struct run_result *out, struct arena *a, struct err *e)
 {
 	struct questions all = collect(out, a), q = { 0 };
-	struct engine_job job = { .kind = ENGINE_COUNT, .run_id = u->run_id, .pipeline = u->project->pipeline->name,
-				  .lake = str_from(u->project->lake_path), .threads = 1,
-				  .memory_bytes = u->project->pipeline->memory_bytes,
-				  .file_rows = u->project->pipeline->file_rows };
+	struct engine_job job = { .kind = ENGINE_COUNT, .run_id = u->run_id, .threads = 1 };
+	if (!project_job(u->project, &job, e))
+		return false;
 	job.inputs = arena_array(a, struct job_input, 2 * all.n + 1);
 	job.sql = arena_array(a, struct str, all.n + 1);
 	job.sql_names = arena_array(a, struct str, all.n + 1);

@@ -76,10 +76,10 @@ static void print_unprepared(const struct run_result *r, struct buf *out)
 {
 	bool any = false;
 	for (size_t i = 0; i < r->n_resources; i++) {
-		bool shown = false;
+		bool shown = false, left_out = r->plan.raw_from.n > 0 && r->plan.resources[i].n_fetch > 0;
 		for (size_t k = 0; k < r->n_tables; k++)
 			shown = shown || (r->tables[k].zone == ZONE_PREPARE && str_eq(r->tables[k].name, r->resources[i].name));
-		if (shown)
+		if (shown && !left_out)
 			continue;
 		buf_addf(out, "%s  %-14.*s %.*s\n", any ? "" : "\n", STR_ARG(r->resources[i].name), STR_ARG(r->resources[i].note));
 		any = true;
@@ -163,6 +163,7 @@ void run_report_print(const struct run_result *r, struct buf *out)
 {
 	char t[32], m[32];
 	buf_addf(out, "Run %.*s\n", STR_ARG(r->run_id));
+	plan_print_where(&r->plan, out);
 	if (r->plan.request.ingest)
 		print_ingest(r, out);
 	else if (r->plan.request.prepare)

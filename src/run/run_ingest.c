@@ -71,11 +71,11 @@ static bool previous_snapshots(struct run_state *s, struct wanted *w, struct err
 			struct str window = key_window(key, list.v[k - 1].name, s->arena);
 			if (!window_from_name(list.v[k - 1].name, &name) || name.to_us >= w->tasks[i].window.to_us)
 				continue;
-			if (!window_generations_read(j->store, j->clock, window, s->arena, &g, e))
+			if (!window_generations_read(project_raw(j), j->clock, window, s->arena, &g, e))
 				return false;
 			if (g.promoted == 0)
 				continue;
-			if (!ledger_open(j->store, j->clock, key_generation(window, g.promoted, s->arena), STR_NONE,
+			if (!ledger_open(project_raw(j), j->clock, key_generation(window, g.promoted, s->arena), STR_NONE,
 					 s->arena, &l, e))
 				return false;
 			w->tasks[i].has_previous = true;
@@ -136,7 +136,7 @@ static bool is_early(struct run_state *s, const struct lane_task *t, bool *early
 	*early = false;
 	if (t->resource->kind != KIND_WINDOW)
 		return true;
-	if (!ledger_open(j->store, j->clock, key, STR_NONE, s->arena, &l, e))
+	if (!ledger_open(project_raw(j), j->clock, key, STR_NONE, s->arena, &l, e))
 		return false;
 	*early = plan_is_early(t->resource, t->window, l.state.first_sent_us);
 	return true;

@@ -195,7 +195,7 @@ static bool may_prepare(struct run_state *s, struct plan_resource *p)
 		known += w->known;
 		missing += unanswered || (!w->known && w->action != WINDOW_NOT_FINAL);
 	}
-	if (plan_takes_what_is_there(q) && (known > 0 || p->tables[0].table.version >= 0))
+	if ((plan_takes_what_is_there(q) || s->project->raw_other) && (known > 0 || p->tables[0].table.version >= 0))
 		missing = 0;
 	if (s->options->repair || (known > 0 && (missing == 0 || s->options->keep_going)))
 		return true;

@@ -11,14 +11,14 @@ static bool settle_windows(struct run_state *s, const struct plan_resource *p, s
 	struct project *j = s->project;
 	struct str resource = key_resource(j->pipeline->name, p->resource->name, s->arena);
 	/* Objects are durable before they get a name, so it is the folder that counts; number 0 is always there. */
-	if (!p->grid_missing && !store_settle(j->store, key_grid(j->pipeline->name, p->resource->name, 0, s->arena), e))
+	if (!p->grid_missing && !store_settle(project_raw(j), key_grid(j->pipeline->name, p->resource->name, 0, s->arena), e))
 		return false;
 	for (size_t i = 0; i < p->n_windows; i++) {
 		const struct plan_window *w = &p->windows[i];
 		if (w->promoted == 0 || w->prepared)
 			continue;
 		struct str key = key_generation(key_window(resource, w->name, s->arena), w->promoted, s->arena);
-		if (!store_settle(j->store, key_entry(key, 0, s->arena), e))
+		if (!store_settle(project_raw(j), key_entry(key, 0, s->arena), e))
 			return false;
 	}
 	return true;

@@ -13,7 +13,7 @@ static bool read_origin(struct project *j, struct str resource, const struct tra
 	struct http_limits limits = raw_limits();
 	struct raw_record r = RAW_RECORD_INIT;
 	struct str key = key_generation(key_window(key_resource(j->pipeline->name, resource, a), at->window, a), at->generation, a);
-	if (!ledger_open(j->store, j->clock, key, STR_NONE, a, &l, e) || !raw_page(&l, at->page, a, &p, e)) {
+	if (!ledger_open(project_raw(j), j->clock, key, STR_NONE, a, &l, e) || !raw_page(&l, at->page, a, &p, e)) {
 		if (e->code == ERR_MISSING)
 			e->code = ERR_DAMAGE;
 		return false;
@@ -30,7 +30,7 @@ static bool read_origin(struct project *j, struct str resource, const struct tra
 		.window = at->window,
 		.generation = at->generation,
 	};
-	bool ok = raw_record_read(j->store, p.segment_key, p.page.offset, p.page.size, &limits, &r, e);
+	bool ok = raw_record_read(project_raw(j), p.segment_key, p.page.offset, p.page.size, &limits, &r, e);
 	if (ok && (at->offset > r.body.n || at->length > r.body.n - at->offset))
 		ok = err_set(e, ERR_DAMAGE, "%.*s, page %" PRIu64 ": the body has %zu bytes, the row says %" PRIu64 "+%" PRIu64,
 			     STR_ARG(key), at->page, r.body.n, at->offset, at->length);

@@ -50,7 +50,7 @@ bool twin_newest(struct project *j, struct str resource, struct str window, stru
 	struct store_listing list = { 0 };
 	struct str key = key_window(key_resource(j->pipeline->name, resource, a), window, a);
 	*out = 0;
-	if (!store_list_names(j->store, key, a, &list, e))
+	if (!store_list_names(project_raw(j), key, a, &list, e))
 		return false;
 	for (size_t i = 0; i < list.n; i++) {
 		unsigned g = 0;
@@ -67,7 +67,7 @@ bool twin_in_window(struct project *j, struct str resource, struct str window, u
 	for (unsigned g = from; g <= to && !*found; g++) {
 		struct ledger l;
 		struct err why = ERR_INIT;
-		if (!ledger_open(j->store, j->clock, key_generation(key, g, a), STR_NONE, a, &l, &why)) {
+		if (!ledger_open(project_raw(j), j->clock, key_generation(key, g, a), STR_NONE, a, &l, &why)) {
 			if (why.code == ERR_DAMAGE)
 				continue; /* what cannot be read is no address; `verify` tells of it */
 			*e = why;
@@ -87,7 +87,7 @@ bool twin_in_snapshots(struct project *j, struct str resource, struct str end, s
 		       struct twin *out, bool *found, struct err *e)
 {
 	struct raw_windows raw;
-	bool ok = raw_windows(j->store, key_resource(j->pipeline->name, resource, a), a, &raw, e);
+	bool ok = raw_windows(project_raw(j), key_resource(j->pipeline->name, resource, a), a, &raw, e);
 	for (size_t i = 0; ok && !*found && i < raw.n && (end.n == 0 || str_cmp(raw.v[i].name, end) < 0); i++) {
 		unsigned newest = 0;
 		ok = twin_newest(j, resource, raw.v[i].name, a, &newest, e) &&

@@ -33,18 +33,14 @@ static bool make_checkpoint(struct publish *u, struct str key, struct str table,
 	struct engine_job job = {
 		.kind = ENGINE_CHECKPOINT,
 		.run_id = u->run_id,
-		.pipeline = j->pipeline->name,
 		.table = table,
-		.lake = str_from(j->lake_path),
 		.threads = 1,
-		.memory_bytes = j->pipeline->memory_bytes,
-		.file_rows = j->pipeline->file_rows,
 		.output = str_from(folder),
 		.table_key = key,
 		.version = version,
 	};
 	struct engine_call call = { .job = &job, .stop = u->options ? u->options->stop : NULL };
-	if (!engine_call(&call, a, &r, e))
+	if (!project_job(j, &job, e) || !engine_call(&call, a, &r, e))
 		return false;
 	if (r.n_files != 1 || r.files->rows == 0)
 		return err_set(e, ERR_ENGINE, "the engine wrote no checkpoint");

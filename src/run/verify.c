@@ -127,10 +127,10 @@ struct units {
 	size_t n, cap;
 };
 
-static bool list_folders(struct verify *v, struct str folder, struct store_listing *out, struct err *e)
+static bool list_folders(struct verify *v, struct store *s, struct str folder, struct store_listing *out, struct err *e)
 {
 	struct store_listing all;
-	if (!store_list(v->project->store, folder, &v->arena, &all, e))
+	if (!store_list(s, folder, &v->arena, &all, e))
 		return false;
 	*out = (struct store_listing){ 0 };
 	for (size_t i = 0; i < all.n; i++)
@@ -146,12 +146,12 @@ static bool list_raw(struct verify *v, struct units *u, struct err *e)
 {
 	struct store_listing list;
 	struct str pipeline = v->project->pipeline->name;
-	if (!list_folders(v, key_raw_pipeline(pipeline, &v->arena), &list, e))
+	if (!list_folders(v, project_raw(v->project), key_raw_pipeline(pipeline, &v->arena), &list, e))
 		return false;
 	for (size_t i = 0; i < list.n; i++) {
 		struct raw_windows windows;
 		if (verify_stopped(v, e) ||
-		    !raw_windows(v->project->store, key_resource(pipeline, list.v[i].name, &v->arena), &v->arena, &windows, e))
+		    !raw_windows(project_raw(v->project), key_resource(pipeline, list.v[i].name, &v->arena), &v->arena, &windows, e))
 			return false;
 		verify_grid(v, list.v[i].name, &windows);
 		for (size_t k = 0; k < windows.n; k++)
@@ -167,7 +167,7 @@ static bool list_tables(struct verify *v, struct units *u, struct err *e)
 		struct store_listing list;
 		struct str folder = arena_format(&v->arena, "%s/%.*s", lake_zone_name(zones[z]),
 						 STR_ARG(v->project->pipeline->name));
-		if (!list_folders(v, folder, &list, e))
+		if (!list_folders(v, v->project->store, folder, &list, e))
 			return false;
 		for (size_t i = 0; i < list.n; i++) {
 			if (verify_stopped(v, e))

@@ -1,5 +1,6 @@
 /* Checkpoints: none of ours reads them, and other readers believe them before the log. */
 #include "base/json.h"
+#include "driver/store_copy.h"
 #include "format/checkpoint.h"
 #include "run/verify_parts.h"
 
@@ -71,6 +72,12 @@ static void check_hint(struct verify *v, struct str key, const struct checkpoint
 		verify_found(v, key, "it leads to a checkpoint that is not there, of version %" PRIu64, version);
 }
 
+static bool bring_checkpoint(struct verify *v, struct str key, const char *path, struct err *e)
+{
+	struct store_copy c = { .key = key, .path = path };
+	return store_size(v->project->store, key, &c.size_bytes, e) && store_bring(v->project->store, &c, 1, v->o->stop, NULL, e);
+}
+
 void verify_checkpoints(struct verify *v, struct str table_key)
 {
 	struct arena a = ARENA_INIT;
@@ -82,11 +89,12 @@ void verify_checkpoints(struct verify *v, struct str table_key)
 	if (!list_checkpoints(v, folder, &a, &l, &hint, &e))
 		verify_unread(v, folder, &e);
 	const char **files = arena_array(&a, const char *, l.n + 1);
-	for (size_t i = 0; i < l.n; i++)
+	bool has_paths = project_has_paths(v->project);
+	for (size_t i = 0; has_paths && i < l.n; i++)
 		files[i] = arena_format(&a, "%s/%.*s", v->project->lake_path, STR_ARG(l.v[i].key)).p;
 	bool read = l.n > 0 && !v->o->fast && v->n->not_read.n == 0;
 	struct err why = ERR_INIT;
-	if (read && (!lake_query_open_files(v->project, files, l.n, &a, &q, &why) ||
+	if (read && (!lake_query_open_files(v->project, files, has_paths ? l.n : 0, &a, &q, &why) ||
 		     (v->o->stop && !lake_query_watch(&q, v->o->stop, &why)))) {
 		v->n->not_read = arena_copy(v->project->arena, str_from(why.message));
 		read = false;
@@ -94,7 +102,10 @@ void verify_checkpoints(struct verify *v, struct str table_key)
 	struct err *found = arena_array(&a, struct err, l.n + 1);
 	for (size_t i = 0; i < l.n && read && !verify_late(v) && !(v->o->stop && *v->o->stop); i++) {
 		found[i] = (struct err)ERR_INIT;
-		if (checkpoint_check(q.connection, v->project->store, table_key, l.v[i].version, files[i], &found[i]))
+		if (!has_paths)
+			files[i] = arena_format(&a, "%s/%zu.parquet", q.scratch.path, i).p;
+		if ((has_paths || bring_checkpoint(v, l.v[i].key, files[i], &found[i])) &&
+		    checkpoint_check(q.connection, v->project->store, table_key, l.v[i].version, files[i], &found[i]))
 			continue;
 		l.v[i].bad = found[i].code == ERR_DAMAGE;
 		if (!l.v[i].bad && v->n->not_read.n == 0 && !(v->o->stop && *v->o->stop))

@@ -1,3 +1,4 @@
+#include "driver/store_copy.h"
 #include "run/object_hash.h"
 #include "run/verify_parts.h"
 #include "run/verify_table.h"
@@ -22,23 +23,31 @@ static void open_engine(struct verify *v, const struct verify_table *t)
 	verify_engine_close(v);
 	arena_reset(&v->engine_arena);
 	const char **files = arena_array(&v->engine_arena, const char *, t->t.n_files + 1);
-	for (size_t i = 0; i < t->t.n_files; i++)
+	size_t n = project_has_paths(v->project) ? t->t.n_files : 0; /* others are brought into its scratch folder */
+	for (size_t i = 0; i < n; i++)
 		files[i] = arena_format(&v->engine_arena, "%s/%.*s/%.*s", v->project->lake_path, STR_ARG(t->key),
 					STR_ARG(t->t.files[i].path)).p;
 	v->open = t;
-	if (lake_query_open_files(v->project, files, t->t.n_files, &v->engine_arena, &v->engine, &why) &&
+	if (lake_query_open_files(v->project, files, n, &v->engine_arena, &v->engine, &why) &&
 	    (v->o->stop == NULL || lake_query_watch(&v->engine, v->o->stop, &why)))
 		return;
 	verify_engine_close(v);
 	v->n->not_read = arena_copy(v->project->arena, str_from(why.message));
 }
 
+/* Where the engine finds the file; NULL: it is not on this machine. */
+static const char *path_of(const struct verify *v, struct str key, struct arena *a)
+{
+	if (project_has_paths(v->project))
+		return arena_format(a, "%s/%.*s", v->project->lake_path, STR_ARG(key)).p;
+	return v->engine.connection ? arena_format(a, "%s/verify.parquet", v->engine.scratch.path).p : NULL;
+}
+
 static void check_rows(struct verify *v, struct str key, const struct verify_table *t, const struct table_file *f)
 {
 	struct arena a = ARENA_INIT;
 	struct err why = ERR_INIT;
-	const char *path = arena_format(&a, "%s/%.*s", v->project->lake_path, STR_ARG(key)).p;
-	open_engine(v, t);
+	const char *path = path_of(v, key, &a);
 	if (v->engine.connection && !table_file_verify(&v->engine, t->zone, &t->t.schema, path, f, &why)) {
 		if (why.code == ERR_DAMAGE)
 			verify_unread(v, key, &why);
@@ -59,14 +68,25 @@ static void unread(struct verify *v, struct str key, const char *missing, const 
 /* Every byte, also of columns that no row hash covers. */
 static bool bytes_agree(struct verify *v, struct str key, const struct table_file *f)
 {
+	struct arena a = ARENA_INIT;
 	struct sha256 now;
 	struct err e = ERR_INIT;
-	if (!f->has_hash)
-		return true;
-	if (!object_hash(v->project->store, key, f->size_bytes, &now, &e)) {
-		verify_unread(v, key, &e);
+	const char *path = path_of(v, key, &a);
+	bool bring = path && !project_has_paths(v->project), ok = true;
+	if (bring) { /* read once, for this and for the engine */
+		struct store_copy c = { .key = key, .size_bytes = f->size_bytes, .path = path, .is = &now };
+		ok = store_bring(v->project->store, &c, 1, v->o->stop, NULL, &e);
+	} else if (f->has_hash) {
+		ok = object_hash(v->project->store, key, f->size_bytes, &now, &e);
+	}
+	arena_free(&a);
+	if (!ok) {
+		if (e.code != ERR_SIGINT && e.code != ERR_SIGTERM)
+			verify_unread(v, key, &e);
 		return false;
 	}
+	if (!f->has_hash)
+		return true;
 	if (!sha256_eq(now, f->hash))
 		verify_found(v, key, "its bytes are not those that were published (SHA-256)");
 	return sha256_eq(now, f->hash);
@@ -102,7 +122,7 @@ static void check_row_origin(struct verify *v, const struct verify_table *t, con
 	struct str key = key_generation(key_window(resource, w->row_window, &a), w->row_generation, &a);
 	v->about = (struct finding){ .kind = FINDING_ORIGIN, .zone = t->zone, .name = t->name, .window = w->row_window,
 				     .generation = w->row_generation };
-	if (!ledger_open(j->store, j->clock, key, STR_NONE, &a, &l, &e)) {
+	if (!ledger_open(project_raw(j), j->clock, key, STR_NONE, &a, &l, &e)) {
 		if (e.code != ERR_DAMAGE) /* told with Raw; the tag names a fetch with the same content */
 			verify_unread(v, key, &e);
 	} else if (l.status == GENERATION_EXPIRED) {
@@ -127,7 +147,7 @@ static void check_origin(struct verify *v, const struct verify_table *t, const s
 	v->about = (struct finding){ .kind = FINDING_ORIGIN, .zone = t->zone, .name = t->name, .window = w->name,
 				     .generation = w->generation };
 	const char *what = NULL;
-	if (!ledger_open(j->store, j->clock, key, STR_NONE, &a, &l, &e)) {
+	if (!ledger_open(project_raw(j), j->clock, key, STR_NONE, &a, &l, &e)) {
 		err_wrap(&e, "%.*s was made of this generation", STR_ARG(t->key));
 		verify_unread(v, key, &e);
 	} else if (l.n_entries == 0) {
@@ -162,8 +182,11 @@ void verify_file(struct verify *v, const struct verify_table *t, const struct ta
 		verify_found(v, key, "%" PRIu64 " bytes, the table's log says %" PRIu64, size, f->size_bytes);
 	else if (rows != f->rows)
 		verify_found(v, key, "%" PRIu64 " rows, its windows have %" PRIu64, f->rows, rows);
-	else if (!v->o->fast && is_parquet(v, key, size) && bytes_agree(v, key, f))
-		check_rows(v, key, t, f);
+	else if (!v->o->fast && is_parquet(v, key, size)) {
+		open_engine(v, t);
+		if (bytes_agree(v, key, f))
+			check_rows(v, key, t, f);
+	}
 	for (size_t i = 0; t->zone != ZONE_REFINE && i < f->n_windows; i++) {
 		const struct table_window *w = &f->windows[i];
 		check_origin(v, t, w);

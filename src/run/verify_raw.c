@@ -17,11 +17,11 @@ void verify_grid(struct verify *v, struct str resource, const struct raw_windows
 	struct str key = key_resource(v->project->pipeline->name, resource, &a);
 	struct str grid = key_grid(v->project->pipeline->name, resource, 0, &a);
 	v->about = (struct finding){ .kind = FINDING_GRID, .name = resource };
-	if (!grid_load(v->project->store, key, &none, &a, &g, &missing, &e)) {
+	if (!grid_load(project_raw(v->project), key, &none, &a, &g, &missing, &e)) {
 		verify_unread(v, grid, &e);
 	} else if (missing && windows->n > 0) {
 		verify_found(v, grid, "the grid is not there, and %zu windows are", windows->n);
-	} else if (!missing && !grid_check_bytes(v->project->store, key, &g, &e)) {
+	} else if (!missing && !grid_check_bytes(project_raw(v->project), key, &g, &e)) {
 		verify_unread(v, grid, &e);
 	} else if (!missing) {
 		for (size_t i = windows->n; i-- > 0;)
@@ -50,7 +50,7 @@ static bool segment_there(struct verify *v, struct str key, const struct ledger_
 {
 	struct err e = ERR_INIT;
 	uint64_t size = 0;
-	if (!store_size(v->project->store, key, &size, &e))
+	if (!store_size(project_raw(v->project), key, &size, &e))
 		unread(v, key, "the segment is not there", &e);
 	else if (size != entry->segment_size)
 		verify_found(v, key, "%" PRIu64 " bytes, the ledger says %" PRIu64, size, entry->segment_size);
@@ -68,7 +68,7 @@ static bool segment_load(struct verify *v, struct str key, const struct ledger_e
 	size_t size = (size_t)entry->segment_size;
 	buf_clear(&v->segment);
 	char *room = buf_room(&v->segment, size + 1);
-	if (!store_read_at(v->project->store, key, 0, room, size, &e)) {
+	if (!store_read_at(project_raw(v->project), key, 0, room, size, &e)) {
 		verify_unread(v, key, &e);
 		return false;
 	}
@@ -223,7 +223,7 @@ static void check_strays(struct verify *v, struct str key, uint64_t n_entries)
 	struct err e = ERR_INIT;
 	struct store_listing list;
 	struct str folder = key_ledger(key, &a);
-	if (!store_list(v->project->store, folder, &a, &list, &e))
+	if (!store_list(project_raw(v->project), folder, &a, &list, &e))
 		verify_unread(v, folder, &e);
 	else if (list.n > n_entries)
 		verify_found(v, folder, "%zu objects that are no entries lie in it", list.n - (size_t)n_entries);
@@ -241,7 +241,7 @@ static bool check_generation(struct verify *v, struct str key, struct str window
 	bool end = false, ok = true;
 	v->n->generations++;
 	v->has_content = v->same_known = false;
-	if (!ledger_open(v->project->store, v->project->clock, key, STR_NONE, &a, &l, &why)) {
+	if (!ledger_open(project_raw(v->project), v->project->clock, key, STR_NONE, &a, &l, &why)) {
 		verify_unread(v, key, &why);
 		arena_free(&a);
 		return true;
@@ -279,7 +279,7 @@ bool verify_window(struct verify *v, struct str resource, struct str window, boo
 	struct arena a = ARENA_INIT;
 	struct store_listing list = { 0 };
 	struct str key = key_window(key_resource(v->project->pipeline->name, resource, &a), window, &a);
-	bool ok = store_list(v->project->store, key, &a, &list, e);
+	bool ok = store_list(project_raw(v->project), key, &a, &list, e);
 	*done = true;
 	v->n->windows++;
 	for (size_t i = 0; ok && *done && i < list.n; i++) {

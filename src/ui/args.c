@@ -276,7 +276,7 @@ static void add_option(const struct args *g, enum option_id o, struct buf *out)
 
 static void add_places(const struct args *g, const struct command *c, struct buf *out)
 {
-	static const enum option_id places[] = { OPT_FILE, OPT_ENV, OPT_LAKE, OPT_FROM, OPT_TO, OPT_ONLY };
+	static const enum option_id places[] = { OPT_FILE, OPT_ENV, OPT_LAKE, OPT_RAW_FROM, OPT_FROM, OPT_TO, OPT_ONLY };
 	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
 		if (command_takes(c, places[i]))
 			add_option(g, places[i], out);

@@ -11,7 +11,7 @@ static int answer(struct ui *u, struct lake_query *q, struct str sql, enum print
 	struct batch_shape *shape = NULL;
 	size_t n = 0;
 	bool may_hide = p->may_hide;
-	if (!engine_is_select(q->connection, sql, &e))
+	if (!lake_query_bring(q, sql, &e) || !engine_is_select(q->connection, sql, &e))
 		return ui_fail(u, &e);
 	print_begin(p, u, format, &shape, &n);
 	p->may_hide = may_hide;

@@ -22,7 +22,7 @@ static bool ls_resource(struct ls *l, struct str name, struct err *e)
 	struct arena a = ARENA_INIT;
 	struct project *j = &l->u->project;
 	struct raw_windows w;
-	bool ok = raw_windows(j->store, key_resource(j->pipeline->name, name, &a), &a, &w, e);
+	bool ok = raw_windows(project_raw(j), key_resource(j->pipeline->name, name, &a), &a, &w, e);
 	if (ok && l->as_json) {
 		json_begin_object(&l->json, NULL);
 		json_put_str(&l->json, "resource", name);
@@ -48,9 +48,9 @@ static bool ls_window(struct ls *l, struct str resource_key, struct str name, st
 	struct window_generations g;
 	struct ledger led = { 0 };
 	struct str key = key_window(resource_key, name, &a);
-	bool ok = window_generations_read(j->store, j->clock, key, &a, &g, e);
+	bool ok = window_generations_read(project_raw(j), j->clock, key, &a, &g, e);
 	unsigned shown = g.promoted ? g.promoted : g.n;
-	ok = ok && (shown == 0 || ledger_open(j->store, j->clock, key_generation(key, shown, &a), STR_NONE, &a, &led, e));
+	ok = ok && (shown == 0 || ledger_open(project_raw(j), j->clock, key_generation(key, shown, &a), STR_NONE, &a, &led, e));
 	const char *state = g.open ? "open" : g.candidate ? "candidate" : g.promoted ? "sealed" : g.n ? "abandoned" : "none";
 	if (ok && l->as_json) {
 		json_begin_object(&l->json, NULL);
@@ -190,7 +190,7 @@ static bool ls_windows(struct ls *l, struct str resource, struct err *e)
 	struct project *j = &l->u->project;
 	struct raw_windows w;
 	struct str key = key_resource(j->pipeline->name, resource, &l->u->arena);
-	bool ok = raw_windows(j->store, key, &l->u->arena, &w, e);
+	bool ok = raw_windows(project_raw(j), key, &l->u->arena, &w, e);
 	for (size_t i = 0; ok && i < w.n; i++)
 		ok = ls_window(l, key, w.v[i].name, e) && ui_flush_some(l->u, e);
 	return ok;
@@ -252,7 +252,7 @@ static bool put_piece(struct ui *u, struct str s, struct err *e)
 static bool find_member(struct cat *c, struct str *request, struct err *e)
 {
 	struct arena *a = &c->u->arena;
-	struct store *s = c->u->project.store;
+	struct store *s = project_raw(&c->u->project);
 	uint64_t n = 0, at = 0, size = 0;
 	bool end = false, ok = true, found = false;
 	struct buf segment = BUF_INIT((size_t)SEGMENT_READ_MAX + 1), inflated = BUF_INIT((size_t)SEGMENT_READ_MAX);
@@ -322,7 +322,7 @@ static bool cat_print(struct cat *c, struct err *e)
 			e->code = ERR_DAMAGE; /* a segment that the ledger names */
 		return false;
 	}
-	if (!raw_record_read(u->project.store, c->segment_key, c->offset, c->size, &limits, &c->record, e))
+	if (!raw_record_read(project_raw(&u->project), c->segment_key, c->offset, c->size, &limits, &c->record, e))
 		return false;
 	c->body = c->record.body;
 	if (!cut_record(c, e))
@@ -397,7 +397,7 @@ int cmd_accept(struct ui *u)
 	if (!ui_resource(u, g->operands[0], &r, &e) || !ui_window(g->operands[1], &e))
 		return ui_fail(u, &e);
 	struct str key = key_window(key_resource(j->pipeline->name, r->name, a), g->operands[1], a);
-	if (!window_generations_read(j->store, j->clock, key, a, &w, &e))
+	if (!window_generations_read(project_raw(j), j->clock, key, a, &w, &e))
 		return ui_fail(u, &e);
 	if (w.candidate == 0) {
 		err_set(&e, ERR_USAGE, "%.*s %.*s: no fetch waits to be accepted", STR_ARG(r->name), STR_ARG(g->operands[1]));
@@ -405,7 +405,7 @@ int cmd_accept(struct ui *u)
 		return ui_fail(u, &e);
 	}
 	struct str note = arena_format(a, "accepted by `sluice accept`");
-	if (!ledger_open(j->store, j->clock, key_generation(key, w.candidate, a), STR("accept"), a, &l, &e) ||
+	if (!ledger_open(project_raw(j), j->clock, key_generation(key, w.candidate, a), STR("accept"), a, &l, &e) ||
 	    !ledger_accept(&l, note, &e))
 		return ui_fail(u, &e);
 	if (!g->given[OPT_QUIET]) {

@@ -47,7 +47,9 @@ static bool fill_request(struct ui *u, struct plan_request *q, struct err *e)
 {
 	const struct args *g = &u->args;
 	struct str name = str_from(g->command->name);
-	bool all = str_eq(name, STR("run")) || str_eq(name, STR("plan"));
+	bool all = str_eq(name, STR("run")) || str_eq(name, STR("plan")), elsewhere = u->project.raw_other != NULL;
+	if (elsewhere && g->given[OPT_REFETCH])
+		return err_set(e, ERR_USAGE, "--refetch asks the API again, and --raw-from asks nobody");
 	*q = (struct plan_request){
 		.has_from = g->given[OPT_FROM],
 		.has_to = g->given[OPT_TO],
@@ -58,7 +60,7 @@ static bool fill_request(struct ui *u, struct plan_request *q, struct err *e)
 		.refetch_name = g->value[OPT_REFETCH],
 		.stale = g->given[OPT_STALE],
 		.takeover = g->given[OPT_TAKEOVER],
-		.ingest = all || str_eq(name, STR("ingest")),
+		.ingest = (all && !elsewhere) || str_eq(name, STR("ingest")),
 		.prepare = all || str_eq(name, STR("prepare")),
 		.refine = all || str_eq(name, STR("refine")),
 		.now_us = u->project.clock->wall_us(u->project.clock),

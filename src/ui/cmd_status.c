@@ -27,13 +27,13 @@ static bool count_windows(struct project *j, const struct resource *r, struct ar
 	struct arena each = ARENA_INIT;
 	struct raw_windows w;
 	struct str key = key_resource(j->pipeline->name, r->name, a);
-	bool ok = raw_windows(j->store, key, a, &w, e);
+	bool ok = raw_windows(project_raw(j), key, a, &w, e);
 	*out = (struct window_states){ .n = ok ? w.n : 0 };
 	out->there = arena_array(a, struct window, out->n + 1);
 	for (size_t i = 0; ok && i < w.n; i++) {
 		struct window_generations g;
 		arena_reset(&each);
-		ok = window_generations_read(j->store, j->clock, key_window(key, w.v[i].name, &each), &each, &g, e);
+		ok = window_generations_read(project_raw(j), j->clock, key_window(key, w.v[i].name, &each), &each, &g, e);
 		if (!ok)
 			break;
 		out->sealed += g.promoted > 0;

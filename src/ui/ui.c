@@ -282,6 +282,7 @@ bool ui_load(struct ui *u, int *status)
 		.pipeline_file = ui_pipeline_file(u),
 		.environment = g->value[OPT_ENV],
 		.lake = g->value[OPT_LAKE],
+		.raw_from = g->value[OPT_RAW_FROM],
 		.without_tables = needs_no_tables(u),
 	};
 	bool ok = ui_pipeline_there(u, &p) && project_load(&u->project_options, &u->arena, &u->project, &p);
@@ -300,7 +301,10 @@ static bool open_lake(struct ui *u, enum ui_lake lake, struct err *e)
 	u->project_options.create_lake = lake == LAKE_MADE;
 	if (project_open_lake(&u->project, &u->project_options, e))
 		return true;
-	return lake == LAKE_PERHAPS && e->code == ERR_MISSING && store_open_memory(&u->project.store, e);
+	if (lake != LAKE_PERHAPS || e->code != ERR_MISSING || u->project.store)
+		return false; /* the one that Raw is read from must be there */
+	*e = ERR_INIT;
+	return project_lake_absent(&u->project, &u->project_options, e);
 }
 
 bool ui_open(struct ui *u, enum ui_lake lake, bool link, int *status)

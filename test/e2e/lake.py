@@ -99,7 +99,7 @@ class Project:
         return json.loads(text)["pipeline"] if text.startswith("{") else re.search(r"(?m)^pipeline: *(\w+)", text).group(1)
 
     def environment(self):
-        keep = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")}
+        keep = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "SLUICE_STORE_NO_PATHS")}
         return {**keep, **self.secrets}
 
     def command(self, command, *args):

@@ -21,7 +21,8 @@ COMMANDS = ["init", "contract draft", "check", "plan", "run", "ingest", "prepare
 
 
 def sluice(*args, cwd=None, **environment):
-    env = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS")}
+    env = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS",
+                                                        "SLUICE_STORE_NO_PATHS")}
     got = subprocess.run([L.SLUICE, *args], capture_output=True, text=True, timeout=120, cwd=cwd, env={**env, **environment})
     return L.Done(["sluice", *args], got.returncode, got.stdout, got.stderr)
 

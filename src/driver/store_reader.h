@@ -1,0 +1,11 @@
+/* A store that can be read and nothing else: each call that would change it is our own mistake (CHECK). For lakes of others
+ * (--raw-from), whatever else goes wrong. To make durable what was seen (store_settle) is left to those who write there. */
+#ifndef SLUICE_DRIVER_STORE_READER_H
+#define SLUICE_DRIVER_STORE_READER_H
+
+#include "driver/store.h"
+
+/* Owns `inner` from then on. */
+bool store_open_reader(struct store *inner, struct store **out, struct err *e);
+
+#endif
