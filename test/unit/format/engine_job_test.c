@@ -31,12 +31,37 @@ static struct job_table sample_tables[] = {
 	  { "/lake/quarantine/flights/flights__stops/data/a-c", 48 }, 12.5, 0 },
 };
 
-enum { JOBS = 6 };
+static struct str sample_remote[] = { { "s3://b/p/prepare/flights/flights/data/a-b/0.parquet", 51 } };
+static struct job_input sample_remote_inputs[] = {
+	{ { "prepare", 7 }, { "flights", 7 }, { sample_columns, 1 }, sample_remote, 1 },
+};
+static struct job_object sample_objects[] = {
+	{ { "s3://b/p/prepare/flights/flights/data/a-b/0.parquet", 51 }, 51234, true, { { 9 } } },
+	{ { "s3://b/p/prepare/flights/flights/data/a-b/1.parquet", 51 }, 900, false, { { 0 } } },
+};
+
+/* Of each kind, and one on a lake that is no folder. */
+enum { KINDS = 6, JOBS = 7 };
+
+static void make_remote(struct engine_job *j)
+{
+	j->lake = STR("s3://b/p");
+	j->raw = STR("s3://other/p");
+	j->store = (struct store_settings){ STR("https://s3.example.com"), STR("eu-west-1"), STR("/ca.pem"), true, false };
+	j->by_store = true;
+	j->cache = STR("/tmp/s/cache");
+	j->scratch_bytes = 1000000;
+	j->objects = sample_objects;
+	j->n_objects = COUNT(sample_objects);
+	j->output = STR("s3://b/p/refine/flights/flights/data/a-b");
+	j->inputs = sample_remote_inputs;
+	j->n_inputs = 1;
+}
 
 static struct engine_job job_sample(size_t i)
 {
 	struct engine_job j = {
-		.kind = (enum engine_job_kind)i,
+		.kind = i < KINDS ? (enum engine_job_kind)i : ENGINE_REFINE,
 		.run_id = STR("20251009T085320Z-1f3a"),
 		.pipeline = STR("flights"),
 		.table = STR("flights"),
@@ -72,17 +97,20 @@ static struct engine_job job_sample(size_t i)
 	} else {
 		j.sql = sample_sql;
 		j.sql_names = sample_names;
-		j.n_sql = i == ENGINE_REFINE ? 1 : 2;
+		j.n_sql = j.kind == ENGINE_REFINE ? 1 : 2;
 		j.inputs = sample_inputs;
 		j.n_inputs = i == ENGINE_GRAPH ? 0 : 2;
 	}
+	if (i >= KINDS)
+		make_remote(&j);
 	return j;
 }
 
 static struct table_file sample_table_files[] = {
 	{ .path = { "data/a-b/0.parquet", 18 }, .size_bytes = 51234, .rows = 842, .stats = { "{\"numRecords\":842}", 18 },
 	  .windows = sample_table_windows, .n_windows = 1 },
-	{ .path = { "data/a-b/1.parquet", 18 }, .size_bytes = 900, .stats = { "{\"numRecords\":0}", 16 } },
+	{ .path = { "data/a-b/1.parquet", 18 }, .size_bytes = 900, .stats = { "{\"numRecords\":0}", 16 }, .has_hash = true,
+	  .hash = { { 8 } } },
 };
 static struct rule_count sample_rules[] = {
 	{ { "dep_delay.minimum", 17 }, ACTION_WARN, 12 },
@@ -195,6 +223,10 @@ static const struct {
 	{ 0, "\"kind\":\"prepare\"", "\"kind\":\"refine\"" },
 	{ 0, "\"threads\":2", "\"threads\":4294967296" },
 	{ 0, "\"windows\"", "\"windoes\"" },
+	{ 6, "\"cache\"", "\"cash\"" },
+	{ 6, "\"size\":900", "\"size\":-1" },
+	{ 6, "\"sha256\":\"09", "\"sha256\":\"9" },
+	{ 6, "\"path_style\":true", "\"path_style\":1" },
 	{ 0, "\"generation\":1", "\"generation\":-1" },
 	{ 0, "\"key\":\"03", "\"key\":\"3" },
 	{ 0, "\"budget_percent\":0.1", "\"budget_percent\":\"0.1\"" },
