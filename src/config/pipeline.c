@@ -47,6 +47,7 @@ static void environment_keys(struct reader *r, const struct yaml_node *n)
 			       *sources = key_get(n, "sources");
 	keys_check(schedule, "schedule", r->p);
 	keys_check(key_get(n, "engine"), "engine", r->p);
+	keys_check(key_get(n, "s3"), "s3", r->p);
 	keys_check(source, "environment.source", r->p);
 	if (sources && sources->type == YAML_MAP)
 		for (const struct yaml_node *c = sources->child; c; c = c->next)
@@ -179,6 +180,27 @@ static void lake_read(struct reader *r, const struct yaml_node *root)
 					  arena_format(r->a, "%.*s/%.*s", STR_ARG(r->out->folder), STR_ARG(text));
 }
 
+static void s3_read(struct reader *r, const struct yaml_node *n)
+{
+	struct store_settings *s = &r->out->store;
+	if (!keys_check(n, "s3", r->p))
+		return;
+	key_str(r, n, "endpoint", &s->endpoint);
+	key_str(r, n, "region", &s->region);
+	key_str(r, n, "ca_file", &s->ca_file);
+	key_bool(r, n, "path_style", &s->path_style);
+	key_bool(r, n, "single_writer", &s->single_writer);
+	if (key_get(n, "path_style") == NULL)
+		s->path_style = s->endpoint.n > 0; /* few but AWS give each bucket a name in DNS */
+	struct url url;
+	struct err e = ERR_INIT;
+	if (s->endpoint.n > 0 && (!url_parse(s->endpoint, r->a, &url, &e) || url.path.n > 1 || url.query.n > 0))
+		problem_at(r->p, key_get(n, "endpoint"), "endpoint: https://s3.example.com:9000",
+			   "`s3.endpoint` must be https://host or https://host:port, without a path");
+	if (s->ca_file.n > 0 && s->ca_file.p[0] != '/')
+		s->ca_file = arena_format(r->a, "%.*s/%.*s", STR_ARG(r->out->folder), STR_ARG(s->ca_file));
+}
+
 static void sources_read(struct reader *r, const struct yaml_node *root)
 {
 	const struct yaml_node *one = key_get(root, "source"), *several = key_get(root, "sources");
@@ -229,6 +251,7 @@ static void root_read(struct reader *r, struct yaml_node *root)
 		problem_at(r->p, name, "a-z, 0-9 and _, starting with a letter, at most 63 bytes",
 			   "this cannot be the name of a pipeline");
 	lake_read(r, root);
+	s3_read(r, key_get(root, "s3"));
 	schedule_read(r, key_get(root, "schedule"));
 	sources_read(r, root);
 	resources_read(r, key_get(root, "resources"), key_get(root, "sources"));

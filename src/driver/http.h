@@ -81,6 +81,8 @@ struct http_ops {
  * a proxy it is the proxy that connects, so it also has to judge addresses. Never sends a request twice:
  * where a kept connection turns out to be closed, that is for the caller to do. Kept: 64 connections. Interim answers (1xx): 32 at most, their bytes count as head. */
 bool http_open_curl(struct clock *clock, struct http **out, struct err *e);
+/* The same with another file of certificates than SSL_CERT_FILE's; "" is http_open_curl. */
+bool http_open_curl_ca(struct clock *clock, struct str ca_file, struct http **out, struct err *e);
 
 /* The fake: answers from a table. Each row is matched in order against method and URL (a glob with '*'), used `times`
  * times (0: for ever), and answered after delay_us of the fake clock. `raw` is the answer as on the wire (head, empty

@@ -178,6 +178,7 @@ static void curl_close(struct http *http)
 		mem_free(f);
 	}
 	curl_multi_cleanup(t->multi);
+	arena_free(&t->arena);
 	mem_free(t);
 }
 
@@ -192,6 +193,11 @@ static void global_init(void)
 
 bool http_open_curl(struct clock *clock, struct http **out, struct err *e)
 {
+	return http_open_curl_ca(clock, STR_NONE, out, e);
+}
+
+bool http_open_curl_ca(struct clock *clock, struct str ca, struct http **out, struct err *e)
+{
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	pthread_once(&once, global_init);
 	if (global_code != CURLE_OK)
@@ -203,6 +209,8 @@ bool http_open_curl(struct clock *clock, struct http **out, struct err *e)
 	const char *proxy = getenv("SLUICE_PROXY"), *ca_file = getenv("SSL_CERT_FILE");
 	t->proxy = proxy ? proxy : "";
 	t->ca_file = ca_file && ca_file[0] ? ca_file : NULL;
+	if (ca.n > 0)
+		t->ca_file = arena_zero_terminated(&t->arena, ca);
 	t->multi = curl_multi_init();
 	if (!t->multi)
 		mem_exhausted(sizeof(CURLM *));

@@ -32,6 +32,7 @@ struct curl_transport {
 	CURLM *multi;
 	const char *proxy; /* "" none */
 	const char *ca_file; /* NULL: curl's default */
+	struct arena arena;
 	struct flight *running, *idle;
 	struct done {
 		struct http_exchange *x;

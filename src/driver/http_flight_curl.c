@@ -262,7 +262,7 @@ static void set_method(struct flight *f, const struct http_request *r)
 	const char *method = arena_zero_terminated(&f->held->x.arena, r->method);
 	if (str_eq_z(r->method, "HEAD")) {
 		SET(CURLOPT_NOBODY, 1L);
-	} else if (r->body.n || str_eq_z(r->method, "POST")) {
+	} else if (r->body.n || str_eq_z(r->method, "POST") || str_eq_z(r->method, "PUT")) {
 		f->body = arena_copy(&f->held->x.arena, r->body);
 		SET(CURLOPT_POST, 1L);
 		SET(CURLOPT_POSTFIELDS, f->body.p ? f->body.p : "");

@@ -131,6 +131,14 @@ bool store_writer_open(struct store *s, struct store_writer **out, struct err *e
 							     : s->ops->writer_open(s, out, e);
 }
 
+bool store_writer_open_named(struct store *s, struct str key, struct store_writer **out, struct err *e)
+{
+	CHECK(store_key_ok(key));
+	if (s->ops->writer_open_named == NULL)
+		return store_writer_open(s, out, e);
+	return CALL_FATE(store_writer_open) == EFFECT_REFUSE ? refused(s, key, e) : s->ops->writer_open_named(s, key, out, e);
+}
+
 bool store_writer_add(struct store_writer *w, struct str bytes, struct err *e)
 {
 	SIMPLE_CALL(w->store, STR("a new object"), store_writer_add, w->store->ops->writer_add(w, bytes, e));

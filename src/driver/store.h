@@ -63,6 +63,8 @@ struct store_ops {
 	bool (*sweep)(struct store *, int64_t before_us, bool remove, uint64_t *n, uint64_t *bytes, struct err *);
 	bool (*settle)(struct store *, struct str key, struct err *);
 	bool (*writer_open)(struct store *, struct store_writer **out, struct err *);
+	/* May be missing, where the key makes no difference before the end. */
+	bool (*writer_open_named)(struct store *, struct str key, struct store_writer **out, struct err *);
 	bool (*writer_add)(struct store_writer *, struct str bytes, struct err *);
 	/* Durable under `key` (which must not exist; the same bytes already there are fine). */
 	bool (*writer_finish)(struct store_writer *, struct str key, struct err *);
@@ -104,6 +106,8 @@ bool store_remove_folder(struct store *s, struct str key, struct err *e);
 bool store_sweep(struct store *s, int64_t before_us, bool remove, uint64_t *n, uint64_t *bytes, struct err *e);
 bool store_settle(struct store *s, struct str key, struct err *e);
 bool store_writer_open(struct store *s, struct store_writer **out, struct err *e);
+/* Where the key is known already: a store far away can then begin to send. store_writer_finish gets the same key. */
+bool store_writer_open_named(struct store *s, struct str key, struct store_writer **out, struct err *e);
 bool store_writer_add(struct store_writer *w, struct str bytes, struct err *e);
 bool store_writer_finish(struct store_writer *w, struct str key, struct err *e); /* frees w, also on failure */
 void store_writer_abort(struct store_writer *w); /* frees w */

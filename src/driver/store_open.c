@@ -1,6 +1,11 @@
 #include "driver/store_open.h"
 
-static const struct str scheme_disk = { "disk://", 7 };
+#include "base/clock.h"
+#include "driver/store_s3.h"
+
+#include <stdlib.h>
+
+static const struct str scheme_disk = { "disk://", 7 }, scheme_s3 = { "s3://", 5 };
 
 bool store_name_is_path(struct str lake)
 {
@@ -15,18 +20,77 @@ static bool open_disk(struct str path, bool create, struct store **out, struct e
 	return ok;
 }
 
+/* What the settings leave open. A store that is not AWS's has its own idea of regions, or none: any will do for signing. */
+static bool s3_complete(struct store_s3_options *o, struct arena *a, struct err *e)
+{
+	if (o->endpoint.n == 0) {
+		o->endpoint = aws_chain_endpoint(o->chain, "S3", a);
+		o->path_style = o->path_style || o->endpoint.n > 0;
+	}
+	if (o->ca_file.n == 0)
+		o->ca_file = str_from(getenv("AWS_CA_BUNDLE"));
+	struct err why = ERR_INIT;
+	if (o->region.n > 0 || aws_chain_region(o->chain, a, &o->region, &why))
+		return true;
+	if (o->endpoint.n == 0) {
+		*e = why;
+		return false;
+	}
+	o->region = STR("us-east-1");
+	return true;
+}
+
+static bool lake_there(struct store *s, bool create, struct err *e)
+{
+	bool empty = false;
+	if (!store_s3_look(s, &empty, e))
+		return false;
+	return create || !empty || err_set(e, ERR_MISSING, "%.*s: there is no lake under this prefix", STR_ARG(s->url));
+}
+
+static bool open_s3(struct str lake, const struct store_settings *settings, bool create, struct store **out, struct err *e)
+{
+	struct str rest = str_sub(lake, scheme_s3.n, SIZE_MAX);
+	struct arena a = ARENA_INIT;
+	struct store_s3_options o = {
+		.bucket = str_sub(rest, 0, str_find_char(rest, '/')),
+		.region = settings->region,
+		.endpoint = settings->endpoint,
+		.path_style = settings->path_style,
+		.single_writer = settings->single_writer,
+		.ca_file = settings->ca_file,
+		.clock = clock_system(),
+		.part_threads = STORE_S3_PART_THREADS,
+	};
+	o.prefix = str_sub(rest, o.bucket.n + 1, SIZE_MAX);
+	while (str_ends(o.prefix, STR("/")))
+		o.prefix.n--;
+	struct aws_chain_options chain = { .clock = o.clock };
+	bool ok = aws_chain_open(&chain, &o.chain, e);
+	if (ok && !(s3_complete(&o, &a, e) && store_open_s3(&o, out, e))) {
+		aws_chain_close(o.chain);
+		ok = false;
+	} else if (ok && !lake_there(*out, create, e)) {
+		store_close(*out);
+		ok = false;
+	}
+	if (!ok)
+		*out = NULL;
+	arena_free(&a);
+	return ok;
+}
+
 bool store_open(struct str lake, const struct store_settings *settings, bool create, struct store **out, struct err *e)
 {
-	(void)settings;
 	if (store_name_is_path(lake))
 		return open_disk(lake, create, out, e);
+	if (str_starts(lake, scheme_s3))
+		return open_s3(lake, settings, create, out, e);
 	if (str_starts(lake, scheme_disk)) {
 		if (!open_disk(str_sub(lake, scheme_disk.n, lake.n), create, out, e))
 			return false;
 		(*out)->abilities &= ~(unsigned)STORE_CAN_PATH;
 		return true;
 	}
-	if (str_starts(lake, STR("s3://")))
-		return err_set(e, ERR_CONFIG, "%.*s: lakes on S3 are not here yet; use a folder", STR_ARG(lake));
 	return err_set(e, ERR_USAGE, "%.*s: a lake is a folder, or s3://bucket/prefix", STR_ARG(lake));
 }

@@ -3,14 +3,16 @@
  *
  *     ./lake, /srv/lake        a folder of this machine
  *     disk:///srv/lake         the same as an object store would be: without paths (for tests)
- *     s3://bucket/prefix       S3 */
+ *     s3://bucket/prefix       S3; what the settings leave open is AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL (then path style),
+ *                              AWS_REGION, AWS_DEFAULT_REGION, the profile's region, AWS_CA_BUNDLE; else AWS itself */
 #ifndef SLUICE_DRIVER_STORE_OPEN_H
 #define SLUICE_DRIVER_STORE_OPEN_H
 
 #include "config/pipeline.h"
 #include "driver/store.h"
 
-/* `create`: make the folder if it is missing. ERR_MISSING: it is not there; ERR_CONFIG: no driver knows the name. */
+/* `create`: make the folder if it is missing; on S3 the bucket has to be there, and one request asks whether it is, and what
+ * is in it. ERR_MISSING: there is no lake; ERR_CONFIG: no driver knows the name, or the settings are wrong. */
 bool store_open(struct str lake, const struct store_settings *settings, bool create, struct store **out, struct err *e);
 bool store_name_is_path(struct str lake);
 

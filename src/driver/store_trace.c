@@ -153,16 +153,29 @@ static bool trace_settle(struct store *s, struct str key, struct err *e)
 	return end(s, &l, store_settle(of(s)->inner, key, e), "ok", e);
 }
 
-static bool trace_writer_open(struct store *s, struct store_writer **out, struct err *e)
+static bool writer_opened(struct store *s, bool ok, struct store_writer *inner, struct store_writer **out)
 {
+	if (!ok)
+		return false;
 	struct trace_writer *w = mem_alloc(sizeof *w);
 	w->writer.store = s;
-	if (!store_writer_open(of(s)->inner, &w->inner, e)) {
-		mem_free(w);
-		return false;
-	}
+	w->inner = inner;
 	*out = &w->writer;
 	return true;
+}
+
+static bool trace_writer_open(struct store *s, struct store_writer **out, struct err *e)
+{
+	struct store_writer *inner = NULL;
+	bool ok = store_writer_open(of(s)->inner, &inner, e);
+	return writer_opened(s, ok, inner, out);
+}
+
+static bool trace_writer_open_named(struct store *s, struct str key, struct store_writer **out, struct err *e)
+{
+	struct store_writer *inner = NULL;
+	bool ok = store_writer_open_named(of(s)->inner, key, &inner, e);
+	return writer_opened(s, ok, inner, out);
 }
 
 static bool trace_writer_add(struct store_writer *writer, struct str bytes, struct err *e)
@@ -223,6 +236,7 @@ static const struct store_ops trace_ops = {
 	.sweep = trace_sweep,
 	.settle = trace_settle,
 	.writer_open = trace_writer_open,
+	.writer_open_named = trace_writer_open_named,
 	.writer_add = trace_writer_add,
 	.writer_finish = trace_writer_finish,
 	.writer_abort = trace_writer_abort,

@@ -1,0 +1,157 @@
+/* What the answers of S3 mean: errors from their XML, checksums from their headers. */
+#include "base/base64.h"
+#include "base/crc64.h"
+#include "driver/store_s3_parts.h"
+#include "driver/store_s3_xml.h"
+
+#include <stdio.h>
+
+static const struct code_row {
+	const char *code;
+	enum s3_action action;
+	enum err_code err;
+	bool surely_not_done;
+	const char *hint;
+} rows[] = {
+#define S3_CODE(code, action, err, not_done, hint) { code, S3_##action, ERR_##err, not_done, hint },
+#include "driver/store_s3_error.def"
+#undef S3_CODE
+};
+
+/* A HEAD has no body to say it in. */
+static const char *code_of_status(unsigned status)
+{
+	switch (status) {
+	case 301: return "PermanentRedirect";
+	case 307: return "TemporaryRedirect";
+	case 403: return "AccessDenied";
+	case 404: return "NoSuchKey";
+	case 405: return "MethodNotAllowed";
+	case 409: return "ConditionalRequestConflict";
+	case 412: return "PreconditionFailed";
+	case 501: return "NotImplemented";
+	case 503: return "SlowDown";
+	case 507: return "QuotaExceeded";
+	default: return "";
+	}
+}
+
+static bool status_passes(unsigned status)
+{
+	return status >= 500 || status == 429 || status == 408;
+}
+
+struct str s3_root_of(struct str body, struct arena *a)
+{
+	struct xml x = xml_begin(body, a);
+	return xml_next(&x) == XML_OPEN ? x.name : STR_NONE;
+}
+
+struct str s3_element(struct str body, const char *name, struct arena *a)
+{
+	struct xml x = xml_begin(body, a);
+	for (;;) {
+		enum xml_event event = xml_next(&x);
+		if (event == XML_END || event == XML_BAD)
+			return STR_NONE;
+		if (event == XML_CLOSE && x.depth == 2 && str_eq_z(x.name, name))
+			return x.text;
+	}
+}
+
+/* Bytes of somebody else's on their way to a terminal. */
+static struct str printable(struct str s, struct arena *a)
+{
+	s = arena_copy(a, str_sub(s, 0, 300));
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] < 0x20 || (unsigned char)s.p[i] >= 0x7f)
+			((char *)(uintptr_t)s.p)[i] = '?';
+	return s;
+}
+
+void s3_refusal_read(const struct http_exchange *x, struct arena *a, struct s3_refusal *out)
+{
+	*out = (struct s3_refusal){ .action = status_passes(x->status) ? S3_REPEAT : S3_FAIL, .err = ERR_STORAGE };
+	bool is_error = str_eq_z(s3_root_of(x->body, a), "Error");
+	if (is_error) {
+		out->code = printable(s3_element(x->body, "Code", a), a);
+		out->message = printable(s3_element(x->body, "Message", a), a);
+		out->request_id = s3_element(x->body, "RequestId", a);
+		out->region = s3_element(x->body, "Region", a);
+	}
+	if (out->code.n == 0)
+		out->code = str_from(code_of_status(x->status));
+	if (out->request_id.n == 0)
+		out->request_id = http_header_get(x, "x-amz-request-id");
+	if (out->region.n == 0)
+		out->region = http_header_get(x, "x-amz-bucket-region");
+	out->request_id = printable(out->request_id, a);
+	out->region = printable(out->region, a);
+	/* A 4xx without a word of the service: nobody has done anything. What is in front of it may say 5xx at any time. */
+	out->surely_not_done = x->status < 500;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (str_eq_z(out->code, rows[i].code)) {
+			out->action = rows[i].action;
+			out->err = rows[i].err;
+			out->hint = rows[i].hint;
+			out->surely_not_done = rows[i].surely_not_done && (is_error || x->status < 500);
+			break;
+		}
+}
+
+void s3_refusal_say(struct s3 *s, const struct s3_call *c, const struct http_exchange *x, const struct s3_refusal *r,
+		    struct err *e)
+{
+	char attempts[48] = "";
+	if (c->attempts > 1) {
+		int n = snprintf(attempts, sizeof attempts, ", after %u attempts", c->attempts);
+		if (n < 0 || (size_t)n >= sizeof attempts)
+			attempts[0] = 0;
+	}
+	s3_fail(s, c->shown.n ? c->shown : c->key, r->err, e, "%s: %u%s%.*s%s%.*s%s%.*s%s%s", c->name, x->status, r->code.n ? " " : "",
+		STR_ARG(r->code), r->message.n ? ": " : "", STR_ARG(r->message), r->request_id.n ? " (request " : "",
+		STR_ARG(r->request_id), r->request_id.n ? ")" : "", attempts);
+	if (r->region.n && r->err == ERR_CONFIG)
+		err_hint(e, "the bucket is in region %.*s: say so in `s3.region` of the pipeline file or in AWS_REGION",
+			 STR_ARG(r->region));
+	else if (r->hint && r->hint[0])
+		err_hint(e, "%s", r->hint);
+}
+
+struct str s3_sha256_text(struct sha256 h, struct arena *a)
+{
+	return base64_encode(h.b, sizeof h.b, a);
+}
+
+struct str s3_crc64_text(uint64_t crc, struct arena *a)
+{
+	uint8_t b[8];
+	for (int i = 0; i < 8; i++)
+		b[i] = (uint8_t)(crc >> (56 - 8 * i));
+	return base64_encode(b, sizeof b, a);
+}
+
+static bool differs(const char *name, struct err *e)
+{
+	return err_set(e, ERR_DAMAGE, "what came does not have the %s that the store keeps of it", name);
+}
+
+bool s3_object_is_sound(const struct s3_call *c, const struct http_exchange *x, struct err *e)
+{
+	(void)c;
+	if (x->status != 200)
+		return true;
+	struct arena a = ARENA_INIT;
+	bool ok = true;
+	struct str sha = http_header_get(x, "x-amz-checksum-sha256"), crc = http_header_get(x, "x-amz-checksum-crc64nvme");
+	/* "…=-3" is a sum of the sums of parts: nothing that bytes alone can be held against. */
+	if (sha.n > 0 && str_find_char(sha, '-') == sha.n && !str_eq(sha, s3_sha256_text(sha256_of(x->body), &a)))
+		ok = differs("SHA-256", e);
+	else if (crc.n > 0 && str_find_char(crc, '-') == crc.n &&
+		 !str_eq(crc, s3_crc64_text(crc64_add(0, x->body.p, x->body.n), &a)))
+		ok = differs("CRC-64", e);
+	else if (x->close_framed && sha.n == 0 && crc.n == 0)
+		ok = err_set(e, ERR_DAMAGE, "the answer has neither a length nor a checksum, so its end cannot be told");
+	arena_free(&a);
+	return ok;
+}

@@ -1,0 +1,357 @@
+/* What lies under a prefix: ListObjectsV2, one level at a time, and the uploads that nobody finished. */
+#include "driver/store_s3_parts.h"
+#include "driver/store_s3_xml.h"
+
+#include "base/calendar.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+/* A page of a listing as it is read. */
+struct page {
+	bool truncated, url_encoded;
+	struct str token; /* of the next page */
+	struct str key_marker, upload_marker; /* of the next page of uploads */
+};
+
+static bool hex_digit(char c, unsigned *v)
+{
+	if (c >= '0' && c <= '9')
+		*v = (unsigned)(c - '0');
+	else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+		*v = (unsigned)((c | 0x20) - 'a' + 10);
+	else
+		return false;
+	return true;
+}
+
+/* encoding-type=url: as a form is encoded, so '+' is a blank. */
+static struct str url_decode(struct str s, struct arena *a)
+{
+	char *p = arena_alloc(a, s.n + 1);
+	size_t n = 0;
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned high, low;
+		if (s.p[i] == '%' && i + 2 < s.n && hex_digit(s.p[i + 1], &high) && hex_digit(s.p[i + 2], &low)) {
+			p[n++] = (char)(high << 4 | low);
+			i += 2;
+		} else {
+			p[n++] = s.p[i] == '+' ? ' ' : s.p[i];
+		}
+	}
+	return (struct str){ p, n };
+}
+
+static bool no_xml(struct s3 *s, struct str folder, const struct s3_call *c, const struct xml *x, struct err *e)
+{
+	return s3_fail(s, folder, ERR_STORAGE, e, "%s: the answer cannot be read: %s", c->name,
+		       x->why ? x->why : "something is missing in it");
+}
+
+/* ── objects ── */
+
+struct lister {
+	struct s3 *s;
+	struct str prefix; /* whole, with its '/' */
+	bool at_root;
+	struct arena *arena; /* of the names */
+	struct store_listing *out;
+};
+
+/* What cannot be a key is not ours and is not listed, as on a disk. */
+static void take_name(struct lister *l, struct str whole, bool is_folder, uint64_t size_bytes, int64_t changed_us)
+{
+	if (!str_starts(whole, l->prefix))
+		return;
+	struct str name = str_sub(whole, l->prefix.n, SIZE_MAX);
+	if (is_folder && str_ends(name, STR("/")))
+		name.n--;
+	if (str_find_char(name, '/') < name.n || (!store_key_ok(name) && (l->at_root || !str_eq_z(name, ".tmp"))))
+		return;
+	*arena_push(l->arena, *l->out) = (struct store_item){ arena_copy(l->arena, name), is_folder, size_bytes, changed_us };
+}
+
+/* Fields of the element at hand. */
+struct entry {
+	struct str key, prefix, upload_id, initiated;
+	uint64_t size_bytes;
+	int64_t changed_us;
+	bool size_bad, time_bad, time_finer;
+};
+
+static void field_take(struct entry *n, const struct xml *x)
+{
+	if (str_eq_z(x->name, "Key"))
+		n->key = x->text;
+	else if (str_eq_z(x->name, "Prefix"))
+		n->prefix = x->text;
+	else if (str_eq_z(x->name, "UploadId"))
+		n->upload_id = x->text;
+	else if (str_eq_z(x->name, "Size"))
+		n->size_bad = !str_to_u64(x->text, &n->size_bytes);
+	else if (str_eq_z(x->name, "LastModified") || str_eq_z(x->name, "Initiated"))
+		n->time_bad = !us_from_rfc3339(x->text, &n->changed_us, &n->time_finer);
+}
+
+static void head_take(struct page *p, const struct xml *x)
+{
+	if (str_eq_z(x->name, "IsTruncated"))
+		p->truncated = str_eq_z(x->text, "true");
+	else if (str_eq_z(x->name, "NextContinuationToken"))
+		p->token = x->text;
+	else if (str_eq_z(x->name, "NextKeyMarker"))
+		p->key_marker = x->text;
+	else if (str_eq_z(x->name, "NextUploadIdMarker"))
+		p->upload_marker = x->text;
+	else if (str_eq_z(x->name, "EncodingType"))
+		p->url_encoded = str_eq_z(x->text, "url");
+}
+
+/* Calls `take` for each Contents, CommonPrefixes or Upload. */
+typedef bool take_entry(void *user, const struct xml *x, const struct entry *n);
+
+static bool page_read(struct xml *x, struct page *p, take_entry *take, void *user)
+{
+	struct entry n = { 0 };
+	for (;;) {
+		enum xml_event event = xml_next(x);
+		if (event == XML_END)
+			return true;
+		if (event == XML_BAD)
+			return false;
+		if (event == XML_OPEN && x->depth == 2)
+			n = (struct entry){ 0 };
+		if (event != XML_CLOSE)
+			continue;
+		if (x->depth == 3) {
+			field_take(&n, x);
+		} else if (x->depth == 2) {
+			head_take(p, x);
+			if (!take(user, x, &n))
+				return false;
+		}
+	}
+}
+
+struct pending_entry {
+	struct str key;
+	bool is_folder;
+	uint64_t size_bytes;
+	int64_t changed_us;
+};
+struct pending {
+	struct pending_entry *v;
+	size_t n, cap;
+	struct arena *arena;
+};
+
+/* Kept until the page has been read to its end: only then is it known whether its names are encoded. */
+static bool take_object(void *user, const struct xml *x, const struct entry *n)
+{
+	struct pending *l = user;
+	bool folder = str_eq_z(x->name, "CommonPrefixes");
+	if (!folder && !str_eq_z(x->name, "Contents"))
+		return true;
+	if (!folder && (n->key.n == 0 || n->size_bad || n->time_bad))
+		return false;
+	*arena_push(l->arena, *l) = (struct pending_entry){ folder ? n->prefix : n->key, folder, n->size_bytes, n->changed_us };
+	return true;
+}
+
+static void list_query(struct s3_call *c, struct str prefix, struct str token)
+{
+	s3_query(c, "list-type", STR("2"));
+	s3_query(c, "delimiter", STR("/"));
+	s3_query(c, "encoding-type", STR("url"));
+	if (prefix.n > 0)
+		s3_query(c, "prefix", prefix);
+	if (token.n > 0)
+		s3_query(c, "continuation-token", token);
+}
+
+static bool list_page(struct lister *l, struct str folder, struct str *token, struct arena *a, struct err *e)
+{
+	struct s3_call c = { .name = "ListObjectsV2", .method = STR("GET"), .shown = folder, .max_body_bytes = S3_LIST_BODY_MAX,
+			     .error_in_200 = true, .root = "ListBucketResult" };
+	list_query(&c, l->prefix, *token);
+	if (!s3_call(l->s, &c, a, e))
+		return false;
+	struct xml x = xml_begin(c.answer->body, a);
+	struct page p = { 0 };
+	struct pending found = { .arena = a };
+	bool ok = page_read(&x, &p, take_object, &found);
+	for (size_t i = 0; ok && i < found.n; i++) {
+		struct str whole = p.url_encoded ? url_decode(found.v[i].key, a) : found.v[i].key;
+		take_name(l, whole, found.v[i].is_folder, found.v[i].size_bytes, found.v[i].changed_us);
+	}
+	/* A list that does not move on would go on for ever. */
+	if (ok && p.truncated && (p.token.n == 0 || str_eq(p.token, *token)))
+		ok = false;
+	if (!ok)
+		no_xml(l->s, folder, &c, &x, e);
+	*token = p.truncated && ok ? arena_copy(a, p.token) : STR_NONE;
+	s3_call_end(&c);
+	return ok;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return str_cmp(((const struct store_item *)a)->name, ((const struct store_item *)b)->name);
+}
+
+static struct str folder_prefix(const struct s3 *s, struct str folder, struct arena *a)
+{
+	if (folder.n > 0)
+		return arena_format(a, "%.*s/", STR_ARG(s3_whole_key(s, folder, a)));
+	return s->o.prefix.n > 0 ? arena_format(a, "%.*s/", STR_ARG(s->o.prefix)) : STR_NONE;
+}
+
+bool s3_list(struct store *store, struct str folder, struct arena *out_arena, struct store_listing *out, struct err *e)
+{
+	struct s3 *s = s3_of(store);
+	struct arena a = ARENA_INIT, page = ARENA_INIT;
+	struct lister l = { .s = s, .prefix = folder_prefix(s, folder, &a), .at_root = folder.n == 0, .arena = out_arena, .out = out };
+	struct str token = STR_NONE;
+	bool ok;
+	*out = (struct store_listing){ 0 };
+	do {
+		token = arena_copy(&a, token);
+		arena_reset(&page);
+		ok = list_page(&l, folder, &token, &page, e);
+	} while (ok && token.n > 0);
+	if (ok && out->n > 0)
+		qsort(out->v, out->n, sizeof *out->v, by_name);
+	arena_free(&page);
+	arena_free(&a);
+	return ok;
+}
+
+bool store_s3_look(struct store *store, bool *empty, struct err *e)
+{
+	struct s3 *s = s3_of(store);
+	struct arena a = ARENA_INIT;
+	struct s3_call c = { .name = "ListObjectsV2", .method = STR("GET"), .max_body_bytes = S3_LIST_BODY_MAX,
+			     .error_in_200 = true, .root = "ListBucketResult" };
+	struct str prefix = folder_prefix(s, STR_NONE, &a);
+	s3_query(&c, "list-type", STR("2"));
+	s3_query(&c, "max-keys", STR("1"));
+	if (prefix.n > 0)
+		s3_query(&c, "prefix", prefix);
+	bool ok = s3_call(s, &c, &a, e);
+	if (ok) {
+		struct xml x = xml_begin(c.answer->body, &a);
+		struct page p = { 0 };
+		struct pending found = { .arena = &a };
+		ok = page_read(&x, &p, take_object, &found) || no_xml(s, STR_NONE, &c, &x, e);
+		*empty = found.n == 0;
+	}
+	s3_call_end(&c);
+	arena_free(&a);
+	return ok;
+}
+
+/* ── what nobody finished ── */
+
+struct upload {
+	struct str key, id;
+	int64_t begun_us;
+};
+struct uploads {
+	struct upload *v;
+	size_t n, cap;
+	struct arena *arena;
+};
+
+static bool take_upload(void *user, const struct xml *x, const struct entry *n)
+{
+	struct uploads *l = user;
+	if (!str_eq_z(x->name, "Upload"))
+		return true;
+	if (n->key.n == 0 || n->upload_id.n == 0 || n->time_bad)
+		return false;
+	*arena_push(l->arena, *l) = (struct upload){ arena_copy(l->arena, n->key), arena_copy(l->arena, n->upload_id), n->changed_us };
+	return true;
+}
+
+static bool uploads_page(struct s3 *s, struct str prefix, struct page *p, struct uploads *out, struct arena *a, struct err *e)
+{
+	struct s3_call c = { .name = "ListMultipartUploads", .method = STR("GET"), .max_body_bytes = S3_LIST_BODY_MAX,
+			     .error_in_200 = true, .root = "ListMultipartUploadsResult", .expects = { 501 } };
+	s3_query(&c, "uploads", STR_NONE);
+	if (prefix.n > 0)
+		s3_query(&c, "prefix", prefix);
+	if (p->key_marker.n > 0)
+		s3_query(&c, "key-marker", p->key_marker);
+	if (p->upload_marker.n > 0)
+		s3_query(&c, "upload-id-marker", p->upload_marker);
+	bool ok = s3_call(s, &c, a, e);
+	struct page next = { 0 };
+	if (ok && c.answer->status == 200) {
+		struct xml x = xml_begin(c.answer->body, a);
+		ok = page_read(&x, &next, take_upload, out) || no_xml(s, STR(".tmp"), &c, &x, e);
+	}
+	bool stuck = str_eq(next.key_marker, p->key_marker) && str_eq(next.upload_marker, p->upload_marker);
+	next.truncated = ok && next.truncated && !stuck;
+	next.key_marker = arena_copy(a, next.key_marker);
+	next.upload_marker = arena_copy(a, next.upload_marker);
+	*p = next;
+	s3_call_end(&c);
+	return ok;
+}
+
+static bool upload_abort(struct s3 *s, const struct upload *u, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct str key = u->key;
+	if (s->o.prefix.n > 0)
+		key = str_sub(key, s->o.prefix.n + 1, SIZE_MAX);
+	struct s3_call c = { .name = "AbortMultipartUpload", .method = STR("DELETE"), .key = key, .expects = { 404 } };
+	s3_query(&c, "uploadId", u->id);
+	bool ok = s3_call(s, &c, &a, e);
+	s3_call_end(&c);
+	arena_free(&a);
+	return ok;
+}
+
+/* Objects of probes whose process was killed in between. */
+static bool sweep_probes(struct s3 *s, int64_t before_us, bool remove, uint64_t *n, uint64_t *bytes, struct arena *a, struct err *e)
+{
+	struct store_listing list;
+	struct err why = ERR_INIT;
+	if (!s3_list(&s->store, STR(".tmp"), a, &list, e))
+		return false;
+	for (size_t i = 0; i < list.n; i++) {
+		const struct store_item *x = &list.v[i];
+		if (x->is_folder || !str_starts(x->name, STR("probe-")) || x->changed_us >= before_us)
+			continue;
+		if (remove && !s->store.ops->remove(&s->store, arena_format(a, ".tmp/%.*s", STR_ARG(x->name)), &why)) {
+			*e = why;
+			return false;
+		}
+		*n += 1;
+		*bytes += x->size_bytes;
+	}
+	return true;
+}
+
+bool s3_sweep(struct store *store, int64_t before_us, bool remove, uint64_t *n, uint64_t *bytes, struct err *e)
+{
+	struct s3 *s = s3_of(store);
+	struct arena a = ARENA_INIT;
+	struct str prefix = folder_prefix(s, STR_NONE, &a);
+	struct page p = { 0 };
+	struct uploads all = { .arena = &a };
+	bool ok;
+	do
+		ok = uploads_page(s, prefix, &p, &all, &a, e);
+	while (ok && p.truncated);
+	for (size_t i = 0; ok && i < all.n; i++) {
+		if (all.v[i].begun_us >= before_us || !str_starts(all.v[i].key, prefix))
+			continue;
+		ok = !remove || upload_abort(s, &all.v[i], e);
+		*n += ok; /* how much its parts hold nobody says without being asked for each */
+	}
+	ok = ok && sweep_probes(s, before_us, remove, n, bytes, &a, e);
+	arena_free(&a);
+	return ok;
+}
