@@ -146,7 +146,7 @@ void s3_multipart_abort(struct s3_multipart *m)
 	struct arena a = ARENA_INIT;
 	struct err why = ERR_INIT;
 	parts_wait(m, 0); /* a part that comes after the abort would stay */
-	struct s3_call c = { .name = "AbortMultipartUpload", .method = STR("DELETE"), .key = m->key, .expects = { 404 } };
+	struct s3_call c = { .name = "AbortMultipartUpload", .method = STR("DELETE"), .key = m->key, .expects = { 404 }, .once = true };
 	s3_query(&c, "uploadId", m->upload_id);
 	if (!s3_call(m->s, &c, &a, &why))
 		log_warn("%s; `sluice gc` ends the upload some day", why.message);

@@ -2,6 +2,7 @@
 #include "base/effect.h"
 #include "base/json.h"
 #include "driver/aws_secret.h"
+#include "driver/store_open.h"
 #include "run/grid_check.h"
 #include "run/model_check.h"
 #include "ui/amount.h"
@@ -134,8 +135,11 @@ static void check_grids(struct ui *u, struct project_options *o, struct problems
 	struct err e = ERR_INIT;
 	struct step stored;
 	struct project *j = &u->project;
-	if (!project_open_lake(j, o, &e))
+	if (!project_open_lake(j, o, &e)) {
+		if (e.code != ERR_MISSING && !store_name_is_path(j->lake))
+			warn(p, j->pipeline->file, arena_zero_terminated(&u->arena, str_from(err_hint_text(&e))), "%s", e.message);
 		return;
+	}
 	for (size_t i = 0; i < j->pipeline->n_resources; i++) {
 		struct err why = ERR_INIT;
 		if (grid_changed(j, &j->pipeline->resources[i], &stored, &why))
@@ -235,11 +239,7 @@ int cmd_check(struct ui *u)
 	if (ok) {
 		check_secrets(u, &all);
 		n_contracts = check_contracts(u, &all);
-		if (str_starts(u->project.lake, STR("s3://")))
-			problem_file(&all, u->project.pipeline->file, 0, 0, "name a folder in `lake`, or give one with --lake",
-				     "lake %.*s: lakes on S3 are not here yet", STR_ARG(u->project.lake));
-		else
-			check_grids(u, &o, &all);
+		check_grids(u, &o, &all);
 	}
 	if (u->project.contracts != NULL && !models_check(&u->project, &models, &e)) {
 		if (all.n_errors == 0)
