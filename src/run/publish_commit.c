@@ -293,8 +293,7 @@ static bool pass_seen(struct publish *u, const struct commit_ask *ask, struct st
 			return err_set(e, ERR_FENCED, "%.*s: another run writes to it during its repair", STR_ARG(key));
 		t->last_hash = sha256_of(table_commit_encode(&c, a));
 		t->version = c.version;
-		if (c.table_id.n > 0)
-			t->id = c.table_id;
+		t->id = c.table_id;
 		passed = true;
 	}
 	return !passed || project_table_load(u->project, key, a, t, e);

@@ -403,6 +403,7 @@ static const struct {
 	{ "decimal(9,2)", "decimal(39,2)", ERR_DAMAGE },
 	{ "decimal(9,2)", "decimal(2,9)", ERR_DAMAGE },
 	{ "decimal(9,2)", "decimal(9)", ERR_DAMAGE },
+	{ "decimal(9,2)", "decimal()", ERR_DAMAGE },
 	{ "decimal(9,2)", "decimal(9,2", ERR_DAMAGE },
 	{ "decimal(9,2)", "decimal(x,2)", ERR_DAMAGE },
 	{ "decimal(9,2)", "decimal(9,x)", ERR_DAMAGE },

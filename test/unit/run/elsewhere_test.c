@@ -372,6 +372,19 @@ static void test_words(void **state)
 	run_days(&w, "2024-01-02", "2024-01-03");
 	assert_int_equal(world_table(&w, ZONE_PREPARE, "trips")->loss.read, 8);
 	assert_report(&w, "1 window, and 3 more that share its files", true);
+	world_answers(&w, "/trips?day=2024-01-01", "{\"id\":11,\"place\":\"b\",\"n\":6}");
+	world_answers(&w, "/trips?day=2024-01-02", "{\"id\":21,\"place\":\"b\",\"n\":6}");
+	w.options.request.refetch = true;
+	w.options.request.only = STR("trips");
+	run_days(&w, "2024-01-01", "2024-01-03");
+	assert_report(&w, "2 windows, and 2 more that share their files", true);
+	world_answers(&w, "/trips?day=2024-01-01", "{\"id\":11,\"place\":\"b\",\"n\":7}");
+	world_answers(&w, "/trips?day=2024-01-02", "{\"id\":21,\"place\":\"b\",\"n\":7}");
+	world_answers(&w, "/trips?day=2024-01-03", "{\"id\":31,\"place\":\"b\",\"n\":7}");
+	w.options.request.refetch = true;
+	w.options.request.only = STR("trips");
+	run_days(&w, "2024-01-01", "2024-01-04");
+	assert_report(&w, "3 windows, and 1 more that shares their files", true);
 	/* asked for in another way: the advice names the resource */
 	world_file(&w, "pipeline.yaml", trips_pipeline);
 	char *text = arena_zero_terminated(&w.a, str_from(trips_pipeline));

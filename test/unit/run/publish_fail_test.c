@@ -467,6 +467,48 @@ static void test_a_renewal_fails(void **state)
 	world_end(&w);
 }
 
+/* Readers have seen higher numbers than the log has now: they are passed over first, whatever fails on the way. */
+static void test_a_renewal_behind_what_was_seen(void **state)
+{
+	static const struct scene s = { "seen", "trips", "2024-01-07", make_prepared, "11:1 21:3 22:4", rival_is_newer, NULL };
+	struct world w;
+	struct flaky f;
+	struct err e = ERR_INIT;
+	struct run_repair r = { .renewed = (bool[1]){ false }, .seen = (int64_t[1]){ 0 } };
+	uint64_t failed = 1, calls = 0;
+	(void)state;
+	begin(&w, &s);
+	str_map_add(&r.renew, STR("prepare/test/trips"), 0, &w.a);
+	r.seen[0] = world_snapshot(&w, ZONE_PREPARE, "trips").version + 2;
+	repair = &r;
+	for (uint64_t nth = 1; failed > 0; nth++) {
+		shell(&w, "rm -rf lake && cp -a begin lake");
+		r.renewed[0] = false;
+		bool ok = publish(&w, &s, &f, nth, FLAKY_REFUSE, 0, &e);
+		failed = f.failed;
+		assert_true(ok == (failed == 0) && ok == r.renewed[0]);
+		assert_true(ok || e.code == ERR_STORAGE);
+		e = ERR_INIT;
+		calls++;
+	}
+	assert_true(calls > 10);
+	assert_int_equal(world_snapshot(&w, ZONE_PREPARE, "trips").version, r.seen[0] + 1);
+	/* It is passed over once: what is published next comes right behind. */
+	world_answers(&w, "/trips?day=2024-01-02", "{\"id\":21,\"place\":\"a\",\"n\":9}");
+	repair = NULL;
+	stage(&w, false, false, "trips", "2024-01-02", "2024-01-03", true);
+	repair = &r;
+	assert_true(publish(&w, &s, &f, 0, FLAKY_REFUSE, 0, &e));
+	assert_int_equal(world_snapshot(&w, ZONE_PREPARE, "trips").version, r.seen[0] + 2);
+	shell(&w, "rm -rf lake && cp -a begin lake");
+	r.renewed[0] = false;
+	assert_false(publish(&w, &s, &f, 1, FLAKY_RIVAL, 0, &e));
+	assert_int_equal(e.code, ERR_FENCED);
+	assert_non_null(strstr(e.message, "another run writes to it during its repair"));
+	repair = NULL;
+	world_end(&w);
+}
+
 /* ── columns that would rewrite the table ── */
 
 #define TRIPS_DECIMAL(precision, scale) \
@@ -510,6 +552,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_lies_of_the_engine),
 		cmocka_unit_test(test_types_fit),
 		cmocka_unit_test(test_a_renewal_fails),
+		cmocka_unit_test(test_a_renewal_behind_what_was_seen),
 	};
 	int child = world_engine_child(argc, argv);
 	if (child == 0 && getenv("SLUICE_TEST_LIE"))
