@@ -52,5 +52,5 @@ def kills(figures):
     wrong = k["duplicates"] + k["missing"] + k["verify_failures"] + k["digest_mismatches"]
     figures.add("kills, wrong ends", str(wrong), f"{k['rounds']} kills", 0, wrong, unit="", better=min)
     figures.add("  worst pages asked again", str(k["worst_pages_again"]), "of a window by a kill", None)
-    figures.add("  beyond a segment", str(k["worst_pages_again_beyond_a_segment"]), "and what was on the wire", 0,
+    figures.add("  beyond a segment", str(k["worst_pages_again_beyond_a_segment"]), "of a window", 0,
                 k["worst_pages_again_beyond_a_segment"], unit="", better=min)

@@ -162,8 +162,9 @@ struct resource {
 	int64_t lookback_us, settle_us;
 	uint32_t refetch_min_percent; /* default 95 */
 	int64_t resume_within_us; /* default 24 h; for page-number and offset */
-	uint64_t segment_pages, segment_bytes; /* a segment ends at the first that is reached; defaults 64, 32 MiB */
-	int64_t segment_us;       /* or this much time after its first page; default 10 s */
+	/* What a kill may cost, by the first that is reached; a segment ends a quarter before. Defaults 64, 32 MiB, 10 s */
+	uint64_t segment_pages, segment_bytes;
+	int64_t segment_us;
 	bool secret_in_body_keep;
 	const char *file;         /* where it was declared, for messages */
 	unsigned line, column;

@@ -135,9 +135,29 @@ static struct slot *slot_for(struct lane *n, const struct page_next *next, bool 
 	return NULL;
 }
 
+/* The slot that asks so, where its page fits beside what is not durable yet: without room only the page that is wanted next
+ * gets one, and is not sent. NULL: not now. `ahead`: what is asked for before it, and then with it. */
+static struct slot *slot_in_order(struct lane *n, const struct page_next *next, struct fetched *ahead, bool guess)
+{
+	bool first = ahead->pages == 0, has_room = n->verifying || room_has(n, *ahead);
+	if (first)
+		n->room.full = !has_room;
+	else if (!has_room)
+		return NULL;
+	struct slot *s = slot_for(n, next, guess);
+	if (s == NULL)
+		return NULL;
+	bool here = s->state == SLOT_JUDGING || s->state == SLOT_JUDGED;
+	s->has_room = has_room;
+	ahead->pages++;
+	ahead->bytes += here ? s->exchange->body.n : n->room.largest_bytes;
+	return s;
+}
+
 /* Pages whose numbers are known. */
 static void slots_fill_numbers(struct lane *n)
 {
+	struct fetched before = { 0 };
 	uint64_t ahead = n->verifying ? 1 : pages_known_ahead(n);
 	uint32_t most = n->loop->source->in_flight < SLOTS_MAX ? n->loop->source->in_flight : SLOTS_MAX;
 	int64_t step = n->task->resource->paginate.style == PAGE_NUMBER ? 1 : (int64_t)n->page_records;
@@ -145,7 +165,7 @@ static void slots_fill_numbers(struct lane *n)
 	if (ahead > most)
 		ahead = most;
 	for (uint64_t i = 0; i < ahead; i++) {
-		struct slot *s = slot_for(n, &next, false);
+		struct slot *s = slot_in_order(n, &next, &before, false);
 		if (s == NULL || next.kind != NEXT_NUMBER || s->state == SLOT_FAILED || next.number > INT64_MAX - step)
 			return; /* behind a page that cannot be had, nothing more is asked */
 		next.number += step;
@@ -156,8 +176,9 @@ static void slots_fill_numbers(struct lane *n)
 static void slots_fill_texts(struct lane *n)
 {
 	struct page_next next = lane_wanted(n);
+	struct fetched before = { 0 };
 	for (unsigned i = 0; i <= GUESSES_MAX; i++) {
-		struct slot *s = slot_for(n, &next, i > 0);
+		struct slot *s = slot_in_order(n, &next, &before, i > 0);
 		if (s == NULL || !s->guessed || n->guessed_wrong || n->verifying)
 			return;
 		next = s->guess;
@@ -225,7 +246,7 @@ static bool tick_is_due(const struct lane *n, int64_t now)
 {
 	if (n->jobs > 0) /* they own the segment */
 		return false;
-	return (n->warc && now - n->segment_since_us >= n->task->resource->segment_us) ||
+	return (n->warc && (n->room.full || room_segment_is_old(n, n->segment_since_us, now))) ||
 	       now - n->last_entry_us >= RENEW_EVERY_US;
 }
 
@@ -357,14 +378,10 @@ void lane_free(struct lane *n)
 	mem_free(n);
 }
 
-/* A disk that is slow at times (it syncs once a segment) must not hold up the source, nor may pages pile up in memory. What
- * waits is asked for again after a kill, and so is the segment: it grows with that, a quarter of it at most. */
+/* A disk that is slow at times (it syncs once a segment) must not hold up the source, nor may pages pile up in memory. */
 static bool stores_lag(const struct lane *n)
 {
-	uint64_t small = n->task->resource->segment_pages / 4;
-	if (small > SMALL_STORES_AHEAD_MAX)
-		small = SMALL_STORES_AHEAD_MAX;
-	return n->jobs > STORES_AHEAD_MAX && (n->jobs > small || n->jobs_bytes > SMALL_STORES_BYTES);
+	return n->jobs > STORES_AHEAD_MAX && (n->jobs > SMALL_STORES_AHEAD_MAX || n->jobs_bytes > SMALL_STORES_BYTES);
 }
 
 bool lane_wants_request(struct lane *n, struct slot **slot)
@@ -372,7 +389,7 @@ bool lane_wants_request(struct lane *n, struct slot **slot)
 	if (n->state != LANE_S_RUNNING || n->closing != CLOSE_NONE || stores_lag(n))
 		return false;
 	for (size_t i = 0; i < n->n_slots; i++)
-		if (n->slots[i].state == SLOT_READY) {
+		if (n->slots[i].state == SLOT_READY && n->slots[i].has_room) {
 			*slot = &n->slots[i];
 			return true;
 		}

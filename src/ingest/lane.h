@@ -52,6 +52,7 @@ struct slot {
 	struct page_next guess;
 	uint64_t records_before; /* of the accepted pages when it was asked; exact for the first slot */
 	bool dropped; /* its answer is no longer wanted: thrown away when it comes */
+	bool has_room; /* it may be sent: its page fits beside those that are not durable yet */
 };
 
 enum lane_state { LANE_S_NEW, LANE_S_OPENING, LANE_S_LEASE_WAIT, LANE_S_RUNNING, LANE_S_CLOSING, LANE_S_ENDED };
@@ -67,6 +68,20 @@ struct attempts_pending {
 	size_t n, cap;
 };
 
+/* How much of a lane was fetched up to some page: pages, and bytes of their bodies as they came. */
+struct fetched {
+	uint64_t pages, bytes;
+};
+
+/* What a kill would cost: the pages behind `durable`. Counted from where this run took the window up. */
+struct room {
+	struct fetched accepted, cut, durable; /* cut: up to where segments were told to end */
+	uint64_t largest_bytes;                /* the largest body so far; 0: none came */
+	int64_t oldest_us;  /* no page behind `durable` was accepted before this */
+	int64_t open_us;    /* when the first page behind `cut` was */
+	bool full;          /* the page that is wanted next has to wait for the disk */
+};
+
 struct lane {
 	struct loop *loop;
 	struct lane_task *task;
@@ -80,6 +95,7 @@ struct lane {
 	bool pages_uneven;            /* a page in the middle had fewer: offsets cannot be foretold */
 	struct next_place place;      /* where the newest accepted page said how to go on */
 	bool guessed_wrong;           /* once is enough */
+	struct room room;
 	bool source_moved;            /* a redirect led away from it */
 	bool verifying;               /* all pages are here: the first one is asked for once more */
 	bool verified_same;           /* ... and was what it had been */
@@ -158,13 +174,22 @@ void lane_complete(struct lane *n); /* the last page is accepted: verify, seal, 
 struct page_next lane_wanted(const struct lane *n); /* what is accepted next */
 bool next_same(const struct page_next *a, const struct page_next *b);
 
+/* lane_room.c: on the loop's thread. A kill costs a window no more than one segment: what is durable and what is asked for
+ * lie no further apart. So that the disk holds nothing up, a segment ends before that, and what arrives while it is stored
+ * has the rest. */
+bool room_has(const struct lane *n, struct fetched ahead); /* for a page behind the accepted ones and these */
+bool room_accept(struct lane *n, uint64_t bytes); /* a page more; true: its segment ends with it */
+void room_cut(struct lane *n);                    /* a job is on its way that commits what there is */
+void room_stored(struct lane *n, struct fetched upto, int64_t submitted_us);
+bool room_segment_is_old(const struct lane *n, int64_t since_us, int64_t now);
+
 /* lane_store.c: jobs */
 struct page_next next_copy(const struct page_next *from, struct arena *a); /* from any thread */
 struct ledger_state state_copy(const struct ledger_state *from, struct arena *a);
 void lane_submit_open(struct lane *n);
 /* Takes over the slot's exchange and arena, where the texts of `after` live too. A page (result accepted) or a failed
  * attempt to keep. */
-void lane_submit_page(struct slot *s, const struct ledger_state *after, unsigned attempts);
+void lane_submit_page(struct slot *s, const struct ledger_state *after, unsigned attempts, bool cut); /* cut: it is its segment's last */
 void lane_submit_attempt(struct slot *s, enum err_code code);
 void lane_submit_commit(struct lane *n, enum close_kind kind);
 void lane_submit_tick(struct lane *n); /* commits an old segment, renews the lease */

@@ -378,7 +378,8 @@ static bool accept_one(struct lane *n, struct slot *s)
 	n->accepted = state_copy(&after, &n->texts);
 	n->loop->breaker.in_a_row = 0;
 	n->place = s->result.place;
-	lane_submit_page(s, &after, s->retry.attempts + 1);
+	bool cut = room_accept(n, s->exchange->body.n);
+	lane_submit_page(s, &after, s->retry.attempts + 1, cut);
 	slot_idle(s);
 	if (after.next.kind == NEXT_END) {
 		lane_complete(n);
@@ -492,6 +493,8 @@ static void judge_done(struct pool_job *p)
 static void slot_judge(struct slot *s)
 {
 	struct lane *n = s->lane;
+	if (s->exchange->body.n > n->room.largest_bytes)
+		n->room.largest_bytes = s->exchange->body.n;
 	s->state = SLOT_JUDGING;
 	s->err = ERR_INIT;
 	s->half_judged = s->body_known = s->guessed = false;

@@ -31,9 +31,12 @@ struct lane_job {
 	unsigned attempts;
 	enum err_code code;
 	struct arena *arena;
+	bool cut;
 	/* commit */
 	enum close_kind close;
 	bool wrote_entry;
+	struct fetched upto; /* by it and all jobs before it */
+	int64_t submitted_us;
 };
 
 static void job_work(struct pool_job *p);
@@ -45,6 +48,8 @@ static struct lane_job *job_new(struct lane *n, enum job_kind kind)
 	j->job = (struct pool_job){ .work = job_work, .done = job_done, .lane = n->id };
 	j->lane = n;
 	j->kind = kind;
+	j->upto = n->room.accepted;
+	j->submitted_us = loop_now_us(n->loop);
 	return j;
 }
 
@@ -283,12 +288,11 @@ static bool commit_pending(struct lane *n, const struct ledger_seal *seal, struc
 	return true;
 }
 
+/* For what the loop does not count: failed attempts, texts, the size of the file. */
 static bool segment_is_full(const struct lane *n)
 {
-	const struct resource *r = n->task->resource;
-	struct clock *c = n->loop->o->clock;
-	return n->pages.n >= r->segment_pages || warc_size(n->warc) >= r->segment_bytes ||
-	       n->attempts.n >= ATTEMPTS_PER_SEGMENT_MAX || n->pending_text_bytes >= ENTRY_TEXT_MAX || c->monotonic_us(c) - n->segment_since_us >= r->segment_us;
+	return warc_size(n->warc) >= n->task->resource->segment_bytes || n->attempts.n >= ATTEMPTS_PER_SEGMENT_MAX ||
+	       n->pending_text_bytes >= ENTRY_TEXT_MAX;
 }
 
 static size_t page_text_bytes(const struct ledger_page *p)
@@ -327,7 +331,7 @@ static bool work_page(struct lane_job *j, struct err *e)
 	n->stored.failed_attempts = n->ledger.state.failed_attempts;
 	n->has_last_attempt = false; /* it did not end in failure */
 	/* The last page is committed together with the seal, by the job that follows. */
-	if (!segment_is_full(n) || j->after.next.kind == NEXT_END)
+	if (!(j->cut || segment_is_full(n)) || j->after.next.kind == NEXT_END)
 		return true;
 	j->wrote_entry = true;
 	return commit_pending(n, NULL, e);
@@ -412,6 +416,8 @@ static void job_done(struct pool_job *p)
 	}
 	if (j->wrote_entry || j->kind == JOB_OPEN)
 		n->last_entry_us = loop_now_us(n->loop);
+	if (j->wrote_entry && j->ok)
+		room_stored(n, j->upto, j->submitted_us);
 	if (j->kind == JOB_OPEN)
 		lane_opened(n, j->lease, j->ok ? NULL : &j->err);
 	else if (!j->ok)
@@ -439,9 +445,10 @@ static struct lane_job *job_for_slot(struct slot *s, enum job_kind kind)
 	return j;
 }
 
-void lane_submit_page(struct slot *s, const struct ledger_state *after, unsigned attempts)
+void lane_submit_page(struct slot *s, const struct ledger_state *after, unsigned attempts, bool cut)
 {
 	struct lane_job *j = job_for_slot(s, JOB_PAGE);
+	j->cut = cut;
 	j->after = *after;
 	j->attempts = attempts;
 	job_submit(j);
@@ -463,5 +470,6 @@ void lane_submit_commit(struct lane *n, enum close_kind kind)
 
 void lane_submit_tick(struct lane *n)
 {
+	room_cut(n);
 	job_submit(job_new(n, JOB_TICK));
 }

@@ -17,7 +17,6 @@ from world import FROM, MIDDLE, TO, Broken, require
 
 DEV = os.path.join(os.environ.get("SLUICE_DEV_BIN_DIR", os.path.join(W.ROOT, "build", "dev", "bin")), "sluice")
 KILLS_MAX = 7  # of one command
-STORES_AHEAD = 4  # pages of a window that may wait while a segment is being stored; segments are short here
 FIRST, ALL = ("--from", FROM, "--to", MIDDLE), ("--from", FROM, "--to", TO)
 KINDS = [("segment", "link", "*/segments/*"), ("entry", "link", "*/ledger/*"), ("quarantine commit", "link",
          "*/quarantine/*/_delta_log/*"), ("prepare commit", "link", "*/prepare/*/_delta_log/*"),
@@ -64,7 +63,7 @@ class Tally:
         say("ways:   " + ", ".join(f"{k} {n}" for k, n in sorted(self.ways.items())))
         say("exits:  " + ", ".join(f"{k} {n}x" for k, n in sorted(self.codes.items())))
         say(f"again:  {self.again_pages} pages in all; at worst {self.worst_pages} pages of a window by one kill, "
-            f"{self.worst_beyond} of them beyond a segment and what was on the wire")
+            f"{self.worst_beyond} of them beyond a segment")
         say(f"verify: {self.verified} times after a kill, 0 failures; digests: 0 mismatches; {self.judged:,} records judged "
               "by warcio and deltalake: 0 missing, 0 twice")
 
@@ -247,12 +246,11 @@ class Life:
                 lost[place] += 1
         size = self.p.world.shape.segment_pages
         for (resource, _), n in lost.items():
-            ahead = self.p.world.shape.ahead(resource)
-            require(n <= size + STORES_AHEAD + ahead, f"{self.where}: one kill cost {n} pages of one window of {resource}")
+            require(n <= size, f"{self.where}: one kill cost {n} pages of one window of {resource}")
             self.tally.windows_hit += 1
             self.tally.again_pages += n
             self.tally.worst_pages = max(self.tally.worst_pages, n)
-            self.tally.worst_beyond = max(self.tally.worst_beyond, n - ahead - size)
+            self.tally.worst_beyond = max(self.tally.worst_beyond, n - size)
 
     # ── in the end ──
 

@@ -89,7 +89,7 @@ class Shape:
         dice = random.Random(seed)
         self.seed = seed
         self.style = STYLES[seed % len(STYLES)]
-        self.segment_pages = dice.choice([1, 2, 3])
+        self.segment_pages = dice.choice([1, 2, 3, 8])
         self.in_flight = dice.choice([1, 4, 8])
         self.every = dice.choice(["1d", "1d", "2d"])
         self.file_rows = dice.choice([1500, 200000])
@@ -152,11 +152,6 @@ class Shape:
                                                        "pages": "meta.pages"}}},
                     "planes": {"path": "/planes", "kind": "snapshot", "query": {"per_page": 500}, **common,
                                "paginate": {"link": {"rel": "next"}}}}}
-
-    def ahead(self, resource):
-        """Requests of one window that may be under way at once."""
-        numbered = resource in ("weather", "airports") or (resource == "flights" and self.style in ("page", "offset"))
-        return min(self.in_flight, 16) if numbered else 2  # the next of a chain is asked for before this one is judged
 
 
 class World:

@@ -36,7 +36,8 @@ struct world {
 	uint64_t previous_records;
 	/* of the last run */
 	struct str sent[SENT_MAX];
-	size_t n_sent, n_answers, idle_waits, n_runs;
+	size_t n_sent, idle_waits, n_runs;
+	_Atomic size_t n_answers, quiet_waits; /* quiet: since the last answer */
 	volatile int stop;
 	struct lane_task tasks[TASKS_MAX];
 	struct err err;
@@ -126,6 +127,7 @@ static inline struct http_exchange *tap_wait(struct http *h, int64_t timeout_us)
 		claim_plant(w, "elsewhere");
 		t->renew_at_us = 0;
 	}
+	w->quiet_waits = x ? 0 : w->quiet_waits + 1;
 	if (x == NULL)
 		return NULL;
 	if (w->remote_address) {
