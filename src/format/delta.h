@@ -79,11 +79,15 @@ bool table_replay(struct store *s, struct str table_key, int64_t version, struct
 /* Folded states: state/<20 digits>.json holds the table as the versions up to that one leave it, so that a snapshot costs
  * one listing and few reads however long the log. They follow from the log: one that is missing, damaged or disagrees is
  * passed over. */
-enum { TABLE_STATE_EVERY = 20 };
+enum { TABLE_STATE_EVERY = 20, TABLE_STATES_TRIED = 3 };
 struct str table_state_encode(const struct table_snapshot *t, struct arena *a);
 /* Create-if-absent; losing the race is fine. */
 bool table_state_write(struct store *s, struct str table_key, const struct table_snapshot *t, struct arena *a,
 		       struct err *e);
+/* The keys of those that no reader of `version` or anything newer misses: not the newest few, which are tried one after the
+ * other, and not the newest at `version` or before it. */
+bool table_states_behind(struct store *s, struct str table_key, int64_t version, struct arena *a, struct store_listing *out,
+			 struct err *e);
 /* Every state that there is, against the log replayed from its beginning. `found` is called for each that is damaged or
  * disagrees. False: it could not be looked at (ERR_STORAGE), or the log itself is damaged. */
 bool table_states_check(struct store *s, struct str table_key, void (*found)(void *user, struct str where, struct str what),

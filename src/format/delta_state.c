@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { STATE_TRIES = 3 };
 
 static const char state_format[] = "sluice-table-state/1";
 
@@ -189,13 +188,39 @@ void state_begin(struct replay *r, struct store *s, struct str table_key, int64_
 	if (state_try(r, s, table_key, likely) ||
 	    !store_list_names(s, state_folder(table_key, r->a), r->a, &list, &ignored))
 		return;
-	for (size_t i = list.n, tries = 0; i > 0 && tries < STATE_TRIES; i--) {
+	for (size_t i = list.n, tries = 0; i > 0 && tries < TABLE_STATES_TRIED; i--) {
 		if (!version_of(list.v[i - 1].name, &at) || at > version || at == likely)
 			continue;
 		tries++;
 		if (state_try(r, s, table_key, at))
 			return;
 	}
+}
+
+bool table_states_behind(struct store *s, struct str table_key, int64_t version, struct arena *a, struct store_listing *out,
+			 struct err *e)
+{
+	struct store_listing all;
+	if (!store_list(s, state_folder(table_key, a), a, &all, e))
+		return false;
+	size_t kept = 0, n = 0;
+	int64_t at = 0;
+	bool stands = false; /* one that `version` is read from is among the kept ones */
+	for (size_t i = all.n; i > 0; i--) {
+		if (all.v[i - 1].is_folder || !version_of(all.v[i - 1].name, &at))
+			continue;
+		if (kept < TABLE_STATES_TRIED || !stands) {
+			kept++;
+			stands = stands || at <= version;
+			continue;
+		}
+		n++;
+		all.v[all.n - n] = all.v[i - 1]; /* behind all that is still to be looked at */
+	}
+	*out = (struct store_listing){ .v = all.v + (all.n - n), .n = n };
+	for (size_t i = 0; i < n; i++)
+		out->v[i].name = arena_format(a, "%.*s/%.*s", STR_ARG(state_folder(table_key, a)), STR_ARG(out->v[i].name));
+	return true;
 }
 
 /* ── checking ── */
@@ -213,9 +238,12 @@ static void check_state(struct check *c, struct str key, int64_t version, struct
 {
 	struct replay r;
 	struct err e = ERR_INIT;
-	if (!state_read(c->store, c->table_key, version, a, &r, &e))
-		c->found(c->user, key, str_from(e.message));
-	else if (!str_eq(table_state_encode(r.t, a), table_state_encode(c->log.t, a)))
+	uint64_t size = 0;
+	if (!state_read(c->store, c->table_key, version, a, &r, &e)) {
+		struct err why = ERR_INIT;
+		if (store_size(c->store, key, &size, &why) || why.code != ERR_MISSING) /* collected meanwhile is not damaged */
+			c->found(c->user, key, str_from(e.message));
+	} else if (!str_eq(table_state_encode(r.t, a), table_state_encode(c->log.t, a)))
 		c->found(c->user, key, STR("it is not what the log comes to"));
 }
 

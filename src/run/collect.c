@@ -9,7 +9,7 @@
 
 const char *garbage_class_name(enum garbage_class c)
 {
-	static const char *const names[] = { "segment", "generation", "file", "staged", "temporary" };
+	static const char *const names[] = { "segment", "generation", "file", "staged", "state", "temporary" };
 	CHECK((size_t)c < sizeof names / sizeof *names);
 	return names[c];
 }

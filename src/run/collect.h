@@ -9,6 +9,7 @@
  * tables: data files that no kept version names: kept is what was the newest version at some time in keep_us, and the
  *         newest keep_versions in any case; staged files that no commit ever named, a week after the last of their folder
  *         was written. Before each removal: is there a version that was not looked at? Then the table is looked at anew.
+ *         Folded states but for those that kept versions are read from, and the newest few: the log says the same.
  * lake:   temporary files a week old.
  *
  * Where something is damaged nothing is removed: that window or table is left alone and told. Damage is also what only the
@@ -18,8 +19,8 @@
 
 #include "run/project.h"
 
-enum garbage_class { GARBAGE_SEGMENT, GARBAGE_GENERATION, GARBAGE_FILE, GARBAGE_STAGED, GARBAGE_TEMPORARY, GARBAGE_CLASSES };
-const char *garbage_class_name(enum garbage_class c); /* "segment", "generation", "file", "staged", "temporary" */
+enum garbage_class { GARBAGE_SEGMENT, GARBAGE_GENERATION, GARBAGE_FILE, GARBAGE_STAGED, GARBAGE_STATE, GARBAGE_TEMPORARY, GARBAGE_CLASSES };
+const char *garbage_class_name(enum garbage_class c); /* "segment", "generation", "file", "staged", "state", "temporary" */
 
 struct garbage {
 	enum garbage_class class;

@@ -110,6 +110,21 @@ static bool collect_folder(struct collect *c, struct str table_key, int64_t vers
 	return ok;
 }
 
+static bool collect_states(struct collect *c, struct str table_key, int64_t oldest, int64_t version, bool *moved, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct store_listing states = { 0 };
+	bool ok = table_states_behind(c->project->store, table_key, oldest, &a, &states, e);
+	for (size_t i = 0; ok && !*moved && i < states.n; i++) {
+		ok = !collect_stopped(c, e) && remove_file(c, table_key, version, states.v[i].name, moved, e);
+		if (ok && !*moved)
+			collect_found(c, GARBAGE_STATE, states.v[i].name, 1, states.v[i].size_bytes,
+				      "newer ones fold the same log, and no version that is kept is read from it");
+	}
+	arena_free(&a);
+	return ok;
+}
+
 static bool collect_once(struct collect *c, enum lake_zone zone, struct str table, struct str key, bool *moved, struct err *e)
 {
 	struct arena a = ARENA_INIT;
@@ -118,6 +133,7 @@ static bool collect_once(struct collect *c, enum lake_zone zone, struct str tabl
 	struct table_history h;
 	struct store_listing folders;
 	struct named names = { 0 };
+	size_t oldest = 0;
 	*moved = false;
 	bool ok = project_table_load(c->project, key, &a, &t, &why);
 	const char *cut = ok ? collect_is_cut(c, zone, table, &t, &a) : NULL;
@@ -135,13 +151,16 @@ static bool collect_once(struct collect *c, enum lake_zone zone, struct str tabl
 		return damaged;
 	}
 	if (t.version >= 0) {
-		find_names(&h, oldest_kept(c, &h), &names, &a);
+		oldest = oldest_kept(c, &h);
+		find_names(&h, oldest, &names, &a);
 		keep_tags(c, table, &t, &h, &names);
 	}
 	ok = store_list(c->project->store, arena_format(&a, "%.*s/data", STR_ARG(key)), &a, &folders, e);
 	for (size_t i = 0; ok && !*moved && i < folders.n; i++)
 		if (folders.v[i].is_folder)
 			ok = !collect_stopped(c, e) && collect_folder(c, key, t.version, &names, &folders.v[i], moved, e);
+	if (ok && !*moved && t.version >= 0)
+		ok = collect_states(c, key, (int64_t)oldest, t.version, moved, e);
 	arena_free(&a);
 	return ok;
 }

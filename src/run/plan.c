@@ -20,12 +20,24 @@ static bool selects(struct str only, struct str name)
 	return false;
 }
 
+/* By its name, or by that of one of its child tables: they are fetched and prepared together. */
+static bool selects_resource(const struct project *j, struct str only, const struct resource *r)
+{
+	struct str rest = only, part;
+	struct project_table t;
+	bool found = selects(only, r->name);
+	while (!found && str_cut(&rest, ',', &part))
+		found = project_table_find(j, str_trim(part), &t) && t.resource == r;
+	return found;
+}
+
 static bool check_only(const struct project *j, struct str only, struct err *e)
 {
+	struct project_table t;
 	struct str part;
 	while (only.n > 0 && str_cut(&only, ',', &part)) {
 		struct str name = str_trim(part);
-		bool known = pipeline_resource(j->pipeline, name) != NULL;
+		bool known = pipeline_resource(j->pipeline, name) != NULL || project_table_find(j, name, &t);
 		for (size_t i = 0; i < j->models.n && !known; i++)
 			known = str_eq(j->models.v[i].name, name);
 		if (!known)
@@ -124,6 +136,12 @@ const struct err *plan_damage(const struct plan *p, bool selected)
 	return NULL;
 }
 
+/* "1 of 1 window", "2 of 3 windows" */
+static struct str windows_of(size_t n, size_t all, struct arena *a)
+{
+	return arena_format(a, "%zu of %zu window%s", n, all, all == 1 ? "" : "s");
+}
+
 static struct str resource_note(const struct plan_resource *p, const struct plan_request *q, struct arena *a)
 {
 	size_t waiting = 0, not_final = 0;
@@ -138,21 +156,24 @@ static struct str resource_note(const struct plan_resource *p, const struct plan
 	if (p->note.n > 0 && p->n_fetch + p->n_prepare == 0)
 		return p->note;
 	if (q->ingest && p->n_fetch > 0 && p->contract == NULL)
-		return arena_format(a, "%zu of %zu windows to fetch; there is no contract, so nothing is prepared", p->n_fetch,
-				    p->n_windows);
+		return arena_format(a, "%.*s to fetch; there is no contract, so nothing is prepared",
+				    STR_ARG(windows_of(p->n_fetch, p->n_windows, a)));
 	if (!q->ingest && p->n_fetch > 0 && q->prepare && p->n_prepare > 0)
-		return arena_format(a, "%zu of %zu windows are not fetched yet; %zu to prepare", p->n_fetch, p->n_windows,
-				    p->n_prepare);
+		return arena_format(a, "%.*s %s not fetched yet; %zu to prepare", STR_ARG(windows_of(p->n_fetch, p->n_windows, a)),
+				    p->n_fetch == 1 ? "is" : "are", p->n_prepare);
 	if ((q->ingest && p->n_fetch > 0) || (q->prepare && p->n_prepare > 0))
-		return arena_format(a, "%zu of %zu windows to fetch, %zu to prepare", p->n_fetch, p->n_windows,
+		return arena_format(a, "%.*s to fetch, %zu to prepare", STR_ARG(windows_of(p->n_fetch, p->n_windows, a)),
 				    p->n_prepare + p->n_fetch);
 	if (p->n_fetch > 0)
-		return arena_format(a, "%zu of %zu windows are not fetched yet", p->n_fetch, p->n_windows);
+		return arena_format(a, "%.*s %s not fetched yet", STR_ARG(windows_of(p->n_fetch, p->n_windows, a)),
+				    p->n_fetch == 1 ? "is" : "are");
 	if (waiting > 0)
-		return arena_format(a, "%zu of %zu windows wait for `sluice accept`", waiting, p->n_windows);
+		return arena_format(a, "%.*s wait%s for `sluice accept`", STR_ARG(windows_of(waiting, p->n_windows, a)),
+				    waiting == 1 ? "s" : "");
 	if (not_final == p->n_windows)
-		return arena_format(a, "nothing to do: %zu windows are not over yet", not_final);
-	return arena_format(a, "nothing to do: %zu windows are sealed%s", p->n_windows - not_final,
+		return arena_format(a, "nothing to do: %zu %s not over yet", not_final, not_final == 1 ? "window is" : "windows are");
+	size_t sealed = p->n_windows - not_final;
+	return arena_format(a, "nothing to do: %zu %s sealed%s", sealed, sealed == 1 ? "window is" : "windows are",
 			    p->contract ? " and prepared" : "; there is no contract, so nothing is prepared");
 }
 
@@ -273,7 +294,7 @@ bool plan_make(struct project *j, const struct plan_request *q, struct arena *a,
 		struct plan_resource *r = &out->resources[i];
 		r->resource = &j->pipeline->resources[i];
 		r->contract = j->contracts[i];
-		r->selected = selects(q->only, r->resource->name);
+		r->selected = selects_resource(j, q->only, r->resource);
 		bool ok = plan_one(j, q, r, a, e);
 		if (!ok && e->code == ERR_DAMAGE)
 			set_aside(j, r, e, a);

@@ -222,7 +222,9 @@ bool project_lake_there(const struct project *j, struct err *e)
 	if (j->lake_inode == 0)
 		return true;
 	if (sys_stat(j->lake_path, &st) == -1)
-		return err_set_errno(e, ERR_STORAGE, errno, "lake %s: its folder is gone", j->lake_path);
+		return err_set_errno(e, ERR_STORAGE, errno, errno == ENOENT || errno == ENOTDIR ? "lake %s: its folder is gone"
+									       : "lake %s: its folder cannot be looked at",
+				     j->lake_path);
 	if ((uint64_t)st.st_dev != j->lake_device || (uint64_t)st.st_ino != j->lake_inode)
 		return err_set(e, ERR_STORAGE, "lake %s: another folder stands in its place now", j->lake_path);
 	return true;

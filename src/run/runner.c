@@ -174,11 +174,12 @@ static void not_published(struct run_state *s, const struct plan_resource *p, si
 	struct err why = ERR_INIT;
 	struct run_table *t = new_tables(s, p);
 	for (size_t i = 0; i < p->n_tables; i++) {
-		t[i].note = arena_format(s->arena, "not published: %zu of %zu wanted windows not sealed", missing, p->n_windows);
+		t[i].note = arena_format(s->arena, "not published: %zu of %zu wanted window%s not sealed", missing, p->n_windows,
+						 p->n_windows == 1 ? "" : "s");
 		publish_totals(&p->tables[i].table, &t[i]);
 	}
-	err_set(&why, ERR_MISSING, "prepare %.*s: %zu of %zu wanted windows not sealed", STR_ARG(p->resource->name), missing,
-		p->n_windows);
+	err_set(&why, ERR_MISSING, "prepare %.*s: %zu of %zu wanted window%s not sealed", STR_ARG(p->resource->name), missing,
+		p->n_windows, p->n_windows == 1 ? "" : "s");
 	err_hint(&why, "fetch them with `sluice run`, or publish the others with --keep-going");
 	run_note_err(s->out, &why);
 }

@@ -152,7 +152,8 @@ static bool only_names_ok(struct ui *u, struct str only, struct err *e)
 	const struct project *j = &u->project;
 	while (str_cut(&rest, ',', &name)) {
 		const struct resource *r;
-		bool known = name_ok(name) && pipeline_resource(j->pipeline, name) != NULL;
+		struct project_table t;
+		bool known = name_ok(name) && (pipeline_resource(j->pipeline, name) || project_table_find(j, name, &t));
 		for (size_t i = 0; i < j->models.n && !known; i++)
 			known = str_eq(j->models.v[i].name, name);
 		/* With mistakes in contracts and models nobody knows the models; what the lake holds is known by its names. */

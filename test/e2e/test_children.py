@@ -363,6 +363,11 @@ def test_commands_know_children(shop):
     assert len([x for x in aside.splitlines() if x.strip()]) == len(shop.x.bad_lines)
     count = shop.sluice("query", "SELECT count(*) AS n FROM prepare.orders__lines", "--format", "json").out
     assert str(len(shop.x.lines)) in count
+    only = ("--only", "orders__lines")  # a table of its resource: both are fetched and prepared together
+    assert "not asked for" not in shop.sluice("plan", *RUN, *only).out
+    assert "Nothing to do" in shop.sluice("run", *RUN, *only).out
+    assert shop.sluice("verify", *only).out.strip()
+    assert "no resource" in shop.sluice("plan", "--only", "orders__line", status=2).err
 
 
 def test_trace(shop):

@@ -174,6 +174,33 @@ static struct str broken(struct str text, const struct broken_case *b, struct ar
 	return arena_format(a, "%.*s{\"end\":\"%s\"}\n", STR_ARG(str_sub(now, 0, end)), hex);
 }
 
+/* What nobody misses who reads `version` or later, of states at 20, 40, ... */
+static void states_behind(void **unused)
+{
+	static const struct {
+		unsigned states;
+		int64_t version;
+		size_t behind;
+	} cases[] = { { 0, 0, 0 },  { 1, 30, 0 }, { 3, 70, 0 },	 { 5, 0, 0 },  { 5, 19, 0 }, { 5, 20, 0 },
+		      { 5, 39, 0 }, { 5, 40, 1 }, { 5, 59, 1 }, { 5, 60, 2 }, { 5, 99, 2 }, { 5, 1000, 2 } };
+	(void)unused;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct arena a = ARENA_INIT;
+		struct err e = ERR_INIT;
+		struct store *s = memory_store();
+		struct store_listing got;
+		for (unsigned k = 1; k <= cases[i].states; k++)
+			object_put(s, state_key(k * TABLE_STATE_EVERY, &a), STR("a state"));
+		object_put(s, arena_format(&a, "%.*s/state/other.json", STR_ARG(TABLE)), STR("not ours"));
+		assert_done(table_states_behind(s, TABLE, cases[i].version, &a, &got, &e), &e);
+		assert_int_equal(got.n, cases[i].behind);
+		for (size_t k = 0; k < got.n; k++)
+			assert_true(str_eq(got.v[k].name, state_key((int64_t)(k + 1) * TABLE_STATE_EVERY, &a)));
+		store_close(s);
+		arena_free(&a);
+	}
+}
+
 static void broken_states_are_passed_over(void **unused)
 {
 	(void)unused;
@@ -269,7 +296,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_mark_beside_a_state),
 		cmocka_unit_test(opened_with_few_reads),
-		cmocka_unit_test(broken_states_are_passed_over),
+		cmocka_unit_test(states_behind), cmocka_unit_test(broken_states_are_passed_over),
 		cmocka_unit_test(states_that_disagree),
 		cmocka_unit_test(a_race_changes_nothing),
 	};

@@ -340,7 +340,7 @@ static void test_prepare_stale_takes_what_is_there(void **state)
 			 world_snapshot(&w, ZONE_PREPARE, "trips").schema.n - 3);
 	/* without --stale, or with an interval, what is wanted and not there is missed as before */
 	world_stages(&w, false, true, false);
-	world_run_fails(&w, ERR_MISSING, "1 of 1 wanted windows not sealed");
+	world_run_fails(&w, ERR_MISSING, "1 of 1 wanted window not sealed");
 	world_stages(&w, false, true, false);
 	w.options.request.stale = true;
 	trips_days(&w, "2024-01-05", "2024-01-08");
@@ -385,6 +385,7 @@ static void test_words(void **state)
 	w.options.request.only = STR("trips");
 	run_days(&w, "2024-01-01", "2024-01-04");
 	assert_report(&w, "3 windows, and 1 more that shares their files", true);
+	assert_text(plan_now(&w, false, "2024-01-02", "2024-01-03").resources[0].note, "nothing to do: 1 window is sealed and prepared");
 	/* asked for in another way: the advice names the resource */
 	world_file(&w, "pipeline.yaml", trips_pipeline);
 	char *text = arena_zero_terminated(&w.a, str_from(trips_pipeline));

@@ -130,7 +130,7 @@ static void test_a_shrunk_window_waits_for_a_word(void **state)
 	trips_days(&w, "2024-01-01", "2024-01-02"); /* said again until somebody decides */
 	world_run_fails(&w, ERR_SHRUNK, "waits for your word");
 	assert_int_equal(world_requests(&w), 0);
-	assert_text(world_resource(&w, "trips")->note, "1 of 1 windows wait for `sluice accept`");
+	assert_text(world_resource(&w, "trips")->note, "1 of 1 window waits for `sluice accept`");
 	OK(ledger_open(w.project.store, w.project.clock, STR("raw/test/trips/20240101T000000Z_20240102T000000Z/g2"),
 		       STR("accept"), &w.a, &l, e));
 	OK(ledger_accept(&l, STR("looks right"), e));
@@ -368,6 +368,31 @@ static void test_lakes_that_cannot_be(void **state)
 	world_end(&w);
 }
 
+/* What stands where the lake was, and what is said of it. */
+static void test_lakes_that_went_away(void **state)
+{
+	static const struct {
+		const char *command, *said;
+	} cases[] = { { "true", NULL },
+		      { "rm -rf lake && mkdir other", "its folder is gone" },
+		      { "rm -rf lake && mkdir -p other/lake && mv other/lake lake", "another folder stands in its place now" },
+		      { "rm -rf lake && ln -s lake lake", "its folder cannot be looked at" } };
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct world w;
+		struct err e = ERR_INIT;
+		trips_begin(&w);
+		world_open_project(&w);
+		struct str line = arena_format(&w.a, "cd %s && mkdir -p keep && %s", w.root, cases[i].command);
+		assert_int_equal(system(arena_zero_terminated(&w.a, line)), 0);
+		if (project_lake_there(&w.project, &e) != (cases[i].said == NULL))
+			fail_msg("%s: %s", cases[i].command, e.message);
+		if (cases[i].said && (e.code != ERR_STORAGE || !str_contains(str_from(e.message), str_from(cases[i].said))))
+			fail_msg("%s: %s", cases[i].command, e.message);
+		world_end(&w);
+	}
+}
+
 static void test_a_signal(void **state)
 {
 	static const volatile int stop = 15;
@@ -417,6 +442,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_a_missing_secret),
 		cmocka_unit_test(test_no_contract),
 		cmocka_unit_test(test_lakes_that_cannot_be),
+		cmocka_unit_test(test_lakes_that_went_away),
 		cmocka_unit_test(test_a_signal),
 		cmocka_unit_test(test_over_the_budget),
 	};

@@ -1,6 +1,7 @@
 /* What runs do behind their commits: states and checkpoints, of which none can fail a run. */
 #include "trips.h"
 
+#include "run/collect.h"
 
 static void day(struct world *w, int version)
 {
@@ -89,10 +90,72 @@ static void test_states_and_checkpoints(void **state)
 	world_end(&w);
 }
 
+/* ── old states go ── */
+
+struct gone {
+	struct world *w;
+	struct str keys; /* of states, a space between two */
+};
+
+static void take_item(void *user, const struct garbage *g)
+{
+	struct gone *x = user;
+	if (g->class == GARBAGE_STATE)
+		x->keys = arena_format(&x->w->a, "%.*s%s%.*s", STR_ARG(x->keys), x->keys.n ? " " : "", STR_ARG(g->key));
+}
+
+static void take_left(void *user, struct str key, struct str why, bool damaged)
+{
+	(void)user;
+	(void)damaged;
+	fail_msg("%.*s: %.*s", STR_ARG(key), STR_ARG(why));
+}
+
+static struct str collect(struct world *w, uint64_t keep_versions, bool remove)
+{
+	struct gone gone = { .w = w };
+	struct collect_counts counts = { 0 };
+	struct collect_options o = { .remove = remove, .keep_versions = keep_versions, .run_id = STR("gc"), .item = take_item,
+				     .left = take_left, .user = &gone, .only = STR("trips") };
+	OK(collect_lake(&w->project, &o, &counts, e));
+	return gone.keys;
+}
+
+#define STATE(zone, n) #zone "/test/trips/state/000000000000000000" #n ".json"
+
+static void test_old_states_are_collected(void **state)
+{
+	struct world w;
+	(void)state;
+	trips_begin(&w);
+	day(&w, 1);
+	for (int version = 20; version <= 100; version += 20) {
+		fill_both(&w, version - 1);
+		day(&w, version);
+	}
+	w.clock.wall_us += 30 * US_PER_DAY;
+	world_open_project(&w);
+	struct table_snapshot before = world_snapshot(&w, ZONE_PREPARE, "trips");
+	assert_int_equal(before.version, 100);
+	assert_text(collect(&w, 90, false), ""); /* the oldest kept is read from the first */
+	assert_text(collect(&w, 50, false), STATE(prepare, 20) " " STATE(quarantine, 20)); /* 51: from 40 */
+	assert_text(collect(&w, 1, false), STATE(prepare, 20) " " STATE(prepare, 40) " " STATE(quarantine, 20) " " STATE(quarantine, 40));
+	assert_true(has(&w, STATE(prepare, 20)));
+	assert_text(collect(&w, 50, true), STATE(prepare, 20) " " STATE(quarantine, 20));
+	assert_false(has(&w, STATE(prepare, 20)));
+	assert_true(has(&w, STATE(prepare, 40)));
+	assert_text(collect(&w, 1, true), STATE(prepare, 40) " " STATE(quarantine, 40));
+	assert_text(collect(&w, 1, true), "");
+	struct table_snapshot after = world_snapshot(&w, ZONE_PREPARE, "trips");
+	assert_true(after.version == 100 && sha256_eq(after.last_hash, before.last_hash) && after.bad_state.n == 0);
+	world_end(&w);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_states_and_checkpoints),
+		cmocka_unit_test(test_old_states_are_collected),
 	};
 	int child = world_engine_child(argc, argv);
 	return child >= 0 ? child : cmocka_run_group_tests(tests, NULL, NULL);
