@@ -1,4 +1,5 @@
 /* A command in a process of its own: what the engine does on somebody's behalf must not take the machine down with it. */
+#include "base/clock.h"
 #include "base/effect.h"
 #include "ui/command.h"
 
@@ -56,6 +57,22 @@ static bool child_wait(pid_t pid, const sigset_t *unblocked, siginfo_t *end)
 	}
 }
 
+/* A wait that failed says nothing about the child. It is asked to end, so that it takes its scratch folder along, and killed
+ * only where that is not seen to happen. */
+static void child_end(pid_t pid)
+{
+	enum { LOOKS = 200, BETWEEN_US = 10000 };
+	struct clock *clock = clock_system();
+	siginfo_t end = { 0 };
+	kill(pid, SIGTERM);
+	for (int i = 0; i < LOOKS; i++) {
+		if (sys_waitid(P_PID, (id_t)pid, &end, WEXITED | WNOHANG) == 0 && end.si_pid == pid)
+			return;
+		clock->sleep_us(clock, BETWEEN_US);
+	}
+	kill(pid, SIGKILL);
+}
+
 static int child_crashed(struct ui *u, int number)
 {
 	struct err e = ERR_INIT;
@@ -91,8 +108,8 @@ int ui_guarded(struct ui *u, int (*work)(struct ui *u))
 	sigaction(SIGCHLD, &was, NULL);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (!known) {
-		kill(pid, SIGKILL);
 		err_set_errno(&e, ERR_ENGINE, errno, "how the engine ended is not known");
+		child_end(pid);
 		err_hint(&e, "whatever made this process ignore SIGCHLD must not; then run the same command again");
 		return ui_fail(u, &e);
 	}
