@@ -3,6 +3,7 @@
 #include "run/grid_check.h"
 #include "run/lake_query.h"
 #include "run/missed.h"
+#include "run/plan_window.h"
 #include "run/raw.h"
 #include "run/runner.h"
 #include "ui/amount.h"
@@ -320,7 +321,8 @@ static void print_resource(struct ui *u, const struct plan_resource *p, const st
 	buf_free(&b);
 }
 
-static void json_resource(struct json_out *o, const struct plan_resource *p, const struct window_states *w)
+static void json_resource(struct json_out *o, const struct plan_resource *p, const struct window_states *w,
+			  int64_t next_us, struct arena *a)
 {
 	json_begin_object(o, NULL);
 	json_put_str(o, "resource", p->resource->name);
@@ -347,7 +349,11 @@ static void json_resource(struct json_out *o, const struct plan_resource *p, con
 	json_put_u64(o, "unprepared_elsewhere", p->n_unprepared_elsewhere);
 	if (p->damage.code != ERR_NONE)
 		json_put_z(o, "damaged", p->damage.message);
-	json_put_str(o, "next_run", p->note);
+	if (next_us == INT64_MIN)
+		json_put_null(o, "next_run");
+	else
+		json_put_str(o, "next_run", us_to_rfc3339(next_us, a));
+	json_put_str(o, "next_run_text", p->note);
 	json_end_object(o);
 }
 
@@ -371,14 +377,27 @@ static bool look_at_windows(struct ui *u, const struct plan *p, struct plan_reso
 	return true;
 }
 
-static bool put_resources(struct ui *u, const struct plan *p, struct json_out *o, bool as_json, struct err *e)
+/* From when on a run has something to do for it: now, where it has already. INT64_MIN: nobody can tell. */
+static int64_t next_run_us(const struct ui *u, const struct plan *p, const struct plan_resource *r, bool refuses)
+{
+	const struct step *step = plan_step(&u->project, r->resource);
+	int64_t settle = r->resource->kind == KIND_WINDOW ? r->resource->settle_us : 0;
+	if (refuses || r->damage.code != ERR_NONE)
+		return INT64_MIN;
+	if (r->n_fetch + r->n_prepare > 0)
+		return p->request.now_us;
+	return step_next(step, step_floor(step, p->request.now_us - settle - 1)) + settle;
+}
+
+static bool put_resources(struct ui *u, const struct plan *p, const bool *refuses, struct json_out *o, bool as_json,
+			  struct err *e)
 {
 	for (size_t i = 0; i < p->n_resources; i++) {
 		struct window_states w;
 		if (!look_at_windows(u, p, &p->resources[i], &w, e))
 			return false;
 		if (as_json)
-			json_resource(o, &p->resources[i], &w);
+			json_resource(o, &p->resources[i], &w, next_run_us(u, p, &p->resources[i], refuses[i]), &u->arena);
 		else
 			print_resource(u, &p->resources[i], &w);
 	}
@@ -436,7 +455,7 @@ static bool put_last_run(struct ui *u, struct json_out *o, bool as_json, struct 
 	return true;
 }
 
-static bool put_status(struct ui *u, const struct plan *p, struct err *e)
+static bool put_status(struct ui *u, const struct plan *p, const bool *refuses, struct err *e)
 {
 	struct json_out o = JSON_OUT(&u->out);
 	bool as_json = u->args.given[OPT_JSON];
@@ -449,7 +468,7 @@ static bool put_status(struct ui *u, const struct plan *p, struct err *e)
 		buf_addf(&u->out, "Pipeline %.*s, lake %.*s\n\nResources\n", STR_ARG(u->project.pipeline->name),
 			 STR_ARG(u->project.lake));
 	}
-	if (!put_resources(u, p, &o, as_json, e))
+	if (!put_resources(u, p, refuses, &o, as_json, e))
 		return false;
 	if (as_json) {
 		json_end_array(&o);
@@ -501,12 +520,15 @@ int cmd_status(struct ui *u)
 	q.now_us = u->project.clock->wall_us(u->project.clock);
 	q.run_id = run_id_new(u->project.clock, &u->arena);
 	struct str *changed = follow_grids(u);
+	bool *refuses = arena_array(&u->arena, bool, u->project.pipeline->n_resources + 1);
 	bool ok = plan_make(&u->project, &q, &u->arena, &p, &e);
 	for (size_t i = 0; ok && i < p.n_resources; i++)
 		for (size_t k = 0; k < u->project.pipeline->n_resources; k++)
-			if (p.resources[i].resource == &u->project.pipeline->resources[k] && changed[k].n > 0)
+			if (p.resources[i].resource == &u->project.pipeline->resources[k] && changed[k].n > 0) {
 				p.resources[i].note = changed[k];
-	if (!ok || !put_status(u, &p, &e)) {
+				refuses[i] = true;
+			}
+	if (!ok || !put_status(u, &p, refuses, &e)) {
 		if (u->args.given[OPT_JSON])
 			buf_clear(&u->out);
 		return ui_fail(u, &e);

@@ -717,6 +717,8 @@ resources:
     assert "the lake holds windows of 1d" in p.sluice("check", status=2).out
     status = p.sluice("status").out
     assert "2 sealed" in status and "it will refuse: weather: the lake holds windows of 1d" in status
+    told = p.sluice("status", "--json").json["resources"][0]
+    assert told["next_run"] is None and told["next_run_text"].startswith("it will refuse: ")
     p.sluice("run", *DAYS, status=2)
 
 
@@ -759,6 +761,25 @@ def test_runs_without_a_record(days, tmp_path):
     assert lines[-1].endswith("ended without a record (killed)")
     started = [r["started"] for r in p.sluice("runs", "--json", "--limit", "0").json if r["record"]]
     assert started == sorted(started, reverse=True)
+
+
+def test_status_says_when_the_next_run_is(days, tmp_path):
+    """An instant, and what is done then in words: now, where there is something to do; else when the next window is over."""
+    import datetime
+    import shutil
+    import zoneinfo
+    shutil.copytree(days.lake, tmp_path / "lake")
+    p = days.on(tmp_path / "lake")
+    p.sluice("run", "--only", "airlines")
+    asked = datetime.datetime.now(datetime.timezone.utc)
+    told = {r["resource"]: r for r in p.sluice("status", "--json").json["resources"]}
+    at = {name: datetime.datetime.fromisoformat(r["next_run"].replace("Z", "+00:00")) for name, r in told.items()}
+    assert told["flights"]["next_run_text"].startswith("1 of 1 window to fetch")
+    assert datetime.timedelta() <= at["flights"] - asked < datetime.timedelta(minutes=1)
+    assert told["airlines"]["next_run_text"].startswith("nothing to do: ")
+    there = at["airlines"].astimezone(zoneinfo.ZoneInfo("America/New_York"))
+    assert (there.hour, there.minute, there.second) == (0, 0, 0)
+    assert datetime.timedelta() < at["airlines"] - asked <= datetime.timedelta(hours=25)
 
 
 def test_windows_left_behind_are_told(days, tmp_path):

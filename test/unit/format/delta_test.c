@@ -585,9 +585,26 @@ static void a_gap_in_the_log(void **unused)
 	arena_free(&a);
 }
 
-/* Labels, what the protocol wants and we never read, statistics (in the tag's hash of the file), and names of windows and
+struct commit_read {
+	struct store *store;
+	struct str key;
+};
+
+static bool reads_commit(void *user, struct str bad, struct arena *a, struct err *e)
+{
+	const struct commit_read *r = user;
+	struct table_snapshot t;
+	struct err ignored = ERR_INIT;
+	object_put(r->store, r->key, bad);
+	bool ok = table_load(r->store, TABLE, -1, a, &t, e);
+	assert_done(store_remove(r->store, r->key, &ignored), &ignored);
+	return ok;
+}
+
+/* Whoever reads a commit with a member missing or of another kind refuses it, or it is one that we never read. Free are
+ * labels, what the protocol wants and we never read, statistics (in the tag's hash of the file), and names of windows and
  * files, which are compared with the ledger and the folder. */
-static bool may_be_damaged(struct str name, enum member_damage how)
+static void every_member_is_needed(void **unused)
 {
 	static const char *const passed_over[] = {
 		"comment", "configuration", "createdTime", "dataChange", "deletionTimestamp", "description", "engineInfo",
@@ -596,46 +613,17 @@ static bool may_be_damaged(struct str name, enum member_damage how)
 		"size", "sluice.contract", "sluice.job", "sluice.run", "sluice.type", "timestamp", "year",
 	};
 	static const char *const any_text[] = { "id", "path", "sluice.nonce", "window" };
-	for (size_t i = 0; i < COUNT(passed_over); i++)
-		if (str_eq_z(name, passed_over[i]))
-			return true;
-	for (size_t i = 0; i < COUNT(any_text); i++)
-		if (how == MEMBER_TEXT && str_eq_z(name, any_text[i]))
-			return true;
-	return false;
-}
-
-/* Whoever reads a commit with a member missing or of another kind refuses it, or it is one that we never read. */
-static void every_member_is_needed(void **unused)
-{
+	static const struct members_free free_ones = { passed_over, any_text, COUNT(passed_over), COUNT(any_text) };
 	(void)unused;
 	for (size_t v = 0; v < COMMITS; v++) {
 		struct arena a = ARENA_INIT;
 		struct store *whole = table_with(v + 1, &a);
-		struct str key = arena_format(&a, "%.*s/_delta_log/%020zu.json", STR_ARG(TABLE), v);
-		struct str text = object_of(whole, key, &a);
+		struct commit_read r = { .key = arena_format(&a, "%.*s/_delta_log/%020zu.json", STR_ARG(TABLE), v) };
+		struct str text = object_of(whole, r.key, &a);
 		store_close(whole);
-		struct store *s = table_with(v, &a);
-		struct member m;
-		for (size_t at = 0; member_next(text, at, &m); at = m.name_end) {
-			for (enum member_damage how = 0; how < MEMBER_DAMAGES; how++) {
-				struct str bad;
-				struct table_snapshot t;
-				struct err e = ERR_INIT;
-				struct arena b = ARENA_INIT;
-				if (member_damaged(text, &m, how, &b, &bad)) {
-					object_put(s, key, bad);
-					struct str name = str_sub(text, m.name, m.name_end - m.name);
-					if (!table_load(s, TABLE, -1, &b, &t, &e))
-						assert_code(&e, ERR_DAMAGE);
-					else if (!may_be_damaged(name, how))
-						fail_msg("version %zu: damage %d of %.*s is not seen", v, (int)how, STR_ARG(name));
-					assert_done(store_remove(s, key, &e), &e);
-				}
-				arena_free(&b);
-			}
-		}
-		store_close(s);
+		r.store = table_with(v, &a);
+		members_are_needed(text, arena_format(&a, "version %zu", v).p, &free_ones, reads_commit, &r);
+		store_close(r.store);
 		arena_free(&a);
 	}
 }

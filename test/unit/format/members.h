@@ -76,4 +76,42 @@ static inline bool member_damaged(struct str t, const struct member *m, enum mem
 	return !str_eq(str_sub(t, m->value, m->value_end - m->value), str_from(other));
 }
 
+/* Members that may be missing or anything, and those whose text may be any. */
+struct members_free {
+	const char *const *passed_over, *const *any_text;
+	size_t n_passed_over, n_any_text;
+};
+
+static inline bool member_may_be_damaged(const struct members_free *f, struct str name, enum member_damage how)
+{
+	for (size_t i = 0; i < f->n_passed_over; i++)
+		if (str_eq_z(name, f->passed_over[i]))
+			return true;
+	for (size_t i = 0; i < f->n_any_text; i++)
+		if (how == MEMBER_TEXT && str_eq_z(name, f->any_text[i]))
+			return true;
+	return false;
+}
+
+/* Each member of `text` damaged in each way: whoever reads it refuses it as damage, or it is one of the free ones. */
+static inline void members_are_needed(struct str text, const char *what, const struct members_free *free_ones,
+				      bool (*reads)(void *user, struct str bad, struct arena *a, struct err *e), void *user)
+{
+	struct member m;
+	for (size_t at = 0; member_next(text, at, &m); at = m.name_end) {
+		for (enum member_damage how = 0; how < MEMBER_DAMAGES; how++) {
+			struct str bad, name = str_sub(text, m.name, m.name_end - m.name);
+			struct err e = ERR_INIT;
+			struct arena a = ARENA_INIT;
+			if (member_damaged(text, &m, how, &a, &bad)) {
+				if (!reads(user, bad, &a, &e))
+					assert_code(&e, ERR_DAMAGE);
+				else if (!member_may_be_damaged(free_ones, name, how))
+					fail_msg("%s: damage %d of %.*s is not seen", what, (int)how, STR_ARG(name));
+			}
+			arena_free(&a);
+		}
+	}
+}
+
 #endif
