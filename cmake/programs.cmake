@@ -13,6 +13,16 @@ if(EXISTS ${CMAKE_SOURCE_DIR}/src/ui/main.c)
 	list(APPEND programs sluice)
 endif()
 
+# The bootstrap of a Lambda function: everything up to run/, nothing of ui/. One without the engine, which `make lambda` links
+# statically (deploy/lambda/), and one that finds libduckdb beside itself.
+foreach(variant IN ITEMS sluice-lambda sluice-lambda-engine)
+	add_executable(${variant} lambda/main.c)
+	target_include_directories(${variant} PRIVATE src)
+	target_link_libraries(${variant} PRIVATE ${libs_run})
+	list(APPEND programs ${variant})
+endforeach()
+target_compile_definitions(sluice-lambda-engine PRIVATE SLUICE_LAMBDA_ENGINE)
+
 # The mock stands beside src/: its parts are a library so that unit tests can link them.
 file(GLOB mock_sources CONFIGURE_DEPENDS mock/*.c)
 list(FILTER mock_sources EXCLUDE REGEX "/main\\.c$")

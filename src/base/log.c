@@ -16,13 +16,16 @@ enum { MESSAGE_MAX = 4096, LINE_MAX_BYTES = 8192 };
 
 static pthread_once_t options_once = PTHREAD_ONCE_INIT;
 static enum log_level lowest = LOG_INFO;
-static bool as_json;
+static bool as_json, as_lambda;
 
 static pthread_mutex_t line_lock = PTHREAD_MUTEX_INITIALIZER;
 static void (*before_line)(void); /* under line_lock */
+static char request_id[80];       /* the same; "" none */
 
 static void read_options(void)
 {
+	if (as_lambda)
+		return;
 	struct str rest = str_from(getenv("SLUICE_LOG")), word;
 	while (str_cut(&rest, ',', &word)) {
 		if (str_eq_z(word, "debug"))
@@ -105,19 +108,28 @@ static void line_add_time(struct line *l)
 static void line_make(struct line *l, enum log_level level, struct str message)
 {
 	static const char *const names[] = { "debug", "info", "warning", "error" };
+	static const char *const lambda_names[] = { "DEBUG", "INFO", "WARN", "ERROR" };
 	CHECK((unsigned)level < sizeof names / sizeof names[0]);
 	l->n = 0;
 	if (as_json) {
-		line_add(l, STR("{\"time\":\""));
+		line_add(l, as_lambda ? STR("{\"timestamp\":\"") : STR("{\"time\":\""));
 		line_add_time(l);
 		line_add(l, STR("\",\"level\":\""));
-		line_add(l, str_from(names[level]));
+		line_add(l, str_from(as_lambda ? lambda_names[level] : names[level]));
+		if (request_id[0]) {
+			line_add(l, STR("\",\"requestId\":\""));
+			line_add_message(l, str_from(request_id));
+		}
 		line_add(l, STR("\",\"message\":\""));
 		line_add_message(l, message);
 		line_add(l, STR("\"}\n"));
 		return;
 	}
 	line_add(l, STR("sluice: "));
+	if (request_id[0]) {
+		line_add_message(l, str_from(request_id));
+		line_add(l, STR(": "));
+	}
 	if (level != LOG_INFO) {
 		line_add(l, str_from(names[level]));
 		line_add(l, STR(": "));
@@ -148,8 +160,8 @@ void log_event(enum log_level level, const char *format, ...)
 		text = (struct str){ message, at + 3 };
 	}
 	struct line line;
-	line_make(&line, level, text);
 	CHECK(pthread_mutex_lock(&line_lock) == 0);
+	line_make(&line, level, text);
 	if (before_line)
 		before_line();
 	ssize_t written = sys_say(STDERR_FILENO, line.p, line.n); /* one call: lines of several processes stay whole */
@@ -161,5 +173,31 @@ void log_set_before_line(void (*before)(void))
 {
 	CHECK(pthread_mutex_lock(&line_lock) == 0);
 	before_line = before;
+	CHECK(pthread_mutex_unlock(&line_lock) == 0);
+}
+
+void log_like_lambda(const char *format, const char *level)
+{
+	static const struct {
+		const char *name;
+		enum log_level level;
+	} levels[] = { { "TRACE", LOG_DEBUG }, { "DEBUG", LOG_DEBUG }, { "INFO", LOG_INFO },
+		       { "WARN", LOG_WARN }, { "ERROR", LOG_ERROR }, { "FATAL", LOG_ERROR } };
+	CHECK(pthread_mutex_lock(&line_lock) == 0);
+	as_lambda = true;
+	as_json = str_eq_nocase(str_from(format), STR("JSON"));
+	lowest = LOG_INFO;
+	for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
+		if (str_eq_nocase(str_from(level), str_from(levels[i].name)))
+			lowest = levels[i].level;
+	CHECK(pthread_mutex_unlock(&line_lock) == 0);
+}
+
+void log_set_request(struct str id)
+{
+	CHECK(pthread_mutex_lock(&line_lock) == 0);
+	size_t n = id.n < sizeof request_id - 1 ? id.n : sizeof request_id - 1;
+	memcpy(request_id, str_start(id), n);
+	request_id[n] = 0;
 	CHECK(pthread_mutex_unlock(&line_lock) == 0);
 }

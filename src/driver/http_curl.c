@@ -2,8 +2,10 @@
 #include "driver/http_curl.h"
 
 #include "base/check.h"
+#include "base/file.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -184,6 +186,26 @@ static void curl_close(struct http *http)
 
 static const struct http_ops curl_ops = { curl_start, curl_wait, curl_wake, curl_cancel_all, curl_close };
 
+/* A libcurl that was built for other machines than its own knows no place: then those of the usual systems, and the copy that
+ * a Lambda package carries. NULL: libcurl knows one. */
+static const char *known_ca_file(void)
+{
+	static const char *const known[] = {
+		"/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/cert.pem",
+		"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+	};
+	static char carried[4096];
+	const char *root = getenv("LAMBDA_TASK_ROOT");
+	const curl_version_info_data *v = curl_version_info(CURLVERSION_NOW);
+	if (v->cainfo || v->capath)
+		return NULL;
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+		if (file_exists(known[i]))
+			return known[i];
+	int n = root ? snprintf(carried, sizeof carried, "%s/ca-bundle.crt", root) : -1;
+	return n > 0 && (size_t)n < sizeof carried && file_exists(carried) ? carried : NULL;
+}
+
 static CURLcode global_code;
 
 static void global_init(void)
@@ -208,7 +230,7 @@ bool http_open_curl_ca(struct clock *clock, struct str ca, struct http **out, st
 	t->done_end = &t->done;
 	const char *proxy = getenv("SLUICE_PROXY"), *ca_file = getenv("SSL_CERT_FILE");
 	t->proxy = proxy ? proxy : "";
-	t->ca_file = ca_file && ca_file[0] ? ca_file : NULL;
+	t->ca_file = ca_file && ca_file[0] ? ca_file : known_ca_file();
 	if (ca.n > 0)
 		t->ca_file = arena_zero_terminated(&t->arena, ca);
 	t->multi = curl_multi_init();

@@ -118,6 +118,7 @@ bool project_load(const struct project_options *o, struct arena *a, struct proje
 	memset(j, 0, sizeof *j);
 	j->arena = a;
 	j->clock = clock_system();
+	j->without_engine = o->without_engine;
 	const char *file = o->pipeline_file ? o->pipeline_file : "pipeline.yaml";
 	if (!pipeline_load(file, o->environment, a, &j->pipeline, p))
 		return false;
@@ -325,6 +326,11 @@ bool project_link(struct project *j, struct problems *p, struct err *e)
 	struct err missing = ERR_INIT;
 	bool known = j->store && store_get(j->store, key, 16 << 20, a, &text, &missing) &&
 		     engine_result_decode(text, a, &r, &missing);
+	if (!known && j->without_engine) {
+		j->models = (struct models){ 0 };
+		j->linked = true;
+		return true;
+	}
 	if (!known) {
 		if (!graph_from_engine(j, &r, e))
 			return false;

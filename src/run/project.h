@@ -18,6 +18,7 @@ struct project_options {
 	struct str raw_from;         /* --raw-from; "" without */
 	bool create_lake;            /* make its folder if it is not there */
 	bool without_tables;         /* mistakes in contracts and models do not stop: see project.tables_ok */
+	bool without_engine;         /* none is here: models whose graph is not in the lake are left out */
 };
 
 struct project {
@@ -26,7 +27,7 @@ struct project {
 	struct models models;        /* not linked until project_link */
 	bool tables_ok;              /* contracts and models are right; where not (and without_tables was asked for), contracts
 	                              * with mistakes are left out, and so are all models */
-	bool linked;
+	bool linked, without_engine;
 	bool repairing;              /* tables whose repair was cut off may be read, and built on */
 	struct store *store;
 	struct clock *clock;

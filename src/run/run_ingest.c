@@ -295,6 +295,12 @@ static bool fetch_again(struct run_state *s, const struct ingest_options *o, str
 	return ok;
 }
 
+/* Of two deadlines; 0 is none. */
+static int64_t earlier(int64_t x, int64_t y)
+{
+	return x == 0 || (y != 0 && y < x) ? y : x;
+}
+
 static bool fetch(struct run_state *s, struct source *source, struct wanted *w, struct err *e)
 {
 	struct project *j = s->project;
@@ -312,12 +318,12 @@ static bool fetch(struct run_state *s, struct source *source, struct wanted *w, 
 		.http = http,
 		.clock = j->clock,
 		.pipeline = j->pipeline->name,
-		.run_id = s->out->run_id,
+		.run_id = run_id_whole(s->out->run_id),
 		.software = STR("sluice/" SLUICE_VERSION),
 		.threads = s->options->http ? 0 : s->threads,
 		.seed = (uint64_t)j->clock->wall_us(j->clock),
 		.stop = s->options->stop,
-		.deadline_us = source->deadline_us > 0 ? now + source->deadline_us : 0,
+		.deadline_us = earlier(source->deadline_us > 0 ? now + source->deadline_us : 0, s->options->deadline_us),
 		.progress = on_progress,
 		.user = s,
 	};

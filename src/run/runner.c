@@ -16,6 +16,21 @@ struct str run_id_new(struct clock *c, struct arena *a)
 	return arena_format(a, "%.*s-%.8s", STR_ARG(us_to_compact(c->wall_us(c), a)), process_nonce(a).p);
 }
 
+bool run_id_ok(struct str id)
+{
+	for (size_t i = 0; i < id.n; i++) {
+		char c = id.p[i];
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-'))
+			return false;
+	}
+	return id.n > 0 && id.n <= RUN_ID_MAX && !str_eq(id, STR("graph"));
+}
+
+struct str run_id_whole(struct str id)
+{
+	return str_sub(id, 0, str_find_char(id, '.'));
+}
+
 static bool put_object(struct run_state *s, const char *name, struct str text, struct err *e)
 {
 	struct project *j = s->project;
@@ -63,6 +78,33 @@ void run_show(struct run_state *s, enum run_stage stage, struct str table, uint6
 	if (fetching > 0)
 		p.rate_used = (double)requests * 1e6 / (double)fetching;
 	o->progress(o->user, &p);
+}
+
+static bool is_signalled(const struct run_state *s)
+{
+	return s->options->stop && *s->options->stop != 0;
+}
+
+static bool is_late(const struct run_state *s)
+{
+	struct clock *c = s->project->clock;
+	return s->options->deadline_us != 0 && c->monotonic_us(c) >= s->options->deadline_us;
+}
+
+bool run_stopped(const struct run_state *s)
+{
+	return is_signalled(s) || is_late(s);
+}
+
+/* What was not begun is for whoever goes on with the run. */
+static bool may_go_on(struct run_state *s)
+{
+	struct err why = ERR_INIT;
+	if (is_late(s)) {
+		err_set(&why, ERR_BUDGET, "the deadline of the run was reached");
+		run_note_err(s->out, &why);
+	}
+	return !run_stopped(s);
 }
 
 /* ── prepare and refine ── */
@@ -208,7 +250,7 @@ static bool may_prepare(struct run_state *s, struct plan_resource *p)
 static void prepare_all(struct run_state *s)
 {
 	struct plan *p = &s->out->plan;
-	for (size_t i = 0; i < p->n_resources && !run_stopped(s); i++) {
+	for (size_t i = 0; i < p->n_resources && may_go_on(s); i++) {
 		struct plan_resource *r = &p->resources[i];
 		if (r->selected && r->contract && may_prepare(s, r))
 			prepare_one(s, r);
@@ -267,16 +309,36 @@ static void refine_one(struct run_state *s, const struct plan_model *p)
 static void refine_all(struct run_state *s)
 {
 	struct plan *p = &s->out->plan;
-	for (size_t i = 0; i < p->n_models && !run_stopped(s); i++)
+	for (size_t i = 0; i < p->n_models && may_go_on(s); i++)
 		if (p->models[i].selected)
 			refine_one(s, &p->models[i]);
 }
 
 /* ── a run ── */
 
-bool run_stopped(const struct run_state *s)
+enum { PARTS_MAX = 10000 };
+
+/* Who goes on with a run is recorded beside it: plan.json is created under the first number that is free. */
+static bool put_plan(struct run_state *s, struct err *e)
 {
-	return s->options->stop && *s->options->stop != 0;
+	struct project *j = s->project;
+	struct plan *p = &s->out->plan;
+	struct str whole = s->out->run_id;
+	for (unsigned part = 1; part <= PARTS_MAX; part++) {
+		uint64_t size;
+		bool ours = false;
+		struct err missing = ERR_INIT;
+		if (part > 1)
+			s->out->run_id = p->request.run_id = arena_format(s->arena, "%.*s.%u", STR_ARG(whole), part);
+		struct str key = arena_format(s->arena, "%.*s/plan.json", STR_ARG(key_run(j->pipeline->name, s->out->run_id, s->arena)));
+		if (store_size(j->store, key, &size, &missing))
+			continue;
+		if (!store_create_checked(j->store, key, plan_json(p, s->arena), &ours, s->arena, e))
+			return false;
+		if (ours)
+			return true;
+	}
+	return err_set(e, ERR_BUDGET, "run %.*s was gone on with %d times", STR_ARG(whole), PARTS_MAX);
 }
 
 static bool begin(struct run_state *s, struct err *e)
@@ -289,7 +351,7 @@ static bool begin(struct run_state *s, struct err *e)
 	out->run_id = q.run_id.n > 0 ? q.run_id : run_id_new(j->clock, s->arena);
 	q.run_id = out->run_id;
 	if (q.refetch && q.refetch_name.n == 0)
-		q.refetch_name = out->run_id;
+		q.refetch_name = run_id_whole(out->run_id);
 	if (q.now_us == 0)
 		q.now_us = j->clock->wall_us(j->clock);
 	/* Also a run without refine has the graph: its plan and record tell what the models would do. */
@@ -315,7 +377,7 @@ static void finish(struct run_state *s)
 {
 	struct run_result *out = s->out;
 	struct clock *c = s->project->clock;
-	if (run_stopped(s)) {
+	if (is_signalled(s)) {
 		struct err why = ERR_INIT;
 		err_set(&why, *s->options->stop == 2 ? ERR_SIGINT : ERR_SIGTERM, "stopped by a signal");
 		run_note_err(out, &why);
@@ -364,7 +426,7 @@ bool run_pipeline(struct project *j, const struct run_options *o, struct arena *
 	out->tables = arena_array(a, struct run_table, n_tables + 1);
 	if (!run_settle_seen(&s, e))
 		return false;
-	if (!put_object(&s, "plan.json", plan_json(p, a), e))
+	if (!(o->in_parts ? put_plan(&s, e) : put_object(&s, "plan.json", plan_json(p, a), e)))
 		return false;
 	if (tables_wanted && !j->tables_ok)
 		note_broken_tables(&s);
@@ -372,13 +434,13 @@ bool run_pipeline(struct project *j, const struct run_options *o, struct arena *
 	bool begun = run_ingest(&s);
 	out->ingest_us = j->clock->monotonic_us(j->clock) - t;
 	t = j->clock->monotonic_us(j->clock);
-	if (p->request.prepare && begun && !run_stopped(&s))
+	if (p->request.prepare && begun && may_go_on(&s))
 		prepare_all(&s);
-	if (p->request.prepare && begun && !run_stopped(&s))
+	if (p->request.prepare && begun && may_go_on(&s))
 		relate_all(&s);
 	out->prepare_us = j->clock->monotonic_us(j->clock) - t;
 	t = j->clock->monotonic_us(j->clock);
-	if (p->request.refine && begun && !run_stopped(&s))
+	if (p->request.refine && begun && may_go_on(&s))
 		refine_all(&s);
 	out->refine_us = j->clock->monotonic_us(j->clock) - t;
 	finish(&s);

@@ -37,6 +37,9 @@ struct run_options {
 	unsigned threads;         /* 0: as many as there are cores */
 	bool keep_going;
 	const volatile int *stop; /* signal number */
+	int64_t deadline_us;      /* monotonic; 0 none: from then on nothing is begun; what is committed stays (ERR_BUDGET) */
+	bool in_parts;            /* the run id may be that of a run that came to a deadline: this goes on with it, under its lease, and
+	                           * is recorded as <run id>.2, .3 ... */
 	/* Progress of whatever stage is at work; called about ten times a second; may be NULL. */
 	void (*progress)(void *user, const struct run_progress *p);
 	void *user;
@@ -102,6 +105,9 @@ struct run_result {
 bool run_pipeline(struct project *j, const struct run_options *o, struct arena *a, struct run_result *out,
 		  struct err *e);
 struct str run_id_new(struct clock *c, struct arena *a); /* 20130102T050000Z-1f2e3d4c: sorts in time */
+enum { RUN_ID_MAX = 80 };
+bool run_id_ok(struct str id);           /* one that was given: 1..RUN_ID_MAX of [A-Za-z0-9_-] */
+struct str run_id_whole(struct str id);  /* <run id>.2 is a part of <run id> */
 
 /* record.json (spec/run-record.md) and the same for people. */
 struct str run_record_json(const struct run_result *r, struct arena *a);

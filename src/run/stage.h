@@ -25,7 +25,7 @@ bool run_ingest(struct run_state *s);
 /* Rule 16: makes durable what the plan found done. */
 bool run_settle_seen(struct run_state *s, struct err *e);
 bool run_wants_fetch(const struct plan_window *w);
-bool run_stopped(const struct run_state *s);
+bool run_stopped(const struct run_state *s); /* by a signal, or its deadline */
 void run_note_err(struct run_result *r, const struct err *why);
 void run_show(struct run_state *s, enum run_stage stage, struct str table, uint64_t rows_done, uint64_t rows_total);
 
