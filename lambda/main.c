@@ -117,6 +117,11 @@ int main(int argc, char **argv)
 		printf("sluice-lambda %s\n", SLUICE_VERSION);
 		return 0;
 	}
+	if (argc > 1) {
+		fprintf(stderr, "sluice-lambda: this is the bootstrap of a Lambda function; it has no commands%s\n",
+			HAS_ENGINE ? "" : ", and no engine");
+		return 2;
+	}
 	struct lambda_handler h = { .clock = clock_system(), .task_root = root ? root : "/var/task", .stop = &stop,
 				    .has_engine = HAS_ENGINE };
 	watch_signals();

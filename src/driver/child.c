@@ -278,7 +278,7 @@ static const char *tail_text(struct child *c, char out[SHOWN_BYTES + 1])
 	return out;
 }
 
-bool child_error_read(struct str text, struct arena *a, struct err *e)
+bool child_own_error(struct str text, struct arena *a, struct err *e)
 {
 	struct json_node *root;
 	struct err ignored = ERR_INIT;
@@ -326,7 +326,7 @@ static bool judge(struct child *c, struct arena *a, struct str *result, struct e
 	bool got = file_read(o->result_path, (size_t)o->max_result_bytes, a, result, &read_err);
 	if (got && status == 0)
 		return true;
-	if (got && child_error_read(*result, a, e))
+	if (got && child_own_error(*result, a, e))
 		return false;
 	tail_text(c, tail);
 	/* Our own program: short of memory it has time for one line only, and short of disk for no result, or for one that it

@@ -29,8 +29,8 @@ struct child_options {
  * with its parent. *peak_rss_bytes may be NULL. */
 bool child_run(const struct child_options *o, struct arena *a, struct str *result, uint64_t *peak_rss_bytes,
 	       struct err *e);
-/* Is the text such an error? Then it is in e. */
-bool child_error_read(struct str text, struct arena *a, struct err *e);
+/* Is it {"error":...}? Then e is that error. */
+bool child_own_error(struct str text, struct arena *a, struct err *e);
 const char *child_self_path(void); /* of the running program */
 
 #endif

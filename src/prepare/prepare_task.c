@@ -171,7 +171,7 @@ static bool answer_read(struct str text, size_t n_tables, struct answer *answers
 	if (at->result.n_children + 1 != n_tables || examples->n_children != n_tables)
 		return err_set(e, ERR_ENGINE, "file %" PRIu64 ": the answer is of another job", index);
 	at->examples = examples->child;
-	if (json_get(root, "failed_row") && child_error_read(json_get(root, "failed_row")->raw, a, e))
+	if (json_get(root, "failed_row") && child_own_error(json_get(root, "failed_row")->raw, a, e))
 		return false;
 	return true;
 }

@@ -2,6 +2,7 @@
 #include "base/effect.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/scratch.h"
 #include "driver/engine.h"
 #include "format/checkpoint.h"
 #include "format/job_files.h"
@@ -45,6 +46,27 @@ static bool work(const struct engine_job *job, struct arena *a, struct engine_re
 	return err_set(e, ERR_BUG, "an engine job of no known kind");
 }
 
+static bool work_with_files(struct engine_job *job, struct arena *a, struct engine_result *r, struct err *e)
+{
+	bool ok = job_files_open(job, a, e) && work(job, a, r, e) && job_files_finish(job, r, e);
+	job_files_close(job);
+	return ok;
+}
+
+/* A job that was written for whoever has an engine names no folder of any machine. */
+static bool work_here(struct engine_job *job, struct arena *a, struct engine_result *r, struct err *e)
+{
+	struct scratch own = { 0 };
+	if (job->scratch.n > 0 || job->kind == ENGINE_CHECKPOINT)
+		return work_with_files(job, a, r, e);
+	if (!scratch_open(a, &own, e))
+		return false;
+	job->scratch = arena_format(a, "%s/spill", own.path);
+	bool ok = file_make_dirs(job->scratch.p, e) && work_with_files(job, a, r, e);
+	scratch_close(&own);
+	return ok;
+}
+
 int engine_child_main(const char *job_path)
 {
 	struct arena a = ARENA_INIT;
@@ -59,8 +81,7 @@ int engine_child_main(const char *job_path)
 		arena_free(&a);
 		return err_exit_status(e.code);
 	}
-	bool ok = job_files_open(&job, &a, &e) && work(&job, &a, &result, &e) && job_files_finish(&job, &result, &e);
-	job_files_close(&job);
+	bool ok = work_here(&job, &a, &result, &e);
 	if (ok && result.engine.n == 0)
 		ok = engine_version(&a, &result.engine, &e);
 	struct str answer = ok ? engine_result_encode(&result, &a) : engine_error_encode(&e, &a);

@@ -229,8 +229,9 @@ static bool handle(struct lambda_part *p, struct str *answer, struct err *e)
 	case LAMBDA_REFINE:
 		return lambda_run(p, answer, e);
 	case LAMBDA_JOBS:
+		return lambda_jobs(p, answer, e);
 	case LAMBDA_COMMIT:
-		return err_set(e, ERR_USAGE, "this version does not do that yet");
+		return lambda_commit(p, answer, e);
 	}
 	return err_set(e, ERR_BUG, "an action of no known kind");
 }

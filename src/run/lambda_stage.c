@@ -6,7 +6,7 @@
 
 enum { ANSWER_MAX = 32 << 20 };
 
-static void put_head(struct json_out *o, const struct lambda_part *p, const char *status, struct str run_id)
+void lambda_put_head(struct json_out *o, const struct lambda_part *p, const char *status, struct str run_id)
 {
 	json_put_z(o, "status", status);
 	json_put_str(o, "run_id", run_id_whole(run_id));
@@ -50,7 +50,7 @@ bool lambda_plan(struct lambda_part *p, struct str *answer, struct err *e)
 	struct buf b = BUF_INIT(ANSWER_MAX);
 	struct json_out o = JSON_OUT(&b);
 	json_begin_object(&o, NULL);
-	put_head(&o, p, "done", p->request.run_id);
+	lambda_put_head(&o, p, "done", p->request.run_id);
 	json_put_bool(&o, "anything", plan.anything);
 	json_put_bool(&o, "models_known", j->linked && (j->models.n > 0 || !j->without_engine));
 	json_begin_array(&o, "ingest");
@@ -101,6 +101,14 @@ static void put_table(struct json_out *o, const struct run_table *t)
 	json_end_object(o);
 }
 
+void lambda_put_tables(struct json_out *o, const struct run_result *r)
+{
+	json_begin_array(o, "tables");
+	for (size_t i = 0; i < r->n_tables; i++)
+		put_table(o, &r->tables[i]);
+	json_end_array(o);
+}
+
 static struct str run_answer(const struct lambda_part *p, const struct run_result *r)
 {
 	struct buf b = BUF_INIT(ANSWER_MAX);
@@ -115,7 +123,7 @@ static struct str run_answer(const struct lambda_part *p, const struct run_resul
 			left += lambda_windows_left(&r->plan.resources[i]);
 	}
 	json_begin_object(&o, NULL);
-	put_head(&o, p, r->err.code == ERR_BUDGET ? "continue" : "done", r->run_id);
+	lambda_put_head(&o, p, r->err.code == ERR_BUDGET ? "continue" : "done", r->run_id);
 	json_put_str(&o, "record", r->run_id);
 	json_put_bool(&o, "nothing_to_do", r->nothing_to_do);
 	json_put_u64(&o, "fetched", fetched);
@@ -128,34 +136,38 @@ static struct str run_answer(const struct lambda_part *p, const struct run_resul
 		if (r->plan.resources[i].selected)
 			put_resource(&o, &r->plan.resources[i], &r->resources[i]);
 	json_end_array(&o);
-	json_begin_array(&o, "tables");
-	for (size_t i = 0; i < r->n_tables; i++)
-		put_table(&o, &r->tables[i]);
-	json_end_array(&o);
+	lambda_put_tables(&o, r);
 	json_end_object(&o);
 	return json_text(&b, p->arena);
 }
 
-bool lambda_run(struct lambda_part *p, struct str *answer, struct err *e)
+bool lambda_pipeline(struct lambda_part *p, struct run_options *o, struct run_result *r, struct err *e)
 {
 	struct lambda_handler *h = p->handler;
+	o->request = p->request;
+	o->keep_going = p->event.keep_going;
+	o->stop = h->stop;
+	o->deadline_us = p->deadline_us;
+	o->in_parts = true;
+	o->http = h->http;
+	if (!run_pipeline(&p->project, o, p->arena, r, e))
+		return false;
+	lambda_metrics_put(r, p->project.pipeline->name, p->request_id, h->clock->wall_us(h->clock), p->metrics);
+	if (r->err.code == ERR_NONE || r->err.code == ERR_BUDGET)
+		return true;
+	*e = r->err;
+	return false;
+}
+
+bool lambda_run(struct lambda_part *p, struct str *answer, struct err *e)
+{
 	struct run_result r;
+	enum lambda_action what = p->event.action;
 	struct run_options o = {
-		.request = p->request,
-		.command = p->event.action == LAMBDA_INGEST ? STR("ingest") : p->event.action == LAMBDA_PREPARE ? STR("prepare") : STR("refine"),
-		.keep_going = p->event.keep_going,
-		.stop = h->stop,
-		.deadline_us = p->deadline_us,
-		.in_parts = true,
-		.http = h->http,
+		.command = what == LAMBDA_INGEST ? STR("ingest") : what == LAMBDA_PREPARE ? STR("prepare") : STR("refine"),
 	};
-	if (!run_pipeline(&p->project, &o, p->arena, &r, e))
+	if (!lambda_pipeline(p, &o, &r, e))
 		return false;
-	lambda_metrics_put(&r, p->project.pipeline->name, p->request_id, h->clock->wall_us(h->clock), p->metrics);
-	if (r.err.code != ERR_NONE && r.err.code != ERR_BUDGET) {
-		*e = r.err;
-		return false;
-	}
 	*answer = run_answer(p, &r);
 	return true;
 }

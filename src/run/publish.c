@@ -22,29 +22,56 @@ static struct sha256 job_key(const struct todo *t)
 	return sha256_end(&s);
 }
 
-static bool make_folders(struct publish *u, const struct plan_resource *p, struct sha256 key, struct engine_job *job,
-			 struct arena *a, struct err *e)
+static void name_tables(const struct plan_resource *p, struct engine_job *job, struct arena *a)
 {
 	job->n_children = p->n_tables - 1;
 	job->children = arena_array(a, struct job_table, p->n_tables);
 	for (size_t i = 0; i < p->n_tables; i++) {
 		const struct plan_table *t = &p->tables[i];
-		struct job_table x = { .name = t->name, .budget_percent = t->contract->budget_percent,
-				       .budget_rows = t->contract->budget_rows };
-		if (!publish_folder(u, project_table_key(u->project, ZONE_PREPARE, t->name, a), key, a, &x.output, e) ||
-		    !publish_folder(u, project_table_key(u->project, ZONE_QUARANTINE, t->name, a), key, a,
-				    &x.quarantine_output, e))
-			return false;
 		if (i > 0) {
-			job->children[i - 1] = x;
+			job->children[i - 1] = (struct job_table){ .name = t->name, .budget_percent = t->contract->budget_percent,
+								   .budget_rows = t->contract->budget_rows };
 			continue;
 		}
-		job->output = x.output;
-		job->quarantine_output = x.quarantine_output;
-		job->budget_percent = x.budget_percent;
-		job->budget_rows = x.budget_rows;
+		job->budget_percent = t->contract->budget_percent;
+		job->budget_rows = t->contract->budget_rows;
+	}
+}
+
+static bool make_folders(struct publish *u, const struct plan_resource *p, struct sha256 key, struct engine_job *job,
+			 struct arena *a, struct err *e)
+{
+	for (size_t i = 0; i < p->n_tables; i++) {
+		struct str name = p->tables[i].name;
+		struct str *to = i > 0 ? &job->children[i - 1].output : &job->output;
+		struct str *aside = i > 0 ? &job->children[i - 1].quarantine_output : &job->quarantine_output;
+		if (!publish_folder(u, project_table_key(u->project, ZONE_PREPARE, name, a), key, a, to, e) ||
+		    !publish_folder(u, project_table_key(u->project, ZONE_QUARANTINE, name, a), key, a, aside, e))
+			return false;
 	}
 	return true;
+}
+
+/* With its folders, by an engine of ours or of somebody else. */
+static bool carry_out(struct publish *u, const struct plan_resource *p, struct sha256 key, struct engine_job *job,
+		      struct engine_result *r, struct arena *a, struct err *e)
+{
+	struct engine_exchange *x = u->options->exchange;
+	struct store *s = u->project->store;
+	bool there = false;
+	if (x && x->way == EXCHANGE_TAKE)
+		return exchange_take(x, job, a, r, e);
+	if (x && (!exchange_look(x, s, ZONE_PREPARE, job, &there, a, e) || there))
+		return false;
+	if (!make_folders(u, p, key, job, a, e))
+		return false;
+	if (x)
+		return exchange_write(x, s, ZONE_PREPARE, job, a, e);
+	struct engine_call call = { .job = job, .progress = u->progress, .user = u->user, .stop = u->options->stop };
+	bool ok = engine_call(&call, a, r, e);
+	if (call.peak_rss_bytes > u->peak_rss_bytes)
+		u->peak_rss_bytes = call.peak_rss_bytes;
+	return ok;
 }
 
 static bool call_engine(struct publish *u, const struct plan_resource *p, const struct todo *t, struct sha256 key,
@@ -65,12 +92,8 @@ static bool call_engine(struct publish *u, const struct plan_resource *p, const 
 		.max_ratio = res->source->limits.decoded_ratio,
 		.json_depth = res->source->limits.json_depth,
 	};
-	struct engine_call call = { .job = &job, .progress = u->progress, .user = u->user, .stop = u->options->stop };
-	if (!project_job(j, &job, e) || !make_folders(u, p, key, &job, a, e))
-		return false;
-	bool ok = engine_call(&call, a, r, e);
-	if (call.peak_rss_bytes > u->peak_rss_bytes)
-		u->peak_rss_bytes = call.peak_rss_bytes;
+	name_tables(p, &job, a);
+	bool ok = project_job(j, &job, e) && carry_out(u, p, key, &job, r, a, e);
 	if (ok && r->n_children != job.n_children)
 		return err_set(e, ERR_ENGINE, "the engine answered for %zu child tables, not %zu", r->n_children, job.n_children);
 	for (size_t i = 0; ok && i < p->n_tables; i++) {

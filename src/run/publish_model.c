@@ -61,6 +61,28 @@ static bool check_inputs(struct publish *u, const struct inputs *in, struct err 
 
 /* ── the table ── */
 
+/* With its folder, by an engine of ours or of somebody else. */
+static bool carry_out(struct publish *u, struct sha256 key, struct str table, struct engine_job *job, struct engine_result *r,
+		      struct arena *a, struct err *e)
+{
+	struct engine_exchange *x = u->options->exchange;
+	struct store *s = u->project->store;
+	bool there = false;
+	if (x && x->way == EXCHANGE_TAKE)
+		return exchange_take(x, job, a, r, e);
+	if (x && (!exchange_look(x, s, ZONE_REFINE, job, &there, a, e) || there))
+		return false;
+	if (!publish_folder(u, table, key, a, &job->output, e))
+		return false;
+	if (x)
+		return exchange_write(x, s, ZONE_REFINE, job, a, e);
+	struct engine_call call = { .job = job, .progress = u->progress, .user = u->user, .stop = u->options->stop };
+	bool ok = engine_call(&call, a, r, e);
+	if (call.peak_rss_bytes > u->peak_rss_bytes)
+		u->peak_rss_bytes = call.peak_rss_bytes;
+	return ok;
+}
+
 static bool call_engine(struct publish *u, const struct model *m, struct inputs *in, struct sha256 key, struct str table,
 			struct engine_result *r, struct arena *a, struct err *e)
 {
@@ -78,15 +100,11 @@ static bool call_engine(struct publish *u, const struct model *m, struct inputs 
 		.inputs = in->v,
 		.n_inputs = in->n,
 	};
-	struct engine_call call = { .job = &job, .progress = u->progress, .user = u->user, .stop = u->options->stop };
-	if (!project_job(j, &job, e) || !publish_folder(u, table, key, a, &job.output, e))
+	if (!project_job(j, &job, e))
 		return false;
 	for (size_t i = 0; i < in->n; i++)
 		project_job_input(j, &job, in->table_keys[i], &in->tables[i], &in->v[i], a);
-	bool ok = engine_call(&call, a, r, e);
-	if (call.peak_rss_bytes > u->peak_rss_bytes)
-		u->peak_rss_bytes = call.peak_rss_bytes;
-	return ok && publish_settle(u, table, r->files, r->n_files, a, e);
+	return carry_out(u, key, table, &job, r, a, e) && publish_settle(u, table, r->files, r->n_files, a, e);
 }
 
 /* The table of a model is one window; its key says what it was made of. */

@@ -139,6 +139,26 @@ static void table_failed(struct run_state *s, struct run_table *t, const struct 
 	run_note_err(s->out, why);
 }
 
+/* Its job was written down, and is somebody else's work now: not published, and no failure either. */
+static bool is_posted(struct run_state *s)
+{
+	struct engine_exchange *x = s->options->exchange;
+	bool posted = x && x->posted;
+	if (x)
+		x->posted = false;
+	return posted;
+}
+
+static void table_posted(struct run_table *t, const struct table_snapshot *stands)
+{
+	if (stands->id.n > 0)
+		publish_totals(stands, t);
+	t->changed = false;
+	t->rows_written = 0;
+	t->loss = (struct loss_report){ 0 };
+	t->note = STR("not made yet: its job waits for an engine");
+}
+
 /* One for each table of the resource, behind each other. */
 static struct run_table *new_tables(struct run_state *s, const struct plan_resource *p)
 {
@@ -199,9 +219,11 @@ static void prepare_one(struct run_state *s, struct plan_resource *p)
 		before[2 * i + 1] = p->tables[i].quarantine.version;
 	}
 	run_show(s, STAGE_PREPARE, t->name, 0, progress.total);
-	bool ok = publish_wanted(s, &u, p, t, &why);
+	bool ok = publish_wanted(s, &u, p, t, &why), posted = !ok && is_posted(s);
 	for (size_t i = 0; i < p->n_tables; i++) {
-		if (!ok)
+		if (posted)
+			table_posted(&t[i], &p->tables[i].table);
+		else if (!ok)
 			table_failed(s, &t[i], &p->tables[i].table, &why);
 		upkeep_table(&u, ZONE_PREPARE, p->tables[i].name, before[2 * i], p->tables[i].table.version);
 		upkeep_table(&u, ZONE_QUARANTINE, p->tables[i].name, before[2 * i + 1], p->tables[i].quarantine.version);
@@ -298,8 +320,12 @@ static void refine_one(struct run_state *s, const struct plan_model *p)
 	struct err why = ERR_INIT;
 	int64_t began = c->monotonic_us(c);
 	run_show(s, STAGE_REFINE, t->name, 0, 0);
-	if (!publish_model(&u, m, t, s->arena, &why))
-		table_failed(s, t, &p->table, &why);
+	if (!publish_model(&u, m, t, s->arena, &why)) {
+		if (is_posted(s))
+			table_posted(t, &p->table);
+		else
+			table_failed(s, t, &p->table, &why);
+	}
 	upkeep_table(&u, ZONE_REFINE, t->name, p->table.version, t->version);
 	t->took_us = c->monotonic_us(c) - began;
 	if (u.peak_rss_bytes > s->out->peak_rss_engine_bytes)
@@ -436,7 +462,7 @@ bool run_pipeline(struct project *j, const struct run_options *o, struct arena *
 	t = j->clock->monotonic_us(j->clock);
 	if (p->request.prepare && begun && may_go_on(&s))
 		prepare_all(&s);
-	if (p->request.prepare && begun && may_go_on(&s))
+	if (p->request.prepare && begun && !o->exchange && may_go_on(&s))
 		relate_all(&s);
 	out->prepare_us = j->clock->monotonic_us(j->clock) - t;
 	t = j->clock->monotonic_us(j->clock);

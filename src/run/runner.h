@@ -3,6 +3,7 @@
 #define SLUICE_RUN_RUNNER_H
 
 #include "ingest/ingest.h"
+#include "run/engine_exchange.h"
 #include "run/plan.h"
 
 enum run_stage { STAGE_PLAN, STAGE_INGEST, STAGE_PREPARE, STAGE_REFINE, STAGE_DONE };
@@ -45,6 +46,7 @@ struct run_options {
 	void *user;
 	struct http *http;        /* NULL: curl. A fake in tests */
 	struct run_repair *repair; /* or NULL */
+	struct engine_exchange *exchange; /* engine jobs are written, or their results taken, in place of an engine; NULL: it is called */
 };
 
 struct run_resource {

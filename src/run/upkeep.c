@@ -70,7 +70,7 @@ void upkeep_table(struct publish *u, enum lake_zone zone, struct str table, int6
 	if (state > 0)
 		fold_state(u, key, state);
 	int64_t point = due(before, after, CHECKPOINT_EVERY);
-	if (point > 0)
+	if (point > 0 && !u->project->without_engine) /* it is for other readers' convenience: a later one does as well */
 		checkpoint(u, key, table, point);
 	arena_free(&a);
 }

@@ -295,3 +295,103 @@ def test_a_pipeline_in_the_lake(package):
         c.write("\n")
     got = package.function().invoke(event)
     assert got.kind == "error" and got.body["errorType"] == "Function.Damage", got
+
+
+# ── an engine somewhere else: jobs are written, carried out, and committed by a function that has none ──
+
+def carry_out(project, key):
+    done = L.subprocess.run([L.SLUICE, "engine", "duckdb", os.path.join(project.lake, key)], capture_output=True, text=True,
+                            env=project.environment(), timeout=120)
+    return done.returncode
+
+
+DAYS = {"from": "2013-01-07", "to": "2013-01-09"}
+
+
+def whole_run(f, project, event, fail=lambda n, job: None):
+    """ingest, then jobs and commits until there are no more; every answer."""
+    got = [f.invoke({"action": "ingest", **event})]
+    while True:
+        jobs = f.invoke({"action": "jobs", **event})
+        got.append(jobs)
+        assert jobs.kind == "response", jobs
+        if not jobs.body["jobs"]:
+            return got
+        assert len(got) < 60
+        for n, job in enumerate(jobs.body["jobs"]):
+            fail(n, job)
+            assert carry_out(project, job["job"]) == 0
+            commit = f.invoke(job["commit"])
+            assert commit.kind == "response" and commit.body["committed"], commit
+            got.append(commit)
+
+
+def test_jobs_for_an_engine_elsewhere(tmp_path, calm):
+    laptop = L.example_project(os.path.join(tmp_path, "laptop"), calm.url)
+    laptop.sluice("run", "--from", DAYS["from"], "--to", DAYS["to"])
+    cloud = Package(os.path.join(tmp_path, "cloud"), calm.url)
+    # The graph of the models comes from an engine: it is kept in the lake by whoever had one.
+    shutil.copytree(os.path.join(laptop.lake, "runs", "nycflights", "graph"),
+                    os.path.join(cloud.project.lake, "runs", "nycflights", "graph"))
+    f = cloud.function()
+    try:
+        event = {"pipeline": "nycflights", "run_id": "r1", **DAYS}
+        whole_run(f, cloud.project, event)
+        again = f.invoke({"action": "jobs", **event}).body
+        assert again["jobs"] == [] and not any(t["changed"] for t in again["tables"])
+    finally:
+        assert f.stop() == 0
+    assert cloud.project.digest() == laptop.digest()
+    cloud.project.sluice("verify")
+    assert "Nothing to do" in cloud.project.sluice("plan", "--from", DAYS["from"], "--to", DAYS["to"]).out
+
+
+def test_results_that_are_not_taken(package):
+    f, project = package.function(), package.project
+    event = {"pipeline": "nycflights", "run_id": "r1", "resources": ["weather"], **DAYS}
+    assert f.invoke({"action": "ingest", **event}).kind == "response"
+    first = f.invoke({"action": "jobs", **event}).body["jobs"]
+    second = f.invoke({"action": "jobs", **event}).body["jobs"]
+    assert len(first) == 1 and first == second, "the same job, once"
+    job, commit = first[0], first[0]["commit"]
+    result = os.path.join(project.lake, job["result"])
+    got = f.invoke(commit)
+    assert got.kind == "error" and got.body["errorType"] == "Function.Missing", got
+    assert carry_out(project, job["job"]) == 0
+    with open(result, encoding="utf-8") as r:
+        good = r.read()
+
+    def with_result(text, error, part):
+        with open(result, "w", encoding="utf-8") as r:
+            r.write(text)
+        bad = f.invoke(commit)
+        assert bad.kind == "error" and bad.body["errorType"] == error and part in bad.body["errorMessage"], bad
+        assert not os.path.exists(project.table("prepare", "weather") + "/_delta_log")
+
+    value = L.json.loads(good)
+    path = value["files"][0]["path"]
+    with_result('{"error":{"code":"CONTRACT","message":"too many","hint":""}}', "Function.Contract", "too many")
+    with_result(good[:-20], "Function.Json", "engine result")
+    with_result(good.replace(path, "data/other/0.parquet"), "Function.Engine", "not below")
+    with_result(good.replace(path, os.path.dirname(path) + "/../../x"), "Function.Engine", "not below")
+    with_result(good.replace(path, os.path.dirname(path) + "/9.parquet"), "Function.Missing", "9.parquet")
+    with_result(good.replace('"size":%d' % value["files"][0]["size"], '"size":%d' % (value["files"][0]["size"] + 1)),
+                "Function.Engine", "bytes")
+    with_result(good.replace('"published":%d' % value["loss"]["published"], '"published":%d' % (value["loss"]["published"] - 1), 1),
+                "Function.Engine", "books")
+    for key, part in (("job", "below"), ("result", "below")):
+        bad = f.invoke({**commit, key: "raw/nycflights/weather/grid/0.json"})
+        assert bad.kind == "error" and part in bad.body["errorMessage"], bad
+    # Another day was fetched in between: what is to be done is no longer what the job is for.
+    wider = {"pipeline": "nycflights", "resources": ["weather"], "from": "2013-01-07", "to": "2013-01-10"}
+    assert f.invoke({"action": "ingest", "run_id": "r2", **wider}).kind == "response"
+    with open(result, "w", encoding="utf-8") as r:
+        r.write(good)
+    bad = f.invoke({**commit, "run_id": "r1", "now": "2013-02-01T00:00:00Z", "from": "2013-01-07", "to": "2013-01-09", "stale": True})
+    assert bad.kind == "error" and bad.body["errorType"] == "Function.Fenced" and bad.body["exitStatus"] == 5, bad
+    done = f.invoke(commit)
+    assert done.kind == "response" and done.body["committed"], done
+    twice = f.invoke(commit)
+    assert twice.kind == "response" and not twice.body["committed"], "the same event again changes nothing"
+    assert [v for v in os.listdir(project.table("prepare", "weather") + "/_delta_log")] == ["00000000000000000000.json"]
+    project.sluice("verify")
