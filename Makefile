@@ -7,7 +7,7 @@ $(error tools/setup --where says nothing: is bash there, and HOME or SLUICE_CACH
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test torture kill spec bench clean install dev unit e2e tidy check-clang coverage requirements
+.PHONY: help setup build demo test torture kill lambda spec bench clean install dev unit e2e tidy check-clang coverage requirements
 
 help: ## this list
 	@echo 'sluice: REST API -> Raw -> Prepare -> Refine. Targets:'
@@ -44,6 +44,10 @@ bench: ## measure, beside the limit and the script by hand; PEERS=1 adds dlt, CO
 install: ## programs, library and libduckdb under PREFIX=/usr/local (DESTDIR= is obeyed)
 	@tools/build release programs
 	@DESTDIR='$(DESTDIR)' cmake --install build/release --prefix '$(PREFIX)'
+
+lambda: ## the zips of the Lambda function, for x86-64 and arm64, into build/lambda/; PIPELINES='folders'
+	@tools/setup lambda
+	@tools/lambda $(PIPELINES)
 
 kill: ## kill it 300 times, let rivals fight; SEED=, ROUNDS=, RACES=; ARGS=--json prints the figures as JSON
 	@tools/setup test

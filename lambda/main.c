@@ -47,6 +47,15 @@ static void find_zones(const char *root)
 		setenv("SLUICE_ZONEINFO", path, 1);
 }
 
+/* The package with the engine carries it, too. */
+static void find_engine(const char *root)
+{
+	char path[4096];
+	int n = snprintf(path, sizeof path, "%s/libduckdb.so", root);
+	if (HAS_ENGINE && getenv("SLUICE_DUCKDB") == NULL && n > 0 && (size_t)n < sizeof path && sys_access(path, R_OK) == 0)
+		setenv("SLUICE_DUCKDB", path, 1);
+}
+
 /* For whoever reads it in this process: the SDKs' name. */
 static void set_trace(struct str id)
 {
@@ -127,6 +136,7 @@ int main(int argc, char **argv)
 	watch_signals();
 	log_like_lambda(getenv("AWS_LAMBDA_LOG_FORMAT"), getenv("AWS_LAMBDA_LOG_LEVEL"));
 	find_zones(h.task_root);
+	find_engine(h.task_root);
 	bool ok = http_open_curl(h.clock, &http, &e) &&
 		  lambda_open(&r, http, h.clock, getenv("AWS_LAMBDA_RUNTIME_API"), &stop, &e);
 	if (ok && !lambda_handler_check(&h, &e)) {

@@ -43,6 +43,7 @@ struct child {
 	int status;
 	struct rusage usage;
 	int stopped_by;   /* the signal that made us stop it */
+	bool late;        /* it was the deadline */
 	int64_t kill_us;  /* when SIGKILL follows */
 };
 
@@ -223,8 +224,10 @@ static void stop_if_asked(struct child *c)
 {
 	struct clock *clock = clock_system();
 	int asked = c->o->stop_signal ? *c->o->stop_signal : 0;
-	if (asked && !c->stopped_by) {
-		c->stopped_by = asked;
+	bool late = c->o->deadline_us != 0 && clock->monotonic_us(clock) >= c->o->deadline_us;
+	if ((asked || late) && !c->stopped_by) {
+		c->late = !asked;
+		c->stopped_by = asked ? asked : SIGTERM;
 		c->kill_us = clock->monotonic_us(clock) + (c->o->grace_us > 0 ? c->o->grace_us : GRACE_US);
 		kill(-c->pid, SIGTERM);
 	} else if (c->stopped_by && clock->monotonic_us(clock) >= c->kill_us) {
@@ -305,6 +308,8 @@ static bool judge(struct child *c, struct arena *a, struct str *result, struct e
 	const char *program = o->argv[0];
 	char tail[SHOWN_BYTES + 1];
 	struct err read_err = ERR_INIT;
+	if (c->late)
+		return err_set(e, ERR_BUDGET, "%s: stopped at the deadline", program);
 	if (c->stopped_by)
 		return err_set(e, c->stopped_by == SIGINT ? ERR_SIGINT : ERR_SIGTERM, "%s: stopped by %s", program,
 			       c->stopped_by == SIGINT ? "SIGINT" : "SIGTERM");

@@ -22,6 +22,7 @@ struct child_options {
 	void (*progress)(void *user, struct str json_line); /* may be NULL */
 	void *user;
 	const volatile int *stop_signal; /* becomes non-zero when a signal asked us to stop; the child is ended then */
+	int64_t deadline_us; /* monotonic; 0 none: as if a signal had come then, and ERR_BUDGET */
 	int64_t grace_us; /* between SIGTERM and SIGKILL; 0: 5 s */
 };
 /* Runs it to its end. True: exit 0, *result is the text of RESULT. False: ERR_ENGINE, or the child's own typed error

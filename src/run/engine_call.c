@@ -42,6 +42,7 @@ static bool run_child(struct engine_call *c, const char *scratch, struct arena *
 		.progress = on_line,
 		.user = &to,
 		.stop_signal = c->stop,
+		.deadline_us = c->deadline_us,
 	};
 	return child_run(&o, a, text, &c->peak_rss_bytes, e);
 }

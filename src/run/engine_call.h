@@ -9,6 +9,7 @@ struct engine_call {
 	void (*progress)(void *user, uint64_t rows);
 	void *user;
 	const volatile int *stop;
+	int64_t deadline_us;        /* monotonic; 0 none: ERR_BUDGET */
 	uint64_t peak_rss_bytes;    /* out */
 	struct str result_text;     /* out: as written by the child */
 };

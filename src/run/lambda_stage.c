@@ -159,6 +159,17 @@ bool lambda_pipeline(struct lambda_part *p, struct run_options *o, struct run_re
 	return false;
 }
 
+/* Whoever calls again after "continue" would do so for ever where an invocation is too short for anything. */
+static bool has_moved(const struct run_result *r)
+{
+	bool moved = r->err.code != ERR_BUDGET;
+	for (size_t i = 0; i < r->n_resources; i++)
+		moved = moved || r->resources[i].windows_fetched > 0 || r->resources[i].pages > r->resources[i].resumed_pages;
+	for (size_t i = 0; i < r->n_tables; i++)
+		moved = moved || r->tables[i].changed;
+	return moved;
+}
+
 bool lambda_run(struct lambda_part *p, struct str *answer, struct err *e)
 {
 	struct run_result r;
@@ -168,6 +179,12 @@ bool lambda_run(struct lambda_part *p, struct str *answer, struct err *e)
 	};
 	if (!lambda_pipeline(p, &o, &r, e))
 		return false;
+	if (!has_moved(&r)) {
+		*e = r.err;
+		err_hint(e, what == LAMBDA_INGEST ? "not one page was committed: give the function a longer time-out, or segments fewer pages"
+						  : "not one table was made: give the function a longer time-out and more memory, or use `jobs`");
+		return false;
+	}
 	*answer = run_answer(p, &r);
 	return true;
 }

@@ -194,6 +194,6 @@ bool relationships_check(struct publish *u, struct run_result *out, struct arena
 	if (q.n == 0)
 		return true;
 	struct engine_result r;
-	struct engine_call call = { .job = &job, .stop = u->options->stop };
+	struct engine_call call = { .job = &job, .stop = u->options->stop, .deadline_us = u->options->deadline_us };
 	return engine_call(&call, a, &r, e) && take_answers(&q, &r, a, e);
 }

@@ -9,7 +9,7 @@ import time
 import pytest
 
 import lake as L
-from lambda_api import Function
+from lambda_api import LAMBDA, Function
 
 pytest_plugins = ["lake_fixtures"]
 
@@ -395,3 +395,28 @@ def test_results_that_are_not_taken(package):
     assert twice.kind == "response" and not twice.body["committed"], "the same event again changes nothing"
     assert [v for v in os.listdir(project.table("prepare", "weather") + "/_delta_log")] == ["00000000000000000000.json"]
     project.sluice("verify")
+
+
+# ── the package with the engine ──
+
+def test_prepare_and_refine_in_the_function(tmp_path, calm):
+    laptop = L.example_project(os.path.join(tmp_path, "laptop"), calm.url)
+    laptop.sluice("run", "--from", DAYS["from"], "--to", DAYS["to"])
+    cloud = Package(os.path.join(tmp_path, "cloud"), calm.url)
+    f = cloud.function(program=LAMBDA + "-engine")
+    event = {"pipeline": "nycflights", "run_id": "r1", **DAYS}
+    try:
+        plan = f.invoke({"action": "plan", **event}).body
+        assert plan["models_known"] and "daily_operations" in plan["refine"]
+        for action in ("ingest", "prepare", "refine"):
+            got = f.invoke({"action": action, **event})
+            assert got.kind == "response" and got.body["status"] == "done", got
+            again = f.invoke({"action": action, **event}).body
+            assert again["nothing_to_do"] and not any(t["changed"] for t in again["tables"])
+        late = f.invoke({"action": "refine", **event, "stale": True}, seconds=-1)
+        assert late.kind == "error" and late.body["errorType"] == "Function.Budget"
+        assert f.metrics()[-1]["Failed"] == 0
+    finally:
+        assert f.stop() == 0
+    assert cloud.project.digest() == laptop.digest()
+    cloud.project.sluice("verify")
