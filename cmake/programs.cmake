@@ -14,13 +14,14 @@ if(EXISTS ${CMAKE_SOURCE_DIR}/src/ui/main.c)
 endif()
 
 # The bootstrap of a Lambda function: everything up to run/, nothing of ui/. One without the engine, which `make lambda` links
-# statically (deploy/lambda/), and one that finds libduckdb beside itself.
+# statically from the same sources (deploy/lambda/): here for the tests. And one that finds libduckdb beside itself, for an image.
 foreach(variant IN ITEMS sluice-lambda sluice-lambda-engine)
 	add_executable(${variant} lambda/main.c)
 	target_include_directories(${variant} PRIVATE src)
 	target_link_libraries(${variant} PRIVATE ${libs_run})
-	list(APPEND programs ${variant})
+	set_target_properties(${variant} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 endforeach()
+install(TARGETS sluice-lambda-engine RUNTIME DESTINATION lib/sluice)
 target_compile_definitions(sluice-lambda-engine PRIVATE SLUICE_LAMBDA_ENGINE)
 
 # The mock stands beside src/: its parts are a library so that unit tests can link them.

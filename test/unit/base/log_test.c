@@ -118,9 +118,36 @@ static void before_line(void **state)
 	assert_string_equal(said(NULL, with_display), "<aside>sluice: one\nsluice: two\n");
 }
 
+static void like_lambda(void)
+{
+	log_like_lambda("JSON", "warn");
+	log_info("not seen");
+	log_set_request(STR("id-1\n\""));
+	log_warn("one");
+	log_set_request(STR_NONE);
+	log_event(LOG_ERROR, "two");
+	log_like_lambda("Text", NULL);
+	log_set_request(STR("id-2"));
+	log_debug("not seen");
+	log_info("three");
+}
+
+static void of_a_function(void **state)
+{
+	(void)state;
+	struct str rest = str_from(said("debug,json", like_lambda)), line; /* SLUICE_LOG counts for nothing then */
+	assert_true(str_cut(&rest, '\n', &line));
+	assert_true(str_starts(line, STR("{\"timestamp\":\"2")));
+	assert_true(str_ends(line, STR("Z\",\"level\":\"WARN\",\"requestId\":\"id-1\\u000a\\\"\",\"message\":\"one\"}")));
+	assert_true(str_cut(&rest, '\n', &line));
+	assert_true(str_ends(line, STR("Z\",\"level\":\"ERROR\",\"message\":\"two\"}")));
+	assert_text(rest, "sluice: id-2: three\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(levels), cmocka_unit_test(escapes),
-					    cmocka_unit_test(cuts), cmocka_unit_test(before_line) };
+					    cmocka_unit_test(cuts), cmocka_unit_test(before_line),
+					    cmocka_unit_test(of_a_function) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
