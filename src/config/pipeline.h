@@ -191,6 +191,7 @@ struct pipeline {
 	uint64_t file_rows;   /* rule 29: records per table file; default 200,000 */
 	uint64_t memory_bytes; /* for the engine; default 256 MiB */
 	uint64_t scratch_bytes; /* of a job's inputs, where they have to be brought to this machine; default 64 GiB */
+	bool portable;         /* models must mean the same to every engine; default true */
 	struct sha256 digest; /* of the file's meaning */
 };
 

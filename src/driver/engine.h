@@ -72,6 +72,9 @@ bool engine_write_parquet(struct engine_connection *c, struct str select, const 
 /* Syntax tree of one SELECT as JSON (json_serialize_sql), which may nest to JSON_DEPTH_MAX; ERR_CONFIG with the engine's
  * message if it does not parse or is something else. */
 bool engine_parse_select(struct engine_connection *c, struct str sql, struct arena *a, struct str *json, struct err *e);
+/* The same SELECT bound to the tables that this connection sees, as its plan before it is optimised (json_serialize_plan):
+ * every expression has its type, most have their position. ERR_CONFIG also where it cannot be bound. */
+bool engine_plan_select(struct engine_connection *c, struct str sql, struct arena *a, struct str *json, struct err *e);
 
 /* SQL text pieces, the only places where text becomes SQL. */
 bool sql_identifier(struct buf *out, struct str name); /* "quoted"; empty or with a NUL is refused */

@@ -495,7 +495,8 @@ static bool parse_answer(struct str json, struct arena *a, struct str *out, stru
 	return err_set(e, ERR_CONFIG, "SQL: %.*s", STR_ARG(message));
 }
 
-bool engine_parse_select(struct engine_connection *c, struct str sql, struct arena *a, struct str *json, struct err *e)
+static bool parse(struct engine_connection *c, const char *before, struct str sql, const char *after, struct arena *a,
+		  struct str *json, struct err *e)
 {
 	struct buf ask = BUF_INIT(SQL_MAX_BYTES);
 	struct parse p = { .a = a };
@@ -507,11 +508,20 @@ bool engine_parse_select(struct engine_connection *c, struct str sql, struct are
 	if (sql.n > SQL_MAX_BYTES || str_find_char(sql, '\0') < sql.n)
 		return err_set(e, ERR_CONFIG, "SQL: a NUL byte, or longer than %d bytes", SQL_MAX_BYTES);
 	ok = one_statement(c, arena_zero_terminated(a, sql), ERR_CONFIG, "SQL", e);
-	if (ok && !(buf_add(&ask, STR("SELECT CAST(json_serialize_sql(")) && sql_literal(&ask, sql) &&
-		    buf_add(&ask, STR(") AS VARCHAR)"))))
+	if (ok && !(buf_add_z(&ask, before) && sql_literal(&ask, sql) && buf_add_z(&ask, after)))
 		ok = err_set(e, ERR_CONFIG, "SQL: longer than %d bytes", SQL_MAX_BYTES);
 	ok = ok && engine_query(c, buf_str(&ask), a, &shape, &n_columns, parse_take, &p, e) &&
 	     parse_answer(p.json, a, json, e);
 	buf_free(&ask);
 	return ok;
+}
+
+bool engine_parse_select(struct engine_connection *c, struct str sql, struct arena *a, struct str *json, struct err *e)
+{
+	return parse(c, "SELECT CAST(json_serialize_sql(", sql, ") AS VARCHAR)", a, json, e);
+}
+
+bool engine_plan_select(struct engine_connection *c, struct str sql, struct arena *a, struct str *json, struct err *e)
+{
+	return parse(c, "SELECT CAST(json_serialize_plan(", sql, ", optimize := false) AS VARCHAR)", a, json, e);
 }

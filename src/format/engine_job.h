@@ -3,7 +3,7 @@
  *
  * kind "prepare": windows of one resource → files of the table and of its quarantine
  * kind "refine":  one model → files of its table
- * kind "graph":   SELECT texts → the tables that each reads
+ * kind "graph":   SELECT texts → the tables that each reads, and what the lint says of each
  * kind "count":   SELECT texts over tables → one number each
  * kind "compact": files of a table of Prepare → fewer files with the same rows
  * kind "checkpoint": the log of a table up to a version → Delta's classic checkpoint */
@@ -121,10 +121,18 @@ struct loss_report {
 	uint64_t inexact;         /* values rounded as the contract allows, and wall times that were two instants */
 };
 
+struct lint_finding {
+	struct str rule;          /* "N6", of src/refine/lint.def */
+	uint64_t at;              /* byte of the SQL text; UINT64_MAX: not known */
+	struct str what;          /* "DECIMAL(4,1) becomes BIGINT" */
+};
+
 struct graph_reads {
 	struct str name;          /* model */
 	struct str *tables;       /* "prepare.flights", sorted, no doubles */
 	size_t n_tables;
+	struct lint_finding *findings; /* where the two engines would differ, in the order of the text */
+	size_t n_findings;
 };
 
 struct engine_output { /* prepare: what came of one table */

@@ -90,6 +90,21 @@ static void put_children(struct json_out *o, const struct engine_result *r)
 	json_end_array(o);
 }
 
+static void put_findings(struct json_out *o, const struct graph_reads *g)
+{
+	json_begin_array(o, "lint");
+	for (size_t i = 0; i < g->n_findings; i++) {
+		const struct lint_finding *f = &g->findings[i];
+		json_begin_object(o, NULL);
+		json_put_str(o, "rule", f->rule);
+		if (f->at != UINT64_MAX)
+			json_put_u64(o, "at", f->at);
+		json_put_str(o, "what", f->what);
+		json_end_object(o);
+	}
+	json_end_array(o);
+}
+
 static void put_graph(struct json_out *o, const struct engine_result *r)
 {
 	json_begin_array(o, "graph");
@@ -100,6 +115,7 @@ static void put_graph(struct json_out *o, const struct engine_result *r)
 		for (size_t k = 0; k < r->graph[i].n_tables; k++)
 			json_put_str(o, NULL, r->graph[i].tables[k]);
 		json_end_array(o);
+		put_findings(o, &r->graph[i]);
 		json_end_object(o);
 	}
 	json_end_array(o);
@@ -230,6 +246,22 @@ static bool get_children(const struct json_node *root, struct arena *a, struct e
 	return true;
 }
 
+static bool get_findings(const struct json_node *model, struct arena *a, struct graph_reads *g, struct err *e)
+{
+	const struct json_node *list;
+	if (!json_need(model, "lint", JSON_ARRAY, &list, e))
+		return false;
+	g->findings = arena_array(a, struct lint_finding, list->n_children + 1);
+	for (const struct json_node *n = list->child; n; n = n->next) {
+		struct lint_finding *f = &g->findings[g->n_findings++];
+		f->at = UINT64_MAX;
+		if (!json_need_str(n, "rule", &f->rule, e) || !json_need_str(n, "what", &f->what, e) ||
+		    (json_get(n, "at") && !json_need_u64(n, "at", &f->at, e)))
+			return false;
+	}
+	return true;
+}
+
 static bool get_graph(const struct json_node *root, struct arena *a, struct engine_result *r, struct err *e)
 {
 	const struct json_node *list, *reads;
@@ -243,6 +275,8 @@ static bool get_graph(const struct json_node *root, struct arena *a, struct engi
 		g->tables = arena_array(a, struct str, reads->n_children + 1);
 		for (const struct json_node *t = reads->child; t; t = t->next)
 			g->tables[g->n_tables++] = t->text;
+		if (!get_findings(n, a, g, e))
+			return false;
 	}
 	return true;
 }

@@ -4,8 +4,10 @@
 #include "refine/graph.h"
 
 #include "base/json.h"
+#include "refine/lint.h"
 #include "refine/model.h"
 #include "refine/model_token.h"
+#include "refine/view.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -319,6 +321,9 @@ bool graph_run(const struct engine_job *job, struct arena *a, struct engine_resu
 		ok = graph_tables(c, job->sql_names[i], job->sql[i], a, &out->graph[i], e);
 		out->n_graph += ok;
 	}
+	ok = ok && views_create(c, job->inputs, job->n_inputs, a, e); /* empty: their columns decide what the lint says */
+	for (size_t i = 0; ok && i < job->n_sql; i++)
+		ok = lint_model(c, job->sql[i], a, &out->graph[i], e) || err_wrap(e, "model %.*s", STR_ARG(job->sql_names[i]));
 	engine_disconnect(c);
 	engine_close(g);
 	return ok;

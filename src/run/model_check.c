@@ -2,6 +2,7 @@
 
 #include "prepare/record.h"
 #include "refine/graph.h"
+#include "refine/lint.h"
 #include "refine/model_token.h"
 #include "refine/view.h"
 #include "run/lake_query.h"
@@ -204,6 +205,20 @@ static void bind_all(struct check *k)
 			bind(k, &j->models.v[i]);
 }
 
+static bool lint_all(struct check *k, struct graph_reads *graph, struct err *e)
+{
+	const struct models *m = &k->j->models;
+	for (size_t i = 0; i < m->n; i++)
+		for (size_t g = 0; g < m->n; g++)
+			if (str_eq(graph[g].name, m->v[i].name) && sql_body(m->v[i].sql).n > 0 &&
+			    !lint_model(k->q.connection, m->v[i].sql, k->a, &graph[g], e))
+				return false;
+	k->j->graph = graph;
+	k->j->n_graph = m->n;
+	project_lint(k->j, k->p);
+	return true;
+}
+
 bool models_check(struct project *j, struct problems *p, struct err *e)
 {
 	struct check k = { .j = j, .p = p, .a = j->arena };
@@ -221,7 +236,7 @@ bool models_check(struct project *j, struct problems *p, struct err *e)
 		ok = models_link(m, graph, m->n, names, n_names, k.a, p) && p->n_errors == errors;
 		j->linked = ok;
 		bind_all(&k); /* a mistake in one model, or a contract that cannot be read, hides none of another model's */
-		ok = true;
+		ok = lint_all(&k, graph, e);
 	}
 	lake_query_close(&k.q);
 	return ok;

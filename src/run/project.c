@@ -8,6 +8,8 @@
 #include "driver/store_reader.h"
 #include "driver/store_trace.h"
 #include "format/engine_job.h"
+#include "prepare/record.h"
+#include "refine/lint.h"
 #include "run/engine_call.h"
 
 #include <errno.h>
@@ -291,10 +293,51 @@ struct str project_table_key(const struct project *j, enum lake_zone z, struct s
 
 /* ── the graph of the models ── */
 
+/* What a model may read, as the contracts promise it: without files, since only the columns count. */
+static struct job_input *graph_inputs(const struct project *j, size_t *n_inputs)
+{
+	struct arena *a = j->arena;
+	size_t n = 0, n_columns;
+	const struct project_table *tables = project_tables(j, a, &n);
+	struct job_input *in = arena_array(a, struct job_input, n + j->models.n + 1);
+	*n_inputs = 0;
+	for (size_t i = 0; i < n + j->models.n; i++) {
+		const struct contract *c = i < n ? tables[i].contract : j->models.v[i - n].contract;
+		struct str table = i < n ? tables[i].name : j->models.v[i - n].name;
+		if (c == NULL || c->n_columns == 0)
+			continue;
+		struct batch_shape *shape = record_shape(c, a, &n_columns);
+		in[*n_inputs] = (struct job_input){ .schema = i < n ? STR("prepare") : STR("refine"), .table = table };
+		struct table_schema *to = &in[(*n_inputs)++].columns;
+		to->n = i < n ? n_columns : c->n_columns;
+		to->v = arena_array(a, struct table_column, to->n);
+		for (size_t k = 0; k < to->n; k++)
+			to->v[k] = (struct table_column){ .name = shape[k].name, .type = shape[k].type,
+							  .precision = shape[k].precision, .scale = shape[k].scale };
+	}
+	return in;
+}
+
+/* Which texts, over which columns, by which rules. */
 static struct str graph_key(const struct project *j, struct arena *a)
 {
-	char hex[SHA256_HEX + 1];
-	sha256_hex(models_digest(&j->models, a), hex);
+	char hex[SHA256_HEX + 1], type[32];
+	size_t n = 0;
+	const struct job_input *in = graph_inputs(j, &n);
+	struct sha256 models = models_digest(&j->models, a);
+	struct sha256_state s;
+	struct str head = arena_format(a, "sluice graph 2, lint %d of %s\n", (int)LINT_VERSION, SLUICE_VERSION);
+	sha256_begin(&s);
+	sha256_add_str(&s, head);
+	sha256_add(&s, models.b, SHA256_SIZE);
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < in[i].columns.n; k++) {
+			const struct table_column *c = &in[i].columns.v[k];
+			sha256_add_str(&s, arena_format(a, "%.*s.%.*s.%zu:%.*s %s\n", STR_ARG(in[i].schema), STR_ARG(in[i].table),
+							c->name.n, STR_ARG(c->name),
+							engine_sql_type(c->type, c->precision, c->scale, type)));
+		}
+	sha256_hex(sha256_end(&s), hex);
 	return arena_format(a, "runs/%.*s/graph/%s.json", STR_ARG(j->pipeline->name), hex);
 }
 
@@ -310,8 +353,17 @@ static bool graph_from_engine(struct project *j, struct engine_result *r, struct
 		job.sql[i] = j->models.v[i].sql;
 		job.sql_names[i] = j->models.v[i].name;
 	}
+	job.inputs = graph_inputs(j, &job.n_inputs);
 	struct engine_call call = { .job = &job };
 	return project_job(j, &job, e) && engine_call(&call, a, r, e);
+}
+
+void project_lint(const struct project *j, struct problems *p)
+{
+	for (size_t i = 0; j->pipeline->portable && i < j->n_graph; i++)
+		for (size_t k = 0; k < j->models.n; k++)
+			if (str_eq(j->models.v[k].name, j->graph[i].name))
+				lint_problems(&j->graph[i], j->models.v[k].file, j->models.v[k].sql, p);
 }
 
 bool project_link(struct project *j, struct problems *p, struct err *e)
@@ -343,6 +395,8 @@ bool project_link(struct project *j, struct problems *p, struct err *e)
 	struct str *names = project_table_names(j, a, &n);
 	if (!models_link(&j->models, r.graph, r.n_graph, names, n, a, p))
 		return problems_to_err(p, e);
+	j->graph = r.graph;
+	j->n_graph = r.n_graph;
 	j->linked = true;
 	return true;
 }

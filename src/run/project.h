@@ -29,6 +29,8 @@ struct project {
 	                              * with mistakes are left out, and so are all models */
 	bool linked, without_engine;
 	bool repairing;              /* tables whose repair was cut off may be read, and built on */
+	struct graph_reads *graph;   /* after project_link */
+	size_t n_graph;
 	struct store *store;
 	struct clock *clock;
 	struct str lake;             /* path or URL in use */
@@ -51,9 +53,12 @@ bool project_lake_absent(struct project *j, const struct project_options *o, str
 void project_close(struct project *j);
 /* False (ERR_STORAGE): the lake's folder was removed, or another one stands in its place. */
 bool project_lake_there(const struct project *j, struct err *e);
-/* Finds out which tables each model reads: from the lake where the same texts were looked at before, else by the
- * engine. Sorts the models. */
+/* Finds out which tables each model reads, and what the lint says of it: from the lake where the same texts were looked at
+ * before, else by the engine. Sorts the models. What the lint found is no mistake yet: see project_lint. */
 bool project_link(struct project *j, struct problems *p, struct err *e);
+/* What the lint found, as problems; nothing where the pipeline file says `engine.portable: false`. After project_link. An
+ * engine other than DuckDB must not run a model while there are any; under DuckDB only `check` calls them mistakes. */
+void project_lint(const struct project *j, struct problems *p);
 
 /* Where Raw is read, by all who do not write it. */
 static inline struct store *project_raw(const struct project *j)

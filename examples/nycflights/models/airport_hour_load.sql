@@ -33,9 +33,9 @@ SELECT
 	a.name AS origin_name,
 	h.days,
 	h.scheduled,
-	CAST(h.median_scheduled AS DECIMAL(7, 1)) AS median_scheduled,
+	CAST(CAST(FLOOR(2 * h.median_scheduled) AS BIGINT) AS DECIMAL(6, 0)) * 0.5 AS median_scheduled,
 	h.busiest,
-	CAST(FLOOR((20000 * h.cancelled + h.scheduled) / (2 * h.scheduled)) AS BIGINT) AS cancelled_bp,
+	CAST(FLOOR((20000 * h.cancelled + h.scheduled) / (2 * NULLIF(h.scheduled, 0))) AS BIGINT) AS cancelled_bp,
 	CAST(FLOOR((20000 * h.late + h.departed) / (2 * NULLIF(h.departed, 0))) AS BIGINT) AS late_bp,
 	CAST(CAST(FLOOR((20 * h.dep_delay_sum + h.departed) / (2 * NULLIF(h.departed, 0))) AS BIGINT) AS DECIMAL(9, 0)) * 0.1
 		AS mean_dep_delay

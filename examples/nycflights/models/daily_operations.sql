@@ -30,13 +30,13 @@ SELECT
 	departed,
 	cancelled,
 	diverted,
-	CAST(FLOOR((20000 * cancelled + scheduled) / (2 * scheduled)) AS BIGINT) AS cancelled_bp,
+	CAST(FLOOR((20000 * cancelled + scheduled) / (2 * NULLIF(scheduled, 0))) AS BIGINT) AS cancelled_bp,
 	late_departures,
 	CAST(FLOOR((20000 * late_departures + departed) / (2 * NULLIF(departed, 0))) AS BIGINT) AS late_departures_bp,
 	late_arrivals,
 	CAST(FLOOR((20000 * late_arrivals + arrived) / (2 * NULLIF(arrived, 0))) AS BIGINT) AS late_arrivals_bp,
-	-- a half at most, so the double is exact
-	CAST(median_dep_delay AS DECIMAL(7, 1)) AS median_dep_delay,
+	-- a half at most: counted in halves, since doubles and decimals do not mix
+	CAST(CAST(FLOOR(2 * median_dep_delay) AS BIGINT) AS DECIMAL(6, 0)) * 0.5 AS median_dep_delay,
 	worst_dep_delay,
 	lost_minutes
 FROM days

@@ -28,8 +28,8 @@ SELECT
 	l.leg,
 	a.name AS carrier_name,
 	l.departures,
-	CAST(FLOOR((20000 * l.late + l.departures) / (2 * l.departures)) AS BIGINT) AS late_bp,
-	CAST(CAST(FLOOR((20 * l.dep_delay_sum + l.departures) / (2 * l.departures)) AS BIGINT) AS DECIMAL(9, 0)) * 0.1
+	CAST(FLOOR((20000 * l.late + l.departures) / (2 * NULLIF(l.departures, 0))) AS BIGINT) AS late_bp,
+	CAST(CAST(FLOOR((20 * l.dep_delay_sum + l.departures) / (2 * NULLIF(l.departures, 0))) AS BIGINT) AS DECIMAL(9, 0)) * 0.1
 		AS mean_dep_delay,
 	l.after_late,
 	CAST(FLOOR((20000 * l.late_after_late + l.after_late) / (2 * NULLIF(l.after_late, 0))) AS BIGINT) AS late_after_late_bp,

@@ -55,7 +55,7 @@ SELECT
 	t.miles,
 	t.air_minutes,
 	t.seat_miles,
-	CAST(FLOOR((2 * t.flights + t.aircraft) / (2 * t.aircraft)) AS BIGINT) AS flights_per_aircraft,
-	CAST(FLOOR((2 * t.miles + t.flights) / (2 * t.flights)) AS BIGINT) AS mean_stage_miles
+	CAST(FLOOR((2 * t.flights + t.aircraft) / (2 * NULLIF(t.aircraft, 0))) AS BIGINT) AS flights_per_aircraft,
+	CAST(FLOOR((2 * t.miles + t.flights) / (2 * NULLIF(t.flights, 0))) AS BIGINT) AS mean_stage_miles
 FROM types t
 LEFT JOIN prepare.airlines a ON a.carrier = t.carrier

@@ -26,14 +26,14 @@ SELECT
 	r.distance_miles,
 	r.carriers,
 	r.flights,
-	CAST(FLOOR((20000 * r.cancelled + r.flights) / (2 * r.flights)) AS BIGINT) AS cancelled_bp,
+	CAST(FLOOR((20000 * r.cancelled + r.flights) / (2 * NULLIF(r.flights, 0))) AS BIGINT) AS cancelled_bp,
 	CAST(FLOOR((20000 * r.on_time + r.arrived) / (2 * NULLIF(r.arrived, 0))) AS BIGINT) AS on_time_bp,
 	-- left late, and yet came in on time
 	CAST(FLOOR((20000 * r.recovered + r.left_late) / (2 * NULLIF(r.left_late, 0))) AS BIGINT) AS recovered_bp,
 	-- tenths of a minute as a whole number, half up, then the point
 	CAST(CAST(FLOOR((20 * r.arr_delay_sum + r.arrived) / (2 * NULLIF(r.arrived, 0))) AS BIGINT) AS DECIMAL(9, 0)) * 0.1
 		AS mean_arr_delay,
-	CAST(r.median_air_minutes AS DECIMAL(7, 1)) AS median_air_minutes,
+	CAST(CAST(FLOOR(2 * r.median_air_minutes) AS BIGINT) AS DECIMAL(6, 0)) * 0.5 AS median_air_minutes,
 	r.worst_arr_delay
 FROM routes r
 LEFT JOIN prepare.airports a ON a.faa = r.dest

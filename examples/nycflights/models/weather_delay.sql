@@ -52,7 +52,7 @@ SELECT
 	hours,
 	flights,
 	wet_flights,
-	CAST(FLOOR((20000 * cancelled + flights) / (2 * flights)) AS BIGINT) AS cancelled_bp,
+	CAST(FLOOR((20000 * cancelled + flights) / (2 * NULLIF(flights, 0))) AS BIGINT) AS cancelled_bp,
 	CAST(FLOOR((20000 * late + departed) / (2 * NULLIF(departed, 0))) AS BIGINT) AS late_bp,
 	CAST(CAST(FLOOR((20 * dep_delay_sum + departed) / (2 * NULLIF(departed, 0))) AS BIGINT) AS DECIMAL(9, 0)) * 0.1
 		AS mean_dep_delay

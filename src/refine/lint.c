@@ -1,0 +1,242 @@
+#include "refine/lint.h"
+
+#include "base/json.h"
+#include "refine/lint_parts.h"
+#include "refine/model_token.h"
+
+#include <stdlib.h>
+
+const struct lint_rule lint_rules[LINT_RULES] = {
+#define RULE(id, title, why, example, duckdb, spark, rewrite) { #id, title, why, example, duckdb, spark, rewrite },
+#include "refine/lint.def"
+#undef RULE
+};
+
+enum { FINDINGS_MAX = 200, WHAT_MAX_BYTES = 300 };
+
+const struct lint_rule *lint_rule_find(struct str number)
+{
+	for (size_t i = 0; i < LINT_RULES; i++)
+		if (str_eq_nocase(number, str_from(lint_rules[i].number)))
+			return &lint_rules[i];
+	return NULL;
+}
+
+void lint_add(struct lint *l, enum lint_rule_id rule, uint64_t at, const char *format, ...)
+{
+	struct buf b = BUF_INIT(1 << 20);
+	va_list args;
+	if (l->found.n >= FINDINGS_MAX)
+		return;
+	va_start(args, format);
+	buf_vaddf(&b, format, args);
+	va_end(args);
+	*arena_push(l->a, l->found) = (struct lint_finding){ .rule = str_from(lint_rules[rule].number),
+							     .at = at < l->sql.n ? at : LINT_NOWHERE,
+							     .what = arena_copy(l->a, str_sub(buf_str(&b), 0, WHAT_MAX_BYTES)) };
+	buf_free(&b);
+}
+
+/* ── what the model says of itself, in its first lines ── */
+
+struct leave {
+	bool all, rule[LINT_RULES];
+};
+
+static void leave_list(struct lint *l, struct str list, size_t at, struct leave *out)
+{
+	struct str word;
+	while (str_cut(&list, ',', &word)) {
+		const struct lint_rule *r = lint_rule_find(str_trim(word));
+		if (r && r - lint_rules != LINT_P3)
+			out->rule[r - lint_rules] = true;
+		else
+			lint_add(l, LINT_P3, at, "there is no rule `%.*s`", STR_ARG(str_trim(word)));
+	}
+}
+
+static void leave_read(struct lint *l, struct leave *out)
+{
+	struct str rest = l->sql, line;
+	*out = (struct leave){ 0 };
+	for (size_t at = 0; str_cut(&rest, '\n', &line); at += line.n + 1) {
+		struct str text = str_trim(line);
+		if (!str_starts(text, STR("--")) && text.n > 0)
+			return;
+		text = str_trim(str_sub(text, 2, text.n));
+		if (!str_starts(text, STR("sluice:")))
+			continue;
+		text = str_trim(str_sub(text, 7, text.n));
+		if (str_eq_z(text, "duckdb-only"))
+			out->all = true;
+		else if (str_starts(text, STR("allow ")))
+			leave_list(l, str_sub(text, 6, text.n), at, out);
+		else
+			lint_add(l, LINT_P3, at, "`%.*s` says nothing to it", STR_ARG(text));
+	}
+}
+
+/* ── a model ── */
+
+static int finding_cmp(const void *x, const void *y)
+{
+	const struct lint_finding *a = x, *b = y;
+	if (a->at != b->at)
+		return a->at < b->at ? -1 : 1;
+	int order = str_cmp(a->rule, b->rule);
+	return order ? order : str_cmp(a->what, b->what);
+}
+
+/* The same place and rule once: a WITH that is read twice stands twice in the plan. */
+static void findings_keep(struct lint *l, const struct leave *leave)
+{
+	size_t n = 0;
+	if (l->found.n > 1)
+		qsort(l->found.v, l->found.n, sizeof *l->found.v, finding_cmp);
+	for (size_t i = 0; i < l->found.n; i++) {
+		const struct lint_finding *f = &l->found.v[i], *before = n > 0 ? &l->found.v[n - 1] : NULL;
+		ptrdiff_t rule = lint_rule_find(f->rule) - lint_rules;
+		bool left = rule != LINT_P3 && (leave->all || leave->rule[rule]);
+		if (!left && !(before && before->at == f->at && str_eq(before->rule, f->rule)))
+			l->found.v[n++] = *f;
+	}
+	l->found.n = n;
+}
+
+static bool error_take(struct err *e, const struct err *why)
+{
+	*e = *why;
+	return false;
+}
+
+bool lint_model(struct engine_connection *c, struct str sql, struct arena *a, struct graph_reads *out, struct err *e)
+{
+	struct lint l = { .a = a, .sql = sql };
+	struct leave leave;
+	struct str json;
+	struct err why = ERR_INIT;
+
+	out->findings = NULL;
+	out->n_findings = 0;
+	if (!engine_parse_select(c, sql, a, &json, &why))
+		return why.code == ERR_CONFIG || error_take(e, &why);
+	if (!lint_tree_read(json, a, &l.syntax, e))
+		return false;
+	leave_read(&l, &leave);
+	if (engine_plan_select(c, sql, a, &json, &why)) {
+		l.typed = true;
+		if (!lint_tree_read(json, a, &l.plan, e))
+			return false;
+		lint_index(&l);
+	} else if (why.code != ERR_CONFIG) {
+		return error_take(e, &why);
+	}
+	lint_tokens(&l);
+	lint_syntax(&l);
+	lint_casts(&l);
+	findings_keep(&l, &leave);
+	out->findings = l.found.v;
+	out->n_findings = l.found.n;
+	return true;
+}
+
+void lint_problems(const struct graph_reads *found, const char *file, struct str sql, struct problems *p)
+{
+	for (size_t i = 0; i < found->n_findings; i++) {
+		const struct lint_finding *f = &found->findings[i];
+		const struct lint_rule *r = lint_rule_find(f->rule);
+		unsigned line = 0, column = 0;
+		if (r == NULL) /* of another version's list */
+			continue;
+		if (f->at < sql.n)
+			sql_position(sql, (size_t)f->at, &line, &column);
+		problem_file(p, file, line, column, arena_format(p->arena, "%s (more: `sluice explain %s`)", r->rewrite, r->number).p,
+			     "rule %s, %s: %.*s: %s", r->number, r->title, STR_ARG(f->what), r->why);
+	}
+}
+
+/* ── in words ── */
+
+void lint_explain(const struct lint_rule *r, struct buf *b)
+{
+	buf_addf(b, "Rule %s: %s\n\n%s.\n", r->number, r->title, r->why);
+	if (r->example)
+		buf_addf(b, "\n  SELECT %s\n    DuckDB  %s\n    Spark   %s\n", r->example, r->duckdb, r->spark);
+	buf_addf(b, "\nInstead: %s\n", r->rewrite);
+}
+
+void lint_explain_json(const struct lint_rule *r, struct buf *b)
+{
+	struct json_out o = JSON_OUT(b);
+	json_begin_object(&o, NULL);
+	json_put_z(&o, "rule", r->number);
+	json_put_z(&o, "title", r->title);
+	json_put_z(&o, "why", r->why);
+	json_put_z(&o, "example", r->example);
+	json_put_z(&o, "duckdb", r->duckdb);
+	json_put_z(&o, "spark", r->spark);
+	json_put_z(&o, "rewrite", r->rewrite);
+	json_end_object(&o);
+}
+
+/* A cell of a table in Markdown: the bar would end it. */
+static void cell_put(struct buf *b, const char *text, bool code)
+{
+	buf_add_z(b, code ? " `" : " ");
+	for (const char *c = text; *c; c++) {
+		if (*c == '|')
+			buf_add_char(b, '\\');
+		buf_add_char(b, *c);
+	}
+	buf_add_z(b, code ? "` |" : " |");
+}
+
+static void functions_put(struct buf *b)
+{
+	static const struct {
+		const char *name, *types;
+		int where;
+	} rows[] = {
+		{ "", "", 0 },
+#define ANYWHERE 0
+#define WHOLE 1
+#define WINDOW 2
+#define FUNCTION(name, types, where, rule) { name, types, where },
+#include "refine/lint_function.def"
+#undef FUNCTION
+	};
+	static const char *const where[] = { "", "inside a CAST to an integer", "with OVER (... ORDER BY ...)" };
+	buf_add_z(b, "\n| function | arguments | where |\n| --- | --- | --- |\n");
+	for (size_t i = 1; i < sizeof rows / sizeof rows[0]; i++) {
+		if (rows[i].types == NULL)
+			continue;
+		buf_add_char(b, '|');
+		cell_put(b, rows[i].name, true);
+		if (rows[i].types[0])
+			cell_put(b, rows[i].types, true);
+		else
+			buf_add_z(b, " |");
+		buf_addf(b, " %s |\n", where[rows[i].where]);
+	}
+}
+
+void lint_page(struct buf *b)
+{
+	buf_add_z(b, "| rule | about | why | `SELECT` | DuckDB | Spark | instead |\n| --- | --- | --- | --- | --- | --- | --- |\n");
+	for (size_t i = 0; i < LINT_RULES; i++) {
+		const struct lint_rule *r = &lint_rules[i];
+		buf_addf(b, "| %s |", r->number);
+		cell_put(b, r->title, false);
+		cell_put(b, r->why, false);
+		if (r->example) {
+			cell_put(b, r->example, true);
+			cell_put(b, r->duckdb, r->duckdb[0] != '\0');
+			cell_put(b, r->spark, r->spark[0] != '\0');
+		} else {
+			buf_add_z(b, " | | |");
+		}
+		cell_put(b, r->rewrite, false);
+		buf_add_char(b, '\n');
+	}
+	functions_put(b);
+}

@@ -1,0 +1,51 @@
+/* Between lint.c, lint_syntax.c and lint_type.c. */
+#ifndef SLUICE_REFINE_LINT_PARTS_H
+#define SLUICE_REFINE_LINT_PARTS_H
+
+#include "refine/lint.h"
+#include "refine/lint_tree.h"
+
+struct lint {
+	struct arena *a;
+	struct str sql;
+	struct lint_tree syntax, plan;
+	bool typed;              /* there is a plan */
+	uint32_t *by_place;      /* expressions of the plan that say where they stand, by that */
+	size_t n_by_place;
+	uint32_t *groups;        /* its aggregates and windows, which do not say it */
+	size_t n_groups;
+	struct {
+		struct lint_finding *v;
+		size_t n, cap;
+	} found;
+};
+void lint_add(struct lint *l, enum lint_rule_id rule, uint64_t at, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* ── types, out of the plan ── */
+
+/* One letter a class: i integer, m decimal, f double, s text, d date, t timestamp, b boolean, v interval, 0 NULL,
+ * z something else, ? not known */
+struct lint_type {
+	char letter;
+	uint32_t width, scale;
+	struct str id;
+};
+enum { LINT_ARGUMENTS = 64 };
+void lint_index(struct lint *l); /* fills in by_place and groups */
+/* What the arguments of a function in the syntax tree are before the engine casts them; several calls that cannot be told
+ * apart are asked for one by one: `turn` from 0, false behind the last. */
+bool lint_arguments(const struct lint *l, uint32_t function, size_t turn, struct lint_type out[LINT_ARGUMENTS]);
+struct lint_type lint_type_of(const struct lint_tree *t, uint32_t type);
+void lint_casts(struct lint *l);
+/* What Spark makes of + - * % on decimals, where digits would be lost. */
+bool lint_decimal_loses(struct str op, struct lint_type x, struct lint_type y);
+
+/* ── what is written ── */
+
+void lint_syntax(struct lint *l);
+void lint_tokens(struct lint *l);
+/* INTERVAL '1' DAY is a small tree of calls and casts of the parser's own. */
+bool lint_is_interval(struct str function);
+
+#endif

@@ -1,0 +1,318 @@
+/* Casts, written or not, and the types of arguments. A cast that nobody wrote has the position of what it casts; one
+ * that stands in the text has a node of its own in the syntax tree, at its own position. */
+#include "refine/lint_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct lint_type lint_type_of(const struct lint_tree *t, uint32_t type)
+{
+	static const struct {
+		const char *id;
+		char letter;
+	} letters[] = {
+		{ "TINYINT", 'i' },  { "SMALLINT", 'i' },  { "INTEGER", 'i' },	 { "BIGINT", 'i' },  { "HUGEINT", 'i' },
+		{ "UTINYINT", 'i' }, { "USMALLINT", 'i' }, { "UINTEGER", 'i' },	 { "UBIGINT", 'i' }, { "INTEGER_LITERAL", 'i' },
+		{ "DECIMAL", 'm' },  { "FLOAT", 'f' },	   { "DOUBLE", 'f' },	 { "VARCHAR", 's' }, { "STRING_LITERAL", 's' },
+		{ "DATE", 'd' },     { "TIMESTAMP", 't' }, { "BOOLEAN", 'b' },	 { "NULL", '0' },    { "INTERVAL", 'v' },
+		{ "TIMESTAMP WITH TIME ZONE", 't' },
+	};
+	struct lint_type out = { .letter = 'z' };
+	if (type == LINT_NONE)
+		return (struct lint_type){ .letter = '?' };
+	out.id = t->v[type].id;
+	uint32_t info = lint_part(t, type, "type_info", 0);
+	if (info != LINT_NONE) {
+		out.width = t->v[info].width;
+		out.scale = t->v[info].scale;
+	}
+	for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++)
+		if (str_eq_z(out.id, letters[i].id))
+			out.letter = letters[i].letter;
+	return out;
+}
+
+static struct lint_type expression_type(const struct lint_tree *t, uint32_t n)
+{
+	uint32_t type = lint_part(t, n, "return_type", 0);
+	if (n == LINT_NONE)
+		return (struct lint_type){ .letter = '?' };
+	if (type == LINT_NONE)
+		type = lint_part(t, lint_part(t, n, "value", 0), "type", 0);
+	if (type == LINT_NONE && (lint_is(t, n, "BOUND_COMPARISON") || lint_is(t, n, "BOUND_CONJUNCTION") ||
+				  lint_is(t, n, "BOUND_BETWEEN")))
+		return (struct lint_type){ .letter = 'b', .id = STR("BOOLEAN") };
+	return lint_type_of(t, type);
+}
+
+/* ── which expression of the plan is this one ── */
+
+static const struct lint_tree *sorted_tree; /* qsort has no place for it; one thread */
+static int place_cmp(const void *x, const void *y)
+{
+	uint64_t a = sorted_tree->v[*(const uint32_t *)x].at, b = sorted_tree->v[*(const uint32_t *)y].at;
+	uint32_t i = *(const uint32_t *)x, k = *(const uint32_t *)y;
+	return a != b ? (a > b) - (a < b) : (i > k) - (i < k);
+}
+
+void lint_index(struct lint *l)
+{
+	const struct lint_tree *t = &l->plan;
+	l->by_place = arena_array(l->a, uint32_t, t->n + 1);
+	l->groups = arena_array(l->a, uint32_t, t->n + 1);
+	for (uint32_t i = 0; i < t->n; i++) {
+		if (lint_is(t, i, "BOUND_AGGREGATE") || lint_is(t, i, "BOUND_WINDOW"))
+			l->groups[l->n_groups++] = i;
+		else if (t->v[i].kind.n > 0 && t->v[i].at < l->sql.n)
+			l->by_place[l->n_by_place++] = i;
+	}
+	sorted_tree = t;
+	if (l->n_by_place > 1)
+		qsort(l->by_place, l->n_by_place, sizeof *l->by_place, place_cmp);
+}
+
+/* The turn-th function of the plan at this place. */
+static uint32_t function_at(const struct lint *l, uint64_t at, size_t turn)
+{
+	size_t low = 0, high = l->n_by_place;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (l->plan.v[l->by_place[middle]].at < at)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < l->n_by_place && l->plan.v[l->by_place[low]].at == at; low++)
+		if (lint_is(&l->plan, l->by_place[low], "BOUND_FUNCTION") && turn-- == 0)
+			return l->by_place[low];
+	return LINT_NONE;
+}
+
+/* The casts around an argument that nobody wrote taken off. */
+static uint32_t without_casts(const struct lint *l, uint32_t n, uint32_t written)
+{
+	const struct lint_tree *t = &l->plan;
+	bool is_cast = lint_is(&l->syntax, written, "CAST");
+	while (lint_is(t, n, "BOUND_CAST")) {
+		uint32_t child = lint_part(t, n, "child", 0);
+		if (is_cast && !(lint_is(t, child, "BOUND_CAST") && t->v[child].at == t->v[n].at))
+			break;
+		n = child;
+	}
+	return n;
+}
+
+static bool same_argument(const struct lint *l, uint32_t written, uint32_t bound)
+{
+	uint32_t inner = without_casts(l, bound, written);
+	if (inner == LINT_NONE || written == LINT_NONE)
+		return inner == written;
+	if (lint_is(&l->syntax, written, "COLUMN_REF"))
+		return str_eq_nocase(l->syntax.v[written].column, l->plan.v[inner].alias);
+	return l->plan.v[inner].at == LINT_NOWHERE || l->plan.v[inner].at == l->syntax.v[written].at;
+}
+
+static uint32_t group_like(const struct lint *l, uint32_t function, size_t turn)
+{
+	const struct lint_node *f = &l->syntax.v[function];
+	bool window = str_eq_z(f->kind, "WINDOW"), named = !window || str_eq_z(f->type, "WINDOW_AGGREGATE");
+	uint32_t written = lint_part(&l->syntax, function, "children", 0);
+	uint32_t orders = lint_part(&l->syntax, lint_part(&l->syntax, function, "order_bys", 0), "orders", 0);
+	if (!window && orders != LINT_NONE) /* percentile_cont(0.5) WITHIN GROUP (ORDER BY x): x is what comes first there */
+		written = lint_part(&l->syntax, orders, "expression", 0);
+	for (size_t i = 0; i < l->n_groups; i++) {
+		const struct lint_node *g = &l->plan.v[l->groups[i]];
+		if (str_eq_z(g->kind, "BOUND_WINDOW") != window || (named ? !str_eq_nocase(g->name, f->name) : !str_eq(g->type, f->type)))
+			continue;
+		if (same_argument(l, written, lint_part(&l->plan, l->groups[i], "children", 0)) && turn-- == 0)
+			return l->groups[i];
+	}
+	return LINT_NONE;
+}
+
+bool lint_arguments(const struct lint *l, uint32_t function, size_t turn, struct lint_type out[LINT_ARGUMENTS])
+{
+	const struct lint_node *f = &l->syntax.v[function];
+	uint32_t bound = LINT_NONE;
+	for (size_t i = 0; i < LINT_ARGUMENTS; i++)
+		out[i] = (struct lint_type){ .letter = '?' };
+	if (str_eq_z(f->kind, "FUNCTION"))
+		bound = function_at(l, f->at, turn);
+	if (bound == LINT_NONE && lint_is(&l->syntax, f->parent, "CAST")) { /* a cast to the type that it has gives it its place */
+		bound = function_at(l, l->syntax.v[f->parent].at, turn);
+		if (bound != LINT_NONE && !str_eq_nocase(l->plan.v[bound].name, f->name))
+			bound = LINT_NONE;
+	}
+	if (bound == LINT_NONE)
+		bound = group_like(l, function, turn);
+	if (bound == LINT_NONE)
+		return turn == 0;
+	uint32_t written = function + 1;
+	for (uint32_t i = bound + 1, n = 0; i < l->plan.v[bound].end && n < LINT_ARGUMENTS; i = l->plan.v[i].end) {
+		if (!str_eq_z(l->plan.v[i].key, "children"))
+			continue;
+		while (written < f->end && !str_eq_z(l->syntax.v[written].key, "children"))
+			written = l->syntax.v[written].end;
+		bool there = written < f->end;
+		out[n++] = expression_type(&l->plan, without_casts(l, i, there ? written : LINT_NONE));
+		written = there ? l->syntax.v[written].end : written;
+	}
+	return true;
+}
+
+bool lint_decimal_loses(struct str op, struct lint_type x, struct lint_type y)
+{
+	struct lint_type *both[] = { &x, &y };
+	if ((!str_eq_z(op, "+") && !str_eq_z(op, "-") && !str_eq_z(op, "*")) || (x.letter != 'm' && y.letter != 'm') || x.letter == 'f' || y.letter == 'f')
+		return false;
+	for (size_t i = 0; i < 2; i++)
+		if (both[i]->letter == 'i') {
+			both[i]->width = str_eq_z(both[i]->id, "INTEGER") ? 10 : 20;
+			both[i]->scale = 0;
+		} else if (both[i]->letter != 'm') {
+			return false;
+		}
+	uint32_t whole_x = x.width - x.scale, whole_y = y.width - y.scale;
+	uint32_t scale = x.scale > y.scale ? x.scale : y.scale, whole = (whole_x > whole_y ? whole_x : whole_y) + 1;
+	if (str_eq_z(op, "*")) {
+		scale = x.scale + y.scale;
+		whole = whole_x + whole_y + 1;
+	}
+	/* Of more than 38 digits those behind the point go, down to six. */
+	uint32_t least = scale < 6 ? scale : 6, left = whole >= 38 ? 0 : 38 - whole;
+	return (left > least ? left : least) < scale;
+}
+
+/* ── casts ── */
+
+static bool is_explicit(const struct lint *l, uint32_t cast, struct lint_type to)
+{
+	/* The syntax tree has no order by place; casts are few. */
+	for (uint32_t i = 0; i < l->syntax.n; i++)
+		if (l->syntax.v[i].at == l->plan.v[cast].at && lint_is(&l->syntax, i, "CAST") &&
+		    str_eq(l->syntax.v[lint_part(&l->syntax, i, "cast_type", 0)].id, to.id))
+			return true;
+	return false;
+}
+
+static bool in_interval(const struct lint_tree *t, uint32_t n)
+{
+	for (uint32_t i = t->v[n].parent; i != LINT_NONE && t->v[i].kind.n > 0; i = t->v[i].parent)
+		if (str_eq_z(t->v[i].kind, "BOUND_FUNCTION") && lint_is_interval(t->v[i].name))
+			return true;
+	return false;
+}
+
+/* floor(x), ceil(x) and round(x) are whole numbers. */
+static bool is_whole(const struct lint_tree *t, uint32_t n)
+{
+	static const char *const names[] = { "floor", "ceil", "ceiling" };
+	if (!lint_is(t, n, "BOUND_FUNCTION"))
+		return false;
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (str_eq_z(t->v[n].name, names[i]))
+			return true;
+	return str_eq_z(t->v[n].name, "round") && lint_count(t, n, "children") == 1;
+}
+
+static bool shape_is(struct str text, const char *shape)
+{
+	size_t n = strlen(shape);
+	if (text.n != n)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (shape[i] == '9' ? text.p[i] < '0' || text.p[i] > '9' : text.p[i] != shape[i])
+			return false;
+	return true;
+}
+
+/* A constant text that both read alike as this type. */
+static bool literal_is_plain(struct str text, char to)
+{
+	static const char *const times[] = { "9999-99-99 99:99:99", "9999-99-99T99:99:99", "9999-99-99 99:99:99.999999",
+					     "9999-99-99T99:99:99.999999", "9999-99-99T99:99:99Z",
+					     "9999-99-99T99:99:99.999999Z" };
+	size_t i = text.n > 1 && text.p[0] == '-', digits = 0;
+	if (to == 'd' || (to == 't' && shape_is(text, "9999-99-99")))
+		return shape_is(text, "9999-99-99");
+	if (to == 't') {
+		for (size_t k = 0; k < sizeof times / sizeof times[0]; k++)
+			if (shape_is(text, times[k]))
+				return true;
+		return false;
+	}
+	if (to == 'b')
+		return str_eq_z(text, "t") || str_eq_z(text, "f") || str_eq_z(text, "true") || str_eq_z(text, "false");
+	for (; i < text.n && text.p[i] >= '0' && text.p[i] <= '9'; i++)
+		digits++;
+	return to == 'i' && digits > 0 && i == text.n;
+}
+
+static bool number_letter(char c)
+{
+	return c == 'i' || c == 'm' || c == 'f';
+}
+
+/* The rule that speaks against the cast; LINT_RULES: none. */
+static enum lint_rule_id cast_rule(const struct lint_tree *t, uint32_t child, struct lint_type from, struct lint_type to,
+				   bool written)
+{
+	bool constant = lint_is(t, child, "BOUND_CONSTANT");
+	struct str text = constant ? t->v[lint_part(t, child, "value", 0)].text : STR_NONE;
+	if (from.letter == '0' || from.letter == '?' || to.letter == '?' || str_eq(from.id, to.id))
+		return from.letter == 'm' && !written && to.scale < from.scale ? LINT_N17 : LINT_RULES;
+	if (from.letter == 'z' || to.letter == 'z')
+		return LINT_X3;
+	if (from.letter == 's')
+		return constant && literal_is_plain(text, to.letter) ? LINT_RULES :
+		       to.letter == 'd' ? LINT_D13 : to.letter == 't' ? LINT_D2 : !written || to.letter == 'b' ? LINT_N29 :
+		       to.letter == 'v' ? LINT_P2 : LINT_N7;
+	if (to.letter == 's') {
+		bool plain = from.letter == 'i' || from.letter == 'm' || from.letter == 'd' || from.letter == 'b';
+		return from.letter == 'f' ? LINT_S15 : from.letter == 't' || !plain ? LINT_D16 : !written ? LINT_X15 : LINT_RULES;
+	}
+	if (to.letter == 'i' && (from.letter == 'f' || (from.letter == 'm' && from.scale > 0)))
+		return is_whole(t, child) ? LINT_RULES : LINT_N6;
+	if (to.letter == 'm' && from.letter == 'f')
+		return LINT_N12;
+	if (to.letter == 'f' && from.letter == 'm')
+		return from.width > 15 ? LINT_N31 : LINT_RULES;
+	if ((number_letter(from.letter) && number_letter(to.letter)) || (from.letter == 'd' && to.letter == 't') ||
+	    (from.letter == 't' && (to.letter == 't' || (to.letter == 'd' && written))))
+		return LINT_RULES;
+	if (written && ((from.letter == 'b' && to.letter == 'i') || (from.letter == 'i' && to.letter == 'b')))
+		return LINT_RULES;
+	return LINT_N29;
+}
+
+static uint64_t place_of(const struct lint_tree *t, uint32_t n)
+{
+	for (uint32_t i = n; i < t->v[n].end; i++)
+		if (t->v[i].kind.n > 0 && t->v[i].at != LINT_NOWHERE)
+			return t->v[i].at;
+	return LINT_NOWHERE;
+}
+
+/* || and concat_ws make texts of their arguments, and that alone is what they say. */
+static bool under_join(const struct lint_tree *t, uint32_t cast)
+{
+	uint32_t up = t->v[cast].parent;
+	return lint_is(t, up, "BOUND_FUNCTION") &&
+	       (str_eq_z(t->v[up].name, "||") || str_eq_z(t->v[up].name, "concat_ws") || str_eq_z(t->v[up].name, "concat"));
+}
+
+void lint_casts(struct lint *l)
+{
+	const struct lint_tree *t = &l->plan;
+	for (uint32_t i = 0; i < t->n; i++) {
+		if (!lint_is(t, i, "BOUND_CAST") || in_interval(t, i))
+			continue;
+		uint32_t child = lint_part(t, i, "child", 0);
+		struct lint_type from = expression_type(t, child), to = expression_type(t, i);
+		bool written = t->v[i].at < l->sql.n && is_explicit(l, i, to);
+		enum lint_rule_id rule = cast_rule(t, child, from, to, written || under_join(t, i));
+		if (rule != LINT_RULES)
+			lint_add(l, rule, place_of(t, i), "%.*s becomes %.*s%s", STR_ARG(from.id), STR_ARG(to.id),
+				 written ? "" : " without a CAST");
+	}
+}

@@ -1,0 +1,66 @@
+"""DuckDB and Spark side by side, each with the settings that a run pins: one Spark for all files that compare them."""
+import os
+import shutil
+
+import pytest
+
+SPARK_SETTINGS = {
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.ansi.doubleQuotedIdentifiers": "true",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+    "spark.sql.caseSensitive": "false",
+    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.int96RebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.inferTimestampNTZ.enabled": "false",
+    "spark.sql.decimalOperations.allowPrecisionLoss": "true",
+    "spark.sql.storeAssignmentPolicy": "ANSI",
+}
+DUCKDB_SETTINGS = {  # src/driver/engine_duckdb.c
+    "default_null_order": "NULLS_FIRST_ON_ASC_LAST_ON_DESC", "TimeZone": "UTC", "Calendar": "gregorian",
+    "integer_division": False, "old_implicit_casting": False, "ieee_floating_point_ops": True, "threads": 1,
+}
+
+
+def duckdb_open():
+    import duckdb
+    db = duckdb.connect()
+    for k, v in DUCKDB_SETTINGS.items():
+        db.execute(f"SET {k} = {v!r}" if isinstance(v, str) else f"SET {k} = {str(v).lower()}")
+    return db
+
+
+def spark_missing():
+    """Why there is no Spark, or None."""
+    try:
+        import pyspark  # noqa: F401
+    except ImportError:
+        return "pyspark is not installed"
+    return None if shutil.which("java") else "Spark needs a Java"
+
+
+def spark_open(folder):
+    from pyspark.sql import SparkSession
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    b = (SparkSession.builder.master("local[2]").appName("models").config("spark.ui.enabled", "false")
+         .config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.memory", "1g")
+         .config("spark.driver.extraJavaOptions", f"-Duser.timezone=UTC -Dderby.system.home={folder}")
+         .config("spark.sql.warehouse.dir", f"{folder}/warehouse").config("spark.sql.shuffle.partitions", "4"))
+    for k, v in SPARK_SETTINGS.items():
+        b = b.config(k, v)
+    s = b.getOrCreate()
+    s.sparkContext.setLogLevel("OFF")
+    for k, v in SPARK_SETTINGS.items():
+        assert s.conf.get(k) == v, k
+    return s
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory):
+    s = spark_open(tmp_path_factory.mktemp("spark"))
+    yield s
+    s.stop()

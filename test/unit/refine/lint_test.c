@@ -1,0 +1,253 @@
+/* The lint over a corpus: test/case/refine/lint_same.txt has what models may write (test/e2e/test_lint_spark.py asks both
+ * engines), lint_refused.txt what they may not, with the rule. */
+#include "refine_case.h"
+
+#include "refine/lint.h"
+#include "refine/view.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct bench {
+	struct arena a;
+	struct engine *engine;
+	struct engine_connection *c;
+};
+
+static struct bench bench_open(void)
+{
+	static struct table_column columns[] = {
+		{ .name = { "k", sizeof("k") - 1 }, .type = TYPE_INTEGER },  { .name = { "i", sizeof("i") - 1 }, .type = TYPE_INTEGER },
+		{ .name = { "j", sizeof("j") - 1 }, .type = TYPE_INTEGER },  { .name = { "d", sizeof("d") - 1 }, .type = TYPE_DOUBLE },
+		{ .name = { "e", sizeof("e") - 1 }, .type = TYPE_DOUBLE },
+		{ .name = { "m", sizeof("m") - 1 }, .type = TYPE_DECIMAL, .precision = 10, .scale = 2 },
+		{ .name = { "n", sizeof("n") - 1 }, .type = TYPE_DECIMAL, .precision = 18, .scale = 6 },
+		{ .name = { "w", sizeof("w") - 1 }, .type = TYPE_DECIMAL, .precision = 38, .scale = 10 },
+		{ .name = { "s", sizeof("s") - 1 }, .type = TYPE_STRING },   { .name = { "t", sizeof("t") - 1 }, .type = TYPE_STRING },
+		{ .name = { "dt", sizeof("dt") - 1 }, .type = TYPE_DATE },    { .name = { "du", sizeof("du") - 1 }, .type = TYPE_DATE },
+		{ .name = { "ts", sizeof("ts") - 1 }, .type = TYPE_TIMESTAMP }, { .name = { "tu", sizeof("tu") - 1 }, .type = TYPE_TIMESTAMP },
+		{ .name = { "b", sizeof("b") - 1 }, .type = TYPE_BOOLEAN },
+	};
+	struct job_input in = { .schema = STR("prepare"), .table = STR("edges"),
+				.columns = { .v = columns, .n = sizeof columns / sizeof columns[0] } };
+	struct engine_options o = { .memory_bytes = 128 << 20 };
+	struct bench b = { .a = ARENA_INIT };
+	OK(engine_open(&o, &b.engine, e) && engine_connect(b.engine, &b.c, e) && views_create(b.c, &in, 1, &b.a, e));
+	return b;
+}
+
+static void bench_close(struct bench *b)
+{
+	engine_disconnect(b->c);
+	engine_close(b->engine);
+	arena_free(&b->a);
+}
+
+/* A line is an expression over the table of edges, or a whole SELECT. */
+static struct str text_of(struct bench *b, struct str line)
+{
+	if (str_starts(line, STR("SELECT ")) || str_starts(line, STR("WITH ")))
+		return line;
+	return arena_format(&b->a, "SELECT k, %.*s AS x FROM prepare.edges", STR_ARG(line));
+}
+
+static struct graph_reads lint(struct bench *b, struct str sql)
+{
+	struct graph_reads out = { 0 };
+	OK(lint_model(b->c, sql, &b->a, &out, e));
+	return out;
+}
+
+static bool has_rule(const struct graph_reads *r, struct str rule)
+{
+	for (size_t i = 0; i < r->n_findings; i++)
+		if (str_eq(r->findings[i].rule, rule))
+			return true;
+	return false;
+}
+
+static bool next_line(struct str *rest, struct str *line)
+{
+	while (str_cut(rest, '\n', line))
+		if (line->n > 0 && line->p[0] != '#')
+			return true;
+	return false;
+}
+
+static struct str case_file_read(struct bench *b, const char *name)
+{
+	struct str text;
+	OK(file_read(arena_format(&b->a, TEST_DATA "/refine/%s", name).p, 1 << 20, &b->a, &text, e));
+	return text;
+}
+
+/* Everything that may be written binds, and passes. */
+static void test_same(void **state)
+{
+	struct bench b = bench_open();
+	struct str rest = case_file_read(&b, "lint_same.txt"), line, json;
+	size_t n = 0, bad = 0;
+
+	(void)state;
+	for (; next_line(&rest, &line); n++) {
+		struct str sql = text_of(&b, line);
+		struct err e = ERR_INIT;
+		struct graph_reads r = lint(&b, sql);
+		if (!engine_plan_select(b.c, sql, &b.a, &json, &e)) {
+			print_message("%.*s: %s\n", STR_ARG(line), e.message);
+			bad++;
+		}
+		for (size_t i = 0; i < r.n_findings; i++, bad++)
+			print_message("%.*s: %.*s: %.*s\n", STR_ARG(line), STR_ARG(r.findings[i].rule), STR_ARG(r.findings[i].what));
+	}
+	assert_int_equal(bad, 0);
+	assert_true(n > 200);
+	bench_close(&b);
+}
+
+static void test_refused(void **state)
+{
+	struct bench b = bench_open();
+	struct str rest = case_file_read(&b, "lint_refused.txt"), line;
+	bool seen[LINT_RULES] = { false };
+	size_t bad = 0;
+
+	(void)state;
+	while (next_line(&rest, &line)) {
+		struct str rule, sql = line;
+		str_cut(&sql, ' ', &rule);
+		struct graph_reads r = lint(&b, text_of(&b, str_trim(sql)));
+		const struct lint_rule *known = lint_rule_find(rule);
+		assert_non_null(known);
+		seen[known - lint_rules] = true;
+		if (has_rule(&r, rule))
+			continue;
+		print_message("%.*s: not refused; %zu other findings\n", STR_ARG(line), r.n_findings);
+		bad++;
+	}
+	for (size_t i = 0; i < LINT_RULES; i++)
+		if (!seen[i] && i != LINT_P3) {
+			print_message("%s has no case\n", lint_rules[i].number);
+			bad++;
+		}
+	assert_int_equal(bad, 0);
+	bench_close(&b);
+}
+
+/* What a row shows is what it refuses. */
+static void test_examples(void **state)
+{
+	struct bench b = bench_open();
+	size_t bad = 0;
+
+	(void)state;
+	for (size_t i = 0; i < LINT_RULES; i++) {
+		if (lint_rules[i].example == NULL)
+			continue;
+		struct graph_reads r = lint(&b, arena_format(&b.a, "SELECT %s", lint_rules[i].example));
+		if (!has_rule(&r, str_from(lint_rules[i].number))) {
+			print_message("%s: its example passes\n", lint_rules[i].number);
+			bad++;
+		}
+	}
+	assert_int_equal(bad, 0);
+	bench_close(&b);
+}
+
+static void test_places(void **state)
+{
+	struct bench b = bench_open();
+	struct graph_reads r = lint(&b, STR("SELECT\n  i,\n  CAST(m AS BIGINT) AS x,\n  sum(i) OVER (ORDER BY k) AS y\n"
+					    "FROM prepare.edges WHERE d > 0.5 AND s = 1"));
+	struct problems p = PROBLEMS_INIT(&b.a);
+
+	(void)state;
+	lint_problems(&r, "models/x.sql", STR("SELECT\n  i,\n  CAST(m AS BIGINT) AS x,\n"), &p);
+	assert_int_equal(r.n_findings, 2);
+	assert_text(r.findings[0].rule, "N6");
+	assert_int_equal(p.v[0].line, 3);
+	assert_int_equal(p.v[0].column, 3);
+	assert_text(r.findings[1].rule, "N29");
+	/* Twice in the plan, once in the text. */
+	r = lint(&b, STR("WITH c AS (SELECT CAST(m AS BIGINT) AS x FROM prepare.edges) SELECT a.x, b.x AS y FROM c a JOIN c b ON a.x = b.x"));
+	assert_int_equal(r.n_findings, 1);
+	bench_close(&b);
+}
+
+static void test_comments(void **state)
+{
+	static const struct {
+		const char *sql, *rules;
+	} cases[] = {
+		{ "-- sluice: duckdb-only\nSELECT CAST(m AS BIGINT) AS x FROM prepare.edges", "" },
+		{ "-- What it is.\n\n--  sluice: allow n6 , N9\nSELECT CAST(m AS BIGINT) AS x, round(d, 2) AS y FROM prepare.edges", "" },
+		{ "-- sluice: allow N9\nSELECT CAST(m AS BIGINT) AS x FROM prepare.edges", "N6" },
+		{ "-- sluice: allow N999\nSELECT i FROM prepare.edges", "P3" },
+		{ "-- sluice: allow P3\n-- sluice: nothing\nSELECT i FROM prepare.edges", "P3" },
+		{ "-- sluice: nothing\n-- sluice: duckdb-only\nSELECT i FROM prepare.edges", "P3" },
+		{ "SELECT CAST(m AS BIGINT) AS x\n-- sluice: duckdb-only\nFROM prepare.edges", "N6" },
+		{ "SELECT nonsense", "" },
+		{ "SELEC", "" },
+	};
+	struct bench b = bench_open();
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct graph_reads r = lint(&b, str_from(cases[i].sql));
+		struct str first = r.n_findings > 0 ? r.findings[0].rule : STR_NONE;
+		if (!str_eq_z(first, cases[i].rules))
+			fail_msg("%s: \"%.*s\" where \"%s\" was expected", cases[i].sql, STR_ARG(first), cases[i].rules);
+	}
+	bench_close(&b);
+}
+
+/* Many operators, deep trees, long lists: none of them makes it slow or hurts it. */
+static void test_large(void **state)
+{
+	struct bench b = bench_open();
+	struct buf sql = BUF_INIT(1 << 20);
+
+	(void)state;
+	buf_add_z(&sql, "SELECT i");
+	for (int i = 0; i < 150; i++)
+		buf_add_z(&sql, " + 1");
+	for (int i = 0; i < 3000; i++)
+		buf_addf(&sql, ", CASE WHEN i = %d THEN j END AS c%d", i, i);
+	buf_add_z(&sql, " FROM prepare.edges WHERE i IN (0");
+	for (int i = 0; i < 3000; i++)
+		buf_addf(&sql, ", %d", i);
+	buf_add_z(&sql, ")");
+	assert_int_equal(lint(&b, buf_str(&sql)).n_findings, 0);
+	buf_free(&sql);
+	bench_close(&b);
+}
+
+/* docs/sql.md carries the tables word for word; `sluice explain` prints them. */
+static void test_page(void **state)
+{
+	struct arena a = ARENA_INIT;
+	struct buf page = BUF_INIT(1 << 20);
+	struct str docs, all, line;
+
+	(void)state;
+	lint_page(&page);
+	assert_false(page.overflow);
+	OK(file_read(TEST_DATA "/../../docs/sql.md", 1 << 20, &a, &docs, e));
+	all = buf_str(&page);
+	while (str_cut(&all, '\n', &line))
+		if (!str_contains(docs, line))
+			fail_msg("docs/sql.md lacks %.*s", STR_ARG(line));
+	assert_true(str_contains(docs, buf_str(&page)));
+	buf_free(&page);
+	arena_free(&a);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_same),   cmocka_unit_test(test_refused),	cmocka_unit_test(test_examples),
+		cmocka_unit_test(test_places), cmocka_unit_test(test_comments), cmocka_unit_test(test_large),
+		cmocka_unit_test(test_page),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
