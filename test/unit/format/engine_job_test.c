@@ -120,7 +120,9 @@ static struct rule_count sample_rules[] = {
 static struct str sample_fields[] = { { "gate\xc3\xa9", 6 } };
 static uint64_t sample_counts[] = { 800 };
 static struct str sample_reads[] = { { "prepare.airlines", 16 }, { "prepare.flights", 15 } };
-static struct graph_reads sample_graph[] = { { { "per_carrier", 11 }, sample_reads, 2 }, { { "one", 3 }, NULL, 0 } };
+static struct graph_reads sample_graph[] = {
+	{ .name = { "per_carrier", 11 }, .tables = sample_reads, .n_tables = 2 }, { .name = { "one", 3 } }
+};
 static uint64_t sample_totals[] = { 0, 50094 };
 
 static struct engine_output sample_outputs[] = {
