@@ -1,12 +1,17 @@
 """What the surroundings of a run do to it: signals that the parent process ignores, limits, disks, readers that go away."""
 import os
 import signal
+import struct
 import subprocess
+import time
 
 import pytest
 
 import lake as L
 from test_mistakes import CONTRACT, PIPELINE, make, replaced
+
+DEV = os.path.join(os.environ.get("SLUICE_DEV_BIN_DIR", os.path.join(L.ROOT, "build", "dev", "bin")), "sluice")
+SECOND_S = 1
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +77,38 @@ def test_a_release_counts_no_effects(tmp_path, project):
     assert not (tmp_path / "count").exists() and not (tmp_path / "trace").exists()
     with open(L.SLUICE, "rb") as f:
         assert b"SLUICE_FAIL" not in f.read()
+
+
+def asked_for_long(p, folder, signal_number, **more):
+    """A query that never ends, until its engine is at work; then a signal. How many effects it had before, the scratch
+    folders then and in the end, its exit status and its words."""
+    counted, scratch = os.path.join(folder, "effects"), os.path.join(folder, "tmp")
+    os.makedirs(scratch)
+    command = [DEV, *p.command("query", "SELECT count(*) FROM range(1000000000000)")[1:]]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=p.folder,
+                             env={**p.environment(), "TMPDIR": scratch, "SLUICE_EFFECTS": counted, **more})
+    n, since = 0, time.monotonic()
+    while child.poll() is None and (time.monotonic() < since + SECOND_S or not os.listdir(scratch)):
+        if os.path.exists(counted) and os.path.getsize(counted) >= 8:
+            with open(counted, "rb") as f:
+                now = struct.unpack("Q", f.read(8))[0]
+            n, since = now, since if now == n else time.monotonic()
+    if n == 0:
+        child.terminate()
+        child.communicate()
+        pytest.skip(f"{DEV} does not count its effects (-DSLUICE_EFFECTS=ON)")
+    during = os.listdir(scratch)
+    child.send_signal(signal_number)
+    said = child.communicate(timeout=L.TIMEOUT_S)[1]
+    return n, during, os.listdir(scratch), child.returncode, said
+
+
+def test_a_wait_for_the_engine_fails(tmp_path, project):
+    """Nothing is known about the engine then: it is made to end, and its scratch folder goes with it."""
+    p = project(tmp_path / "project")
+    p.sluice("run")
+    n, during, after, code, said = asked_for_long(p, tmp_path / "calm", signal.SIGTERM)
+    assert (len(during), after, code) == (1, [], 143), said
+    _, during, after, code, said = asked_for_long(p, tmp_path / "fails", signal.SIGCHLD, SLUICE_FAIL=f"{n + 1}@wait")
+    assert (len(during), after, code) == (1, [], 9), said
+    assert "how the engine ended is not known" in said
