@@ -298,6 +298,32 @@ static void slow_pages(void **state)
 	end(w);
 }
 
+/* What is written counts, too, where next to nothing of it is bodies: heads that do not compress. */
+static void long_heads(void **state)
+{
+	struct world *w = begin();
+	struct judged j;
+	char noise[8001];
+	uint32_t x = 1;
+	(void)state;
+	for (size_t i = 0; i + 1 < sizeof noise; i++) {
+		x = x * 1664525 + 1013904223;
+		noise[i] = (char)('a' + (x >> 24) % 26);
+	}
+	noise[sizeof noise - 1] = '\0';
+	w->v.r.segment_pages = 64;
+	w->v.r.segment_bytes = 4000;
+	for (unsigned i = 0; i < w->n_rows; i++)
+		if (i != 1)
+			w->rows[i].raw = arena_format(&w->a, "HTTP/1.1 200 OK\r\nX-Noise: %s\r\n\r\n{\"data\":[%s]}", noise, i == 0 ? "1" : i == 2 ? "2" : "");
+	world_run(w);
+	if (w->tasks[0].outcome != LANE_SEALED)
+		fail_msg("%s", w->tasks[0].err.message);
+	world_judge(w, 0, &j);
+	assert_int_equal(j.n_entries, 4); /* the claim, and a segment a page */
+	end(w);
+}
+
 /* A place to go on that names the token: a marker stands for it wherever it is kept. */
 static void secrets_on_the_way(void **state)
 {
@@ -359,7 +385,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_call_fails),   cmocka_unit_test(a_rival_before_each_call),
 		cmocka_unit_test(bodies_of_attempts), cmocka_unit_test(many_attempts),
-		cmocka_unit_test(slow_pages),	    cmocka_unit_test(secrets_on_the_way),
+		cmocka_unit_test(slow_pages), cmocka_unit_test(long_heads),	    cmocka_unit_test(secrets_on_the_way),
 		cmocka_unit_test(addresses),
 	};
 	return cmocka_run_group_tests_name("ingest/lane_store", tests, NULL, NULL);
