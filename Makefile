@@ -74,7 +74,8 @@ torture: ## developers: each effect fails in turn, and the power is cut at each 
 	@tools/setup test
 	@tools/build release programs
 	@tools/build dev
-	@test/torture/torture $(ARGS)
+	@tools/build effects programs
+	@SLUICE_DEV_BIN_DIR='$(CURDIR)/build/effects/bin' test/torture/torture $(ARGS)
 	@test/torture/power $(ARGS)
 	@test/torture/power --mutants
 

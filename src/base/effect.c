@@ -40,6 +40,7 @@ static struct {
 	uint64_t only; /* a bit for each class */
 } plan;
 static _Thread_local int last_errno;
+int64_t effect_now_us;
 
 /* A test that asks for what is not understood must not pass for one without faults. */
 static _Noreturn void refuse_to_start(const char *variable, const char *text)
@@ -121,8 +122,14 @@ static struct effect_file *file_map(const char *path)
 /* Before main: allocations of the first line count, too. Parent and child are the same program, so their sites agree. */
 __attribute__((constructor)) static void effects_begin(void)
 {
-	const char *path = getenv("SLUICE_EFFECTS"), *fail = getenv("SLUICE_FAIL");
+	const char *path = getenv("SLUICE_EFFECTS"), *fail = getenv("SLUICE_FAIL"), *now = getenv("SLUICE_EFFECTS_NOW");
+	char *end = NULL;
 	unsigned n = 0;
+	if (now && *now) {
+		effect_now_us = strtoll(now, &end, 10);
+		if (effect_now_us <= 0 || *end)
+			refuse_to_start("SLUICE_EFFECTS_NOW", now);
+	}
 	if (!path && !fail)
 		return;
 	if (fail && *fail)
@@ -139,6 +146,20 @@ __attribute__((constructor)) static void effects_begin(void)
 	}
 	f->n_sites = n;
 	shared = f;
+}
+
+/* Each another one, as numbers that are mixed: what is cut off their ends differs, too (splitmix64). */
+bool effect_nonce(unsigned char *p, size_t n)
+{
+	if (!shared || effect_now_us == 0)
+		return false;
+	uint64_t x = (atomic_fetch_add(&shared->nonces, 1) + 1) * UINT64_C(0x9e3779b97f4a7c15);
+	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+	x ^= x >> 31;
+	for (size_t i = 0; i < n; i++)
+		p[i] = (unsigned char)(x >> i % 8 * 8);
+	return true;
 }
 
 int effect_errno(void)

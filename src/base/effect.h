@@ -2,19 +2,21 @@
  *
  * Each system call that can fail is written as sys_<call> and nowhere else by its own name (test/tidy holds that true,
  * and lists what is excepted and why). What is no system call but fails as one (an allocation, an answer of the network,
- * a call of the store) asks EFFECT_REFUSED. Without SLUICE_EFFECTS, as in every release, sys_<call> is the call itself
- * and EFFECT_REFUSED is false: nothing is counted and no variable is looked at.
+ * a call of the store or the engine) asks EFFECT_REFUSED. Without SLUICE_EFFECTS, as in every release, sys_<call> is the
+ * call itself and EFFECT_REFUSED is false: nothing is counted and no variable is looked at.
  *
  * Not ours, and not counted: what libcurl (but for the socket, sending and receiving as its callbacks show them), the
- * name resolver, OpenSSL and DuckDB do inside.
+ * name resolver, OpenSSL and DuckDB do inside; each call of DuckDB's that may fail is, once (driver/engine_duckdb.h).
  *
- * With it, three variables of the environment count; a child inherits them, and goes on with its parent's count:
+ * With it, four variables of the environment count; a child inherits them, and goes on with its parent's count:
  *   SLUICE_EFFECTS=FILE     the count, the places and what each effect was (struct effect_file), shared by mmap(2)
  *   SLUICE_FAIL=N[+][:HOW][@CLASS,...]
  *                           effect N fails, with '+' each from N on, and of these only those of the classes named.
  *                           HOW: an errno (ENOSPC), `lost` (it is done, then an error is answered), `short` (a read or
  *                           write of a part); without: what is usual for the class
- *   SLUICE_EFFECTS_TRACE=FILE  what happens to files and folders, a line each, appended: see effect_trace.c */
+ *   SLUICE_EFFECTS_TRACE=FILE  what happens to files and folders, a line each, appended: see effect_trace.c
+ *   SLUICE_EFFECTS_NOW=US   the wall clock stands still there, nonces are numbered and the process says of itself that it
+ *                           is another one, long dead: what two runs write to a lake is then the same, byte for byte */
 #ifndef SLUICE_BASE_EFFECT_H
 #define SLUICE_BASE_EFFECT_H
 
@@ -37,6 +39,8 @@
 #ifndef SLUICE_EFFECTS
 
 #define EFFECT_REFUSED(class, name) false
+#define EFFECT_NOW_US INT64_C(0)
+#define EFFECT_NONCE(p, n) false
 
 #define sys_access access
 #define sys_close close
@@ -111,12 +115,17 @@ enum effect_verdict { EFFECT_GO, EFFECT_REFUSE, EFFECT_LOSE, EFFECT_SHORTEN };
 enum effect_verdict effect_count(const struct effect_site *site);
 int effect_errno(void); /* of this thread's last effect that failed */
 
+extern int64_t effect_now_us; /* SLUICE_EFFECTS_NOW, 0 without */
+#define EFFECT_NOW_US effect_now_us
+bool effect_nonce(unsigned char *p, size_t n); /* false: not asked for */
+#define EFFECT_NONCE(p, n) effect_nonce((p), (n))
+
 /* The file behind SLUICE_EFFECTS, in the byte order of the machine. test/torture reads it. */
 enum { EFFECT_SITES_MAX = 512, EFFECT_LOG_MAX = 1 << 18 };
 struct effect_file {
 	_Atomic uint64_t count, failed; /* effects so far; how many of them were made to fail */
 	uint64_t n_sites;
-	uint64_t unused;
+	_Atomic uint64_t nonces;
 	struct {
 		char text[104]; /* "file:line class call" */
 		_Atomic uint64_t hits, failed, unused;

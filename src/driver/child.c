@@ -320,7 +320,7 @@ static bool judge(struct child *c, struct arena *a, struct str *result, struct e
 	if (WIFSIGNALED(c->status)) {
 		int s = WTERMSIG(c->status);
 		tail_text(c, tail);
-		err_set(e, ERR_ENGINE, "%s: ended by signal %d (%s)%s%s", program, s, strsignal(s),
+		err_set(e, ERR_ENGINE_FAULT, "%s: ended by signal %d (%s)%s%s", program, s, strsignal(s),
 			tail[0] ? "; its last words: " : "", tail);
 		if (s == SIGKILL)
 			err_hint(e, "the kernel kills a process when memory runs out: give it less to do at once, or "
@@ -339,7 +339,7 @@ static bool judge(struct child *c, struct arena *a, struct str *result, struct e
 	if (status == err_exit_status(ERR_MEMORY) && tail[0])
 		return err_set(e, strstr(tail, "out of memory") ? ERR_MEMORY : ERR_STORAGE, "%s: %s", program, tail);
 	bool ours = !got && (read_err.code == ERR_STORAGE || status == err_exit_status(ERR_STORAGE));
-	err_set(e, ours ? ERR_STORAGE : ERR_ENGINE, "%s: exit status %d, %s%s%s", program, status,
+	err_set(e, ours ? ERR_STORAGE : ERR_ENGINE_FAULT, "%s: exit status %d, %s%s%s", program, status,
 		got ? "and its result holds no error that can be read" : read_err.message,
 		tail[0] ? "; its last words: " : "", tail);
 	return false;

@@ -23,7 +23,7 @@ struct engine_options {
 
 const char *engine_library_path(void);            /* the libduckdb that would be loaded, "" if none is found */
 bool engine_version(struct arena *a, struct str *out, struct err *e); /* "DuckDB v1.5.5" */
-bool engine_open(const struct engine_options *o, struct engine **out, struct err *e); /* ERR_ENGINE */
+bool engine_open(const struct engine_options *o, struct engine **out, struct err *e);
 void engine_close(struct engine *g);
 bool engine_connect(struct engine *g, struct engine_connection **out, struct err *e);
 void engine_disconnect(struct engine_connection *c);

@@ -23,6 +23,22 @@ enum {
 
 /* ── errors ── */
 
+#ifdef SLUICE_EFFECTS
+const char *engine_refused(enum effect_verdict v)
+{
+	if (v == EFFECT_GO || v == EFFECT_SHORTEN)
+		return NULL;
+	switch (effect_errno()) {
+	case ENOMEM:
+		return "Out of Memory Error: failed to allocate data of size 256.0 KiB (1.9 GiB/1.9 GiB used)";
+	case ENOSPC:
+		return "IO Error: Could not write file \"duckdb_temp_storage_DEFAULT-0.tmp\": No space left on device";
+	default:
+		return "INTERNAL Error: Attempted to access index 1 within vector of size 1";
+	}
+}
+#endif
+
 void engine_begin(struct engine_connection *c)
 {
 	c->source_failed = false;
@@ -130,24 +146,6 @@ static bool is_of_memory(const char *message, duckdb_error_type type)
 	       (message && (strncmp(message, "Out of Memory Error", 19) == 0 || strstr(message, "std::bad_alloc") != NULL));
 }
 
-bool engine_fail_code(struct engine_connection *c, enum err_code code, const char *what, const char *message,
-		      duckdb_error_type type, struct err *e)
-{
-	char text[MESSAGE_MAX_BYTES];
-
-	if (c && c->source_failed) {
-		*e = c->source_err;
-		return false;
-	}
-	message_trim(c ? c->sql : NULL, message ? message : "no message", text, sizeof text);
-	bool memory = is_of_memory(message, type);
-	err_set(e, memory ? ERR_MEMORY : code, "%s: %s", what, text[0] != '\0' ? text : "no message");
-	if (memory && c && c->engine->memory_bytes > 0)
-		err_hint(e, "the engine had %" PRIu64 " MiB: raise `engine.memory` in the pipeline file, use fewer threads, or "
-			 "ask for less at once; then run the same command again", c->engine->memory_bytes >> 20);
-	return false;
-}
-
 /* The disk's own words: DuckDB passes on what the system said of a call that failed. */
 static bool is_of_storage(const char *message, duckdb_error_type type)
 {
@@ -161,15 +159,47 @@ static bool is_of_storage(const char *message, duckdb_error_type type)
 	return false;
 }
 
+/* It broke, whatever it was asked: no mistake in SQL or in a file. */
+static bool is_of_engine(const char *message, duckdb_error_type type)
+{
+	return type == DUCKDB_ERROR_INTERNAL || type == DUCKDB_ERROR_FATAL ||
+	       (message && (strncmp(message, "INTERNAL Error", 14) == 0 || strncmp(message, "FATAL Error", 11) == 0));
+}
+
+bool engine_fail_code(struct engine_connection *c, enum err_code code, const char *what, const char *message,
+		      duckdb_error_type type, struct err *e)
+{
+	char text[MESSAGE_MAX_BYTES];
+
+	if (c && c->source_failed) {
+		*e = c->source_err;
+		return false;
+	}
+	message_trim(c ? c->sql : NULL, message ? message : "no message", text, sizeof text);
+	bool memory = is_of_memory(message, type);
+	if (is_of_storage(message, type))
+		code = ERR_STORAGE;
+	else if (is_of_engine(message, type))
+		code = ERR_ENGINE_FAULT;
+	err_set(e, memory ? ERR_MEMORY : code, "%s: %s", what, text[0] != '\0' ? text : "no message");
+	if (memory && c && c->engine->memory_bytes > 0)
+		err_hint(e, "the engine had %" PRIu64 " MiB: raise `engine.memory` in the pipeline file, use fewer threads, or "
+			 "ask for less at once; then run the same command again", c->engine->memory_bytes >> 20);
+	return false;
+}
+
 bool engine_fail(struct engine_connection *c, const char *what, const char *message, duckdb_error_type type,
 		 struct err *e)
 {
-	return engine_fail_code(c, is_of_storage(message, type) ? ERR_STORAGE : ERR_ENGINE, what, message, type, e);
+	return engine_fail_code(c, ERR_ENGINE, what, message, type, e);
 }
 
 static bool run_z(struct engine_connection *c, const char *what, const char *sql, duckdb_result *result, struct err *e)
 {
 	engine_begin(c);
+	const char *refused = ENGINE_REFUSED(duckdb_query);
+	if (refused)
+		return engine_fail(c, what, refused, DUCKDB_ERROR_INVALID, e);
 	if (duck.duckdb_query(c->handle, sql, result) == DuckDBSuccess)
 		return true;
 	engine_fail(c, what, duck.duckdb_result_error(result), duck.duckdb_result_error_type(result), e);
@@ -227,6 +257,11 @@ static const char *const SETTINGS[] = {
 	"SET GLOBAL enable_external_file_cache=false", /* files are read once: it would only fill the memory */
 };
 
+static bool config_set(duckdb_config config, const char *name, const char *value)
+{
+	return !ENGINE_REFUSED(duckdb_set_config) && duck.duckdb_set_config(config, name, value) == DuckDBSuccess;
+}
+
 static bool config_fill(duckdb_config config, const struct engine_options *o, struct err *e)
 {
 	char memory[32];
@@ -234,12 +269,12 @@ static bool config_fill(duckdb_config config, const struct engine_options *o, st
 
 	CHECK(n > 0 && (size_t)n < sizeof memory);
 	for (size_t i = 0; i < sizeof CONFIG / sizeof CONFIG[0]; i++)
-		if (duck.duckdb_set_config(config, CONFIG[i][0], CONFIG[i][1]) != DuckDBSuccess)
-			return err_set(e, ERR_ENGINE, "DuckDB: the setting %s is refused", CONFIG[i][0]);
-	if (o->memory_bytes > 0 && duck.duckdb_set_config(config, "memory_limit", memory) != DuckDBSuccess)
-		return err_set(e, ERR_ENGINE, "DuckDB: a memory limit of %s is refused", memory);
-	if (o->scratch && duck.duckdb_set_config(config, "temp_directory", o->scratch) != DuckDBSuccess)
-		return err_set(e, ERR_ENGINE, "DuckDB: %s is refused as scratch folder", o->scratch);
+		if (!config_set(config, CONFIG[i][0], CONFIG[i][1]))
+			return err_set(e, ERR_ENGINE_FAULT, "DuckDB: the setting %s is refused", CONFIG[i][0]);
+	if (o->memory_bytes > 0 && !config_set(config, "memory_limit", memory))
+		return err_set(e, ERR_ENGINE_FAULT, "DuckDB: a memory limit of %s is refused", memory);
+	if (o->scratch && !config_set(config, "temp_directory", o->scratch))
+		return err_set(e, ERR_ENGINE_FAULT, "DuckDB: %s is refused as scratch folder", o->scratch);
 	return true;
 }
 
@@ -289,19 +324,21 @@ bool engine_open(const struct engine_options *o, struct engine **out, struct err
 	duckdb_config config = NULL;
 	struct engine *g;
 	char *message = NULL;
+	const char *refused;
 	bool ok;
 
 	*out = NULL;
 	if (!engine_load(e))
 		return false;
-	if (duck.duckdb_create_config(&config) != DuckDBSuccess)
-		return err_set(e, ERR_ENGINE, "DuckDB gives no configuration");
+	if (ENGINE_REFUSED(duckdb_create_config) || duck.duckdb_create_config(&config) != DuckDBSuccess)
+		return err_set(e, ERR_ENGINE_FAULT, "DuckDB gives no configuration");
 	g = mem_alloc(sizeof *g);
 	g->memory_bytes = o->memory_bytes;
 	pthread_mutex_init(&g->lock, NULL);
 	ok = config_fill(config, o, e);
-	if (ok && duck.duckdb_open_ext(NULL, &g->database, config, &message) != DuckDBSuccess) {
-		ok = engine_fail(NULL, "DuckDB cannot be opened", message, DUCKDB_ERROR_INVALID, e);
+	refused = ok ? ENGINE_REFUSED(duckdb_open_ext) : NULL;
+	if (ok && (refused || duck.duckdb_open_ext(NULL, &g->database, config, &message) != DuckDBSuccess)) {
+		ok = engine_fail(NULL, "DuckDB cannot be opened", refused ? refused : message, DUCKDB_ERROR_INVALID, e);
 		g->database = NULL;
 	}
 	if (message)
@@ -334,9 +371,9 @@ bool engine_connect(struct engine *g, struct engine_connection **out, struct err
 	duckdb_client_context context = NULL;
 
 	*out = NULL;
-	if (duck.duckdb_connect(g->database, &c->handle) != DuckDBSuccess) {
+	if (ENGINE_REFUSED(duckdb_connect) || duck.duckdb_connect(g->database, &c->handle) != DuckDBSuccess) {
 		mem_free(c);
-		return err_set(e, ERR_ENGINE, "DuckDB gives no connection");
+		return err_set(e, ERR_ENGINE_FAULT, "DuckDB gives no connection");
 	}
 	duck.duckdb_connection_get_client_context(c->handle, &context);
 	c->id = duck.duckdb_client_context_get_connection_id(context);
@@ -376,10 +413,11 @@ static size_t statements(struct engine_connection *c, const char *sql, enum err_
 			 struct err *e)
 {
 	duckdb_extracted_statements extracted = NULL;
-	idx_t n = duck.duckdb_extract_statements(c->handle, sql, &extracted);
+	const char *refused = ENGINE_REFUSED(duckdb_extract_statements);
+	idx_t n = refused ? 0 : duck.duckdb_extract_statements(c->handle, sql, &extracted);
 
 	if (n == 0) {
-		const char *message = duck.duckdb_extract_statements_error(extracted);
+		const char *message = refused ? refused : duck.duckdb_extract_statements_error(extracted);
 		engine_begin(c);
 		c->sql = sql;
 		engine_fail_code(c, code, what, message ? message : "no statement", DUCKDB_ERROR_PARSER, e);
@@ -402,13 +440,14 @@ static bool one_statement(struct engine_connection *c, const char *sql, enum err
 /* COPY answers with one row: how many it wrote. */
 static bool copy_count(struct engine_connection *c, duckdb_result *result, uint64_t *rows, struct err *e)
 {
-	duckdb_data_chunk chunk = duck.duckdb_fetch_chunk(*result);
+	const char *refused = ENGINE_REFUSED(duckdb_fetch_chunk);
+	duckdb_data_chunk chunk = refused ? NULL : duck.duckdb_fetch_chunk(*result);
 	bool ok = chunk && duck.duckdb_data_chunk_get_size(chunk) == 1;
 
 	if (ok)
 		*rows = (uint64_t)*(int64_t *)duck.duckdb_vector_get_data(duck.duckdb_data_chunk_get_vector(chunk, 0));
 	else
-		engine_fail(c, "Parquet", "COPY did not say how many rows it wrote", DUCKDB_ERROR_INVALID, e);
+		engine_fail(c, "Parquet", refused ? refused : "COPY did not say how many rows it wrote", DUCKDB_ERROR_INTERNAL, e);
 	if (chunk)
 		duck.duckdb_destroy_data_chunk(&chunk);
 	return ok;

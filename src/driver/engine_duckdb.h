@@ -2,6 +2,7 @@
 #ifndef SLUICE_DRIVER_ENGINE_DUCKDB_H
 #define SLUICE_DRIVER_ENGINE_DUCKDB_H
 
+#include "base/effect.h"
 #include "driver/engine_duckdb_load.h"
 
 #include <pthread.h>
@@ -28,6 +29,15 @@ struct engine_connection {
 	bool source_failed;
 	struct err source_err;
 };
+
+/* Each call that DuckDB may refuse is counted (base/effect.h): its words where a test refuses it, so that what follows is
+ * what follows a refusal of its own; else NULL. */
+#ifdef SLUICE_EFFECTS
+const char *engine_refused(enum effect_verdict v);
+#define ENGINE_REFUSED(name) engine_refused(effect_count(EFFECT_SITE(engine, name)))
+#else
+#define ENGINE_REFUSED(name) ((const char *)NULL)
+#endif
 
 /* Before each statement: forgets what an earlier one left. */
 void engine_begin(struct engine_connection *c);

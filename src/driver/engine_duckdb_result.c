@@ -112,9 +112,10 @@ static enum reader type_read(duckdb_logical_type t, struct batch_shape *s)
 static bool query_prepare(struct query *q, const char *sql, struct arena *a, struct err *e)
 {
 	engine_begin(q->c);
-	if (duck.duckdb_prepare(q->c->handle, sql, &q->statement) != DuckDBSuccess) {
+	const char *refused = ENGINE_REFUSED(duckdb_prepare);
+	if (refused || duck.duckdb_prepare(q->c->handle, sql, &q->statement) != DuckDBSuccess) {
 		q->c->sql = sql;
-		engine_fail(q->c, "SQL", duck.duckdb_prepare_error(q->statement), DUCKDB_ERROR_INVALID, e);
+		engine_fail(q->c, "SQL", refused ? refused : duck.duckdb_prepare_error(q->statement), DUCKDB_ERROR_INVALID, e);
 		q->c->sql = NULL;
 		return false;
 	}
@@ -313,16 +314,18 @@ bool engine_is_select(struct engine_connection *c, struct str sql, struct err *e
 	if (sql.n > QUERY_MAX_BYTES || str_find_char(sql, '\0') < sql.n)
 		return err_set(e, ERR_USAGE, "SQL: a NUL byte, or longer than %d bytes", QUERY_MAX_BYTES);
 	const char *text = arena_zero_terminated(&a, sql);
-	idx_t n = duck.duckdb_extract_statements(c->handle, text, &all);
+	const char *refused = ENGINE_REFUSED(duckdb_extract_statements);
+	idx_t n = refused ? 0 : duck.duckdb_extract_statements(c->handle, text, &all);
 	if (n == 0) {
-		const char *message = duck.duckdb_extract_statements_error(all);
+		const char *message = refused ? refused : duck.duckdb_extract_statements_error(all);
 		c->sql = text;
 		ok = engine_fail_code(c, ERR_USAGE, "SQL", message ? message : "there is no statement", DUCKDB_ERROR_PARSER, e);
 		c->sql = NULL;
 	} else if (n > 1) {
 		err_set(e, ERR_USAGE, "SQL: %llu statements, and one SELECT is wanted", (unsigned long long)n);
 		ok = err_hint(e, "give each of them to a `sluice query` of its own");
-	} else if (duck.duckdb_prepare_extracted_statement(c->handle, all, 0, &statement) == DuckDBSuccess) {
+	} else if (!ENGINE_REFUSED(duckdb_prepare_extracted_statement) &&
+		   duck.duckdb_prepare_extracted_statement(c->handle, all, 0, &statement) == DuckDBSuccess) {
 		duckdb_statement_type type = duck.duckdb_prepared_statement_type(statement);
 		ok = type == DUCKDB_STATEMENT_TYPE_SELECT || type == DUCKDB_STATEMENT_TYPE_EXPLAIN;
 		if (!ok) {
@@ -338,32 +341,53 @@ bool engine_is_select(struct engine_connection *c, struct str sql, struct err *e
 
 /* ── running ── */
 
-static bool query_run(struct query *q, engine_take *take, void *user, struct err *e)
+/* NULL: the end, or a failure on the way with its message. */
+static duckdb_data_chunk next_chunk(duckdb_result *result, const char **message)
 {
-	duckdb_pending_result pending = NULL;
-	duckdb_result result;
-	bool ok;
+	*message = ENGINE_REFUSED(duckdb_fetch_chunk);
+	duckdb_data_chunk chunk = *message ? NULL : duck.duckdb_fetch_chunk(*result);
+	if (!chunk && !*message)
+		*message = duck.duckdb_result_error(result);
+	return chunk;
+}
 
-	if (duck.duckdb_pending_prepared_streaming(q->statement, &pending) != DuckDBSuccess) {
-		engine_fail(q->c, "SQL", duck.duckdb_pending_error(pending), DUCKDB_ERROR_INVALID, e);
-		duck.duckdb_destroy_pending(&pending);
-		return false;
-	}
-	ok = duck.duckdb_execute_pending(pending, &result) == DuckDBSuccess ||
-	     engine_fail(q->c, "SQL", duck.duckdb_result_error(&result), duck.duckdb_result_error_type(&result), e);
-	duck.duckdb_destroy_pending(&pending);
-	while (ok) {
-		duckdb_data_chunk chunk = duck.duckdb_fetch_chunk(result);
-		if (!chunk) { /* the end, or a failure on the way */
-			const char *message = duck.duckdb_result_error(&result);
-			if (message && message[0] != '\0')
-				ok = engine_fail(q->c, "SQL", message, duck.duckdb_result_error_type(&result), e);
-			break;
-		}
+static bool result_read(struct query *q, duckdb_result *result, engine_take *take, void *user, struct err *e)
+{
+	duckdb_data_chunk chunk;
+	const char *message;
+	bool ok = true;
+
+	while (ok && (chunk = next_chunk(result, &message)) != NULL) {
 		if (duck.duckdb_data_chunk_get_size(chunk) > 0)
 			ok = query_read(q, chunk, e) && take(user, &q->batch, e);
 		duck.duckdb_destroy_data_chunk(&chunk);
 	}
+	if (ok && message && message[0] != '\0')
+		ok = engine_fail(q->c, "SQL", message, duck.duckdb_result_error_type(result), e);
+	return ok;
+}
+
+static bool query_run(struct query *q, engine_take *take, void *user, struct err *e)
+{
+	duckdb_pending_result pending = NULL;
+	duckdb_result result;
+	const char *refused = ENGINE_REFUSED(duckdb_pending_prepared_streaming);
+	bool ok;
+
+	if (refused || duck.duckdb_pending_prepared_streaming(q->statement, &pending) != DuckDBSuccess) {
+		engine_fail(q->c, "SQL", refused ? refused : duck.duckdb_pending_error(pending), DUCKDB_ERROR_INVALID, e);
+		duck.duckdb_destroy_pending(&pending);
+		return false;
+	}
+	refused = ENGINE_REFUSED(duckdb_execute_pending);
+	if (refused) {
+		duck.duckdb_destroy_pending(&pending);
+		return engine_fail(q->c, "SQL", refused, DUCKDB_ERROR_INVALID, e);
+	}
+	ok = duck.duckdb_execute_pending(pending, &result) == DuckDBSuccess ||
+	     engine_fail(q->c, "SQL", duck.duckdb_result_error(&result), duck.duckdb_result_error_type(&result), e);
+	duck.duckdb_destroy_pending(&pending);
+	ok = ok && result_read(q, &result, take, user, e);
 	duck.duckdb_destroy_result(&result);
 	return ok;
 }

@@ -338,10 +338,10 @@ bool engine_add_source(struct engine_connection *c, const struct engine_source *
 	duck.duckdb_table_function_set_init(f, source_init);
 	duck.duckdb_table_function_set_function(f, source_scan);
 	duck.duckdb_table_function_supports_projection_pushdown(f, false);
-	ok = duck.duckdb_register_table_function(c->handle, f) == DuckDBSuccess;
+	ok = !ENGINE_REFUSED(duckdb_register_table_function) && duck.duckdb_register_table_function(c->handle, f) == DuckDBSuccess;
 	duck.duckdb_destroy_table_function(&f);
 	if (ok)
 		*arena_push(&g->arena, g->names) = str_from(s->given.name);
 	pthread_mutex_unlock(&g->lock);
-	return ok || err_set(e, ERR_ENGINE, "source %s: DuckDB refuses it", given->name);
+	return ok || err_set(e, ERR_ENGINE_FAULT, "source %s: DuckDB refuses it", given->name);
 }

@@ -23,6 +23,7 @@ struct flight {
 	unsigned interims, sends;
 	bool allow_private, head_done;
 	char refused_address[64]; /* "" none */
+	int no_socket_errno; /* 0 none */
 	char curl_text[CURL_ERROR_SIZE];
 };
 

@@ -170,7 +170,10 @@ static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct cur
 		refuse_address(f, text);
 		return CURL_SOCKET_BAD;
 	}
-	return sys_socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	int fd = sys_socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	if (fd == -1 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
+		f->no_socket_errno = errno;
+	return fd == -1 ? CURL_SOCKET_BAD : fd;
 }
 
 /* A connection stands and the request is about to go out on it. After a kept connection turned out dead, curl would send it
@@ -406,6 +409,10 @@ static void judge_failure(struct flight *f, CURLcode code)
 	if (f->refused_address[0] && (code == CURLE_COULDNT_CONNECT || code == CURLE_ABORTED_BY_CALLBACK)) {
 		http_held_fail(h, HTTP_NO_ANSWER, ERR_ADDRESS, "its address %s is private, local or reserved",
 			       f->refused_address);
+		return;
+	}
+	if (f->no_socket_errno && code == CURLE_COULDNT_CONNECT) { /* trouble of this machine, not of the API */
+		http_held_fail(h, HTTP_NO_ANSWER, ERR_STORAGE, "no socket: %s", strerror(f->no_socket_errno));
 		return;
 	}
 	switch ((int)code) {

@@ -259,7 +259,7 @@ bool checkpoint_check(struct engine_connection *c, struct store *s, struct str t
 		ok = err_set(e, ERR_ENGINE, "its path does not fit into SQL");
 	ok = ok && engine_query(c, buf_str(&sql), &a, &found, &n, take_stored, &l, e) &&
 	     (l.at == l.n || err_set(e, ERR_DAMAGE, "it has %zu actions, and the log comes to %zu", l.at, l.n));
-	if (!ok && (e->code == ERR_ENGINE || e->code == ERR_USAGE || e->code == ERR_MISSING))
+	if (!ok && (e->code == ERR_ENGINE || e->code == ERR_ENGINE_FAULT || e->code == ERR_USAGE || e->code == ERR_MISSING))
 		e->code = ERR_DAMAGE;
 	buf_free(&sql);
 	arena_free(&a);

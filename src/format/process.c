@@ -59,6 +59,11 @@ static int64_t start_time(int64_t pid)
 struct ledger_lease process_lease(struct str run_id, int64_t until_us, struct arena *a)
 {
 	char host[256] = "";
+	int64_t pid = getpid(), started = start_time(pid);
+	if (EFFECT_NOW_US) { /* no process has that one */
+		pid = INT32_MAX;
+		started = 1;
+	}
 	if (gethostname(host, sizeof host - 1) != 0)
 		host[0] = '\0';
 	return (struct ledger_lease){
@@ -66,8 +71,8 @@ struct ledger_lease process_lease(struct str run_id, int64_t until_us, struct ar
 		.host = arena_copy(a, str_from(host)),
 		.boot_id = boot_id(a),
 		.pid_namespace = pid_namespace(a),
-		.pid = getpid(),
-		.started = start_time(getpid()),
+		.pid = pid,
+		.started = started,
 		.until_us = until_us,
 	};
 }
@@ -100,7 +105,8 @@ struct str process_nonce(struct arena *a)
 {
 	unsigned char b[NONCE_HEX / 2];
 	char hex[NONCE_HEX + 1];
-	random_bytes(b, sizeof b);
+	if (!EFFECT_NONCE(b, sizeof b))
+		random_bytes(b, sizeof b);
 	for (size_t i = 0; i < sizeof b; i++)
 		CHECK(snprintf(hex + 2 * i, 3, "%02x", b[i]) == 2);
 	return arena_copy(a, (struct str){ hex, NONCE_HEX });

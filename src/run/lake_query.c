@@ -212,6 +212,13 @@ static bool take_nothing(void *user, const struct batch *b, struct err *e)
 	return true;
 }
 
+/* Memory, the disk, or an engine that cannot do anything any more: that it fails at a file proves nothing about the file. */
+static bool proves_damage(struct lake_query *q, const struct err *why)
+{
+	struct err ignored = ERR_INIT;
+	return why->code == ERR_ENGINE || (why->code == ERR_ENGINE_FAULT && engine_run(q->connection, STR("SELECT 1"), &ignored));
+}
+
 /* Which file of the table the engine cannot read, to its end or only its head. True: none. */
 static bool find_damage(struct lake_query *q, const struct lake_table *t, bool head_only, struct err *e)
 {
@@ -226,7 +233,7 @@ static bool find_damage(struct lake_query *q, const struct lake_table *t, bool h
 		buf_add_z(&sql, "SELECT * FROM read_parquet(");
 		sql_literal(&sql, t->input.files[i]);
 		buf_add_z(&sql, head_only ? ") LIMIT 0" : ")");
-		ok = engine_query(q->connection, buf_str(&sql), &a, &shape, &n, take_nothing, NULL, &why);
+		ok = engine_query(q->connection, buf_str(&sql), &a, &shape, &n, take_nothing, NULL, &why) || !proves_damage(q, &why);
 		if (!ok)
 			set_damage(e, object_key(q->project, t, i, &a), why.message);
 	}
@@ -427,7 +434,7 @@ bool lake_query_run(struct lake_query *q, struct str sql, struct arena *a, struc
 		err_set(e, *q->watch->stop == SIGINT ? ERR_SIGINT : ERR_SIGTERM, "stopped by a signal");
 		return err_hint(e, "nothing was changed");
 	}
-	if (e->code != ERR_ENGINE)
+	if (e->code != ERR_ENGINE && e->code != ERR_ENGINE_FAULT)
 		return false;
 	while (i < n && strstr(e->message, of_the_text[i]) == NULL)
 		i++;

@@ -14,6 +14,7 @@ enum { CHECK_SQL_MAX = MODEL_MAX_BYTES + 1024 };
 struct check {
 	struct project *j;
 	struct problems *p;
+	struct err trouble;
 	struct arena *a;
 	struct lake_query q; /* an engine without files */
 	struct str *unparsed; /* names of models whose SELECT does not parse: said already, and linking changes their order */
@@ -67,9 +68,21 @@ static unsigned take_line(struct str *text, struct str model, unsigned *column)
 	return line < 10000000 ? (unsigned)line : 0;
 }
 
+/* Trouble of the engine or the machine is no mistake of an author: the first is kept, and ends the check. */
+static bool is_trouble(struct check *k, const struct err *why)
+{
+	if (why->code == ERR_ENGINE || err_exit_status(why->code) == err_exit_status(ERR_CONFIG) || why->code == ERR_JSON)
+		return false;
+	if (k->trouble.code == ERR_NONE)
+		k->trouble = *why;
+	return true;
+}
+
 /* `lines` of the text that the engine was given stand in front of the model's own. */
 static void engine_problem(struct check *k, const struct model *m, unsigned lines, const struct err *why)
 {
+	if (is_trouble(k, why))
+		return;
 	static const char *const not_select[] = { "Only SELECT statements", "where one is wanted" };
 	unsigned column = 0;
 	struct str text = arena_copy(k->a, str_from(why->message));
@@ -106,7 +119,7 @@ static void parse_all(struct check *k, struct graph_reads *graph)
 
 /* ── binding ── */
 
-static bool add_view(struct check *k, const char *schema, struct str table, const struct contract *c, bool prepared)
+static void add_view(struct check *k, const char *schema, struct str table, const struct contract *c, bool prepared)
 {
 	struct err why = ERR_INIT;
 	size_t n;
@@ -117,7 +130,8 @@ static bool add_view(struct check *k, const char *schema, struct str table, cons
 	for (size_t i = 0; i < in.columns.n; i++)
 		in.columns.v[i] = (struct table_column){ .name = shape[i].name, .type = shape[i].type,
 							 .precision = shape[i].precision, .scale = shape[i].scale };
-	return in.columns.n > 0 && views_create(k->q.connection, &in, 1, k->a, &why);
+	if (in.columns.n > 0 && !views_create(k->q.connection, &in, 1, k->a, &why))
+		is_trouble(k, &why);
 }
 
 static const struct contract *contract_of(const struct project *j, struct str read)
@@ -236,7 +250,9 @@ bool models_check(struct project *j, struct problems *p, struct err *e)
 		ok = models_link(m, graph, m->n, names, n_names, k.a, p) && p->n_errors == errors;
 		j->linked = ok;
 		bind_all(&k); /* a mistake in one model, or a contract that cannot be read, hides none of another model's */
-		ok = lint_all(&k, graph, e);
+		ok = k.trouble.code == ERR_NONE && lint_all(&k, graph, e);
+		if (k.trouble.code != ERR_NONE)
+			*e = k.trouble;
 	}
 	lake_query_close(&k.q);
 	return ok;

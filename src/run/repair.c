@@ -28,7 +28,9 @@ static struct repair_table *table_row(struct gather *g, const struct finding *f)
 			return &r->tables[i];
 	r->tables = arena_push_grow(g->arena, r->tables, r->n_tables, &r->cap_tables, sizeof *r->tables);
 	r->tables[r->n_tables] = (struct repair_table){ .zone = f->zone, .name = arena_copy(g->arena, f->name),
-							.versions_left = INT64_MAX, .seen = -1 };
+							.versions_left = INT64_MAX, .seen = -1,
+							.first = arena_format(g->arena, "%.*s: %.*s", STR_ARG(f->where),
+									      STR_ARG(f->what)) };
 	return &r->tables[r->n_tables++];
 }
 

@@ -27,6 +27,7 @@
 struct repair_table { /* to be made again */
 	enum lake_zone zone;
 	struct str name;
+	struct str first;        /* what is wrong, of the first finding, and where */
 	uint64_t files;          /* damaged data files */
 	bool log;
 	int64_t versions_left;   /* log: good ones */

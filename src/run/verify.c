@@ -89,15 +89,31 @@ void verify_found(struct verify *v, struct str where, const char *format, ...)
 	arena_free(&a);
 }
 
+void verify_trouble(struct verify *v, struct str where, const struct err *why)
+{
+	if (v->trouble.code != ERR_NONE)
+		return;
+	v->trouble = *why;
+	err_wrap(&v->trouble, "not all could be looked at: %.*s", STR_ARG(where));
+}
+
+void verify_engine_failed(struct verify *v, struct str where, const struct err *why)
+{
+	if (v->n->not_read.n > 0 || (v->o->stop && *v->o->stop))
+		return;
+	v->n->not_read = arena_copy(v->project->arena, str_from(why->message));
+	if (why->code != ERR_ENGINE)
+		verify_trouble(v, where, why);
+}
+
 void verify_unread(struct verify *v, struct str where, const struct err *why)
 {
 	int n = why->sys_errno;
 	bool of_object = n == 0 || n == EIO || n == ELOOP || n == ENOTDIR || n == EISDIR || n == ENOENT;
 	if (why->code != ERR_MEMORY && (why->code != ERR_STORAGE || of_object)) {
 		verify_found(v, where, "%s", why->message);
-	} else if (v->trouble.code == ERR_NONE) {
-		v->trouble = *why;
-		err_wrap(&v->trouble, "not all could be looked at: %.*s", STR_ARG(where));
+	} else {
+		verify_trouble(v, where, why);
 	}
 }
 

@@ -87,7 +87,7 @@ void verify_checkpoints(struct verify *v, struct str table_key)
 	bool hint = false;
 	struct str folder = arena_format(&a, "%.*s/_delta_log", STR_ARG(table_key));
 	if (!list_checkpoints(v, folder, &a, &l, &hint, &e))
-		verify_unread(v, folder, &e);
+		verify_trouble(v, folder, &e);
 	const char **files = arena_array(&a, const char *, l.n + 1);
 	bool has_paths = project_has_paths(v->project);
 	for (size_t i = 0; has_paths && i < l.n; i++)
@@ -96,7 +96,7 @@ void verify_checkpoints(struct verify *v, struct str table_key)
 	struct err why = ERR_INIT;
 	if (read && (!lake_query_open_files(v->project, files, has_paths ? l.n : 0, &a, &q, &why) ||
 		     (v->o->stop && !lake_query_watch(&q, v->o->stop, &why)))) {
-		v->n->not_read = arena_copy(v->project->arena, str_from(why.message));
+		verify_engine_failed(v, folder, &why);
 		read = false;
 	}
 	struct err *found = arena_array(&a, struct err, l.n + 1);
@@ -108,8 +108,8 @@ void verify_checkpoints(struct verify *v, struct str table_key)
 		    checkpoint_check(q.connection, v->project->store, table_key, l.v[i].version, files[i], &found[i]))
 			continue;
 		l.v[i].bad = found[i].code == ERR_DAMAGE;
-		if (!l.v[i].bad && v->n->not_read.n == 0 && !(v->o->stop && *v->o->stop))
-			v->n->not_read = arena_copy(v->project->arena, str_from(found[i].message));
+		if (!l.v[i].bad)
+			verify_engine_failed(v, l.v[i].key, &found[i]);
 	}
 	/* The hint first: whoever removes what is told in this order never leaves one that leads nowhere. */
 	if (hint)

@@ -32,7 +32,7 @@ static void open_engine(struct verify *v, const struct verify_table *t)
 	    (v->o->stop == NULL || lake_query_watch(&v->engine, v->o->stop, &why)))
 		return;
 	verify_engine_close(v);
-	v->n->not_read = arena_copy(v->project->arena, str_from(why.message));
+	verify_engine_failed(v, t->key, &why);
 }
 
 /* Where the engine finds the file; NULL: it is not on this machine. */
@@ -51,8 +51,8 @@ static void check_rows(struct verify *v, struct str key, const struct verify_tab
 	if (v->engine.connection && !table_file_verify(&v->engine, t->zone, &t->t.schema, path, f, &why)) {
 		if (why.code == ERR_DAMAGE)
 			verify_unread(v, key, &why);
-		else if (v->n->not_read.n == 0 && !(v->o->stop && *v->o->stop))
-			v->n->not_read = arena_copy(v->project->arena, str_from(why.message));
+		else
+			verify_engine_failed(v, key, &why);
 	}
 	arena_free(&a);
 }
@@ -220,12 +220,13 @@ static bool load_table(struct verify *v, struct verify_table *t, struct err *e)
 {
 	if (!table_replay(v->project->store, t->key, -1, &v->arena, &t->t, e))
 		return false;
-	v->about.kind = FINDING_STATE;
-	bool ok = table_states_check(v->project->store, t->key, bad_state, v, e);
-	if (ok)
-		verify_checkpoints(v, t->key);
+	struct err why = ERR_INIT;
+	v->about.kind = FINDING_STATE; /* what is told with it is removed by a repair: never a folder */
+	if (!table_states_check(v->project->store, t->key, bad_state, v, &why))
+		verify_trouble(v, t->key, &why);
+	verify_checkpoints(v, t->key);
 	v->about.kind = FINDING_LOG;
-	return ok;
+	return true;
 }
 
 bool verify_log(struct verify *v, enum lake_zone zone, struct str table)

@@ -159,7 +159,10 @@ bool table_file_verify(struct lake_query *q, enum lake_zone zone, const struct t
 	if (!ok)
 		err_set(e, ERR_DAMAGE, "its path does not fit into SQL");
 	ok = ok && lake_query_run(q, buf_str(&sql), &a, &k.shape, &k.n_columns, take, &k, e) && compare(&k, e);
-	if (!ok && e->code != ERR_SIGINT && e->code != ERR_SIGTERM)
+	/* Of bytes that were just found to be the right ones, it is not the file that the engine or the disk fails at. */
+	bool trouble = e->code == ERR_SIGINT || e->code == ERR_SIGTERM || e->code == ERR_MEMORY ||
+		       (f->has_hash && (e->code == ERR_STORAGE || e->code == ERR_ENGINE_FAULT));
+	if (!ok && !trouble)
 		e->code = ERR_DAMAGE;
 	buf_free(&sql);
 	arena_free(&a);

@@ -107,10 +107,14 @@ static void say_table(struct ui *u, const struct repair_table *t, enum tense ten
 	if (t->files > 0)
 		buf_addf(b, "%s%s%s", amount_things(t->files, "data file").text, can ? " " : " damaged",
 			 !can ? "" : tense == IS_MADE && t->files != 1 ? "are made again" : made[tense]);
-	if (t->by.n == 0)
+	if (t->by.n == 0) {
 		buf_add_z(b, " -- but no resource with a contract and no model of the pipeline file makes it: it stays as it is");
-	else if (!can)
+	} else if (!can) {
 		buf_addf(b, " -- it cannot be made again, since %.*s: it stays as it is", STR_ARG(t->blocked));
+	} else if (tense == WAS_NOT_MADE) {
+		buf_add_z(b, "\n  ");
+		put_escaped(u, t->first);
+	}
 	buf_add_char(b, '\n');
 }
 

@@ -76,7 +76,7 @@ static void child_end(pid_t pid)
 static int child_crashed(struct ui *u, int number)
 {
 	struct err e = ERR_INIT;
-	err_set(&e, ERR_ENGINE, "the engine ended by signal %d (%s)", number, strsignal(number));
+	err_set(&e, ERR_ENGINE_FAULT, "the engine ended by signal %d (%s)", number, strsignal(number));
 	err_hint(&e, "the usual cause is memory that ran out: ask for less at once (fewer rows, shorter texts), or raise "
 		 "`engine.memory` in the pipeline file");
 	return ui_fail(u, &e);

@@ -2,8 +2,9 @@
 
 A case has resources (what the mock serves, how the pipeline asks for it), contracts and models; `before`: commands that
 bring the lake to where the case begins; `command`: the one that is disturbed, and afterwards, undisturbed, ends the job.
-`second`: what the mock serves to `--env second`. `needs`: a command that this version must have. `secret`: the
-token stands in a file."""
+`second`: what the mock serves to `--env second`. `secret`: the token stands in a file. `damage`: what happens to the lake
+after `before`, and what is run after that. `good`: how the command ends when nothing goes wrong. `once`: what it says, with exit
+status 2, where it has been done already."""
 
 INTERVAL = ["--from", "2026-01-01", "--to", "2026-01-02"]
 SEVEN = [{"id": i, "name": f"thing {i}", "price": i + 0.5} for i in range(1, 8)]
@@ -25,6 +26,21 @@ schema:
       - {name: id, logicalType: integer, primaryKey: true, primaryKeyPosition: 1}
       - {name: name, logicalType: string, required: true}
       - {name: price, logicalType: number, customProperties: [{property: sluice.precision, value: 10}, {property: sluice.scale, value: 2}]}
+"""
+MANY = [{"id": i, "name": "x", "price": 1} for i in range(1, 121)]
+# By day, with lines: a table of its own. Bad: a line without a name, one that is no object, a thing without a name.
+DAILY = [{"id": 10 * day + i, "at": f"2026-01-0{day}T0{i}:00:00Z", "name": None if i == 3 and day < 3 else f"thing {i}", "price": i,
+          "lines": [{"name": f"line {k}", "number": k} for k in range(i)] + [{"number": 7}, "no line"] * (i == 2)}
+         for day in range(1, 5) for i in range(1, 4)]
+DAILY_CONTRACT = CONTRACT.replace("    customProperties: [", "    customProperties: [{property: sluice.window_column, value: at}, ") + """\
+      - {name: at, logicalType: timestamp, required: true}
+      - name: lines
+        logicalType: array
+        items:
+          logicalType: object
+          properties:
+            - {name: name, logicalType: string, required: true}
+            - {name: number, logicalType: integer}
 """
 MODEL_CONTRACT = """\
 apiVersion: v3.1.0
@@ -70,26 +86,54 @@ PAGED = dict(
 PAGED["link"]["pipeline"]["records"] = ""
 
 
-def case(name, what, command, before=(), models=False, contract=True, second=None, needs=None, secret=False):
+BAD = dict(PAGED["cursor_body"], rows=WITH_BAD)
+SHRINKS = dict(PAGED["page"], rows=MANY)
+SHRINKS["pipeline"] = {**SHRINKS["pipeline"], "paginate": {"page": {"query": "page", "size": {"query": "limit", "value": 100}}}}
+SHRINKS["mock"] = {**SHRINKS["mock"], "paginate": {"style": "page", "size": 100}}
+WINDOWS = {
+    "pipeline": {"path": "/things", "kind": "window", "records": "data", "paginate": "none",
+                 "window": {"every": "1d", "lookback": "1d"},
+                 "query": {"from": "{window.from:datetime}", "to": "{window.to:datetime}"}},
+    "mock": {"file": "things.ndjson", "records": "data", "window": {"column": "at", "from": "from", "to": "to", "form": "datetime"}},
+    "rows": DAILY,
+}
+
+
+def case(name, what, command, before=(), models=False, contract=CONTRACT, second=None, secret=False, damage=(), good=0, once=None):
     return dict(name=name, resource=what, command=command, before=list(before), models=MODELS if models else {},
-                contract=CONTRACT if contract else None, second=second, needs=needs, secret=secret)
+                contract=contract, second=second, secret=secret, damage=list(damage), good=good, once=once)
 
 
 INGEST, PREPARE, REFINE, RUN = (["ingest", *INTERVAL], ["prepare", *INTERVAL], ["refine", *INTERVAL], ["run", *INTERVAL])
-BAD = dict(PAGED["cursor_body"], rows=WITH_BAD)
+OTHERS = [*RUN, "--refetch=again", "--env", "second"]
+DAYS = [["run", "--from", f"2026-01-0{day}", "--to", f"2026-01-0{day + 1}"] for day in (1, 2, 3)]
+WINDOW = "20260101T000000Z_20260102T000000Z"
+LOG, DATA = "prepare/torture/things/_delta_log/", "prepare/torture/things/data/*/*.parquet"
 
 CASES = [
-    *[case(f"ingest_{style}", what, INGEST, contract=False, secret=style == "none") for style, what in PAGED.items()],
+    case("init", PAGED["cursor_body"], ["init"], contract=None),
+    *[case(f"ingest_{style}", what, INGEST, contract=None, secret=style == "none") for style, what in PAGED.items()],
     case("prepare", BAD, PREPARE, before=[INGEST]),
+    case("children", WINDOWS, ["prepare", "--from", "2026-01-01", "--to", "2026-01-03"], contract=DAILY_CONTRACT,
+         before=[["ingest", "--from", "2026-01-01", "--to", "2026-01-03"]]),
     case("refine", PAGED["none"], REFINE, before=[INGEST, PREPARE], models=True),
     case("run", PAGED["page"], RUN, models=True),
     case("refetch_same", PAGED["page"], [*RUN, "--refetch=again"], before=[RUN], models=True),
-    case("refetch_other", BAD, [*RUN, "--refetch=again", "--env", "second"], before=[RUN], models=True, second=OTHER),
+    case("refetch_other", BAD, OTHERS, before=[RUN], models=True, second=OTHER),
+    case("candidate", SHRINKS, OTHERS, before=[RUN], second=SEVEN, good=4),
+    case("accept", SHRINKS, ["accept", "things", WINDOW], before=[RUN, (4, OTHERS)], second=SEVEN,
+         once="no fetch waits to be accepted"),
     case("again", PAGED["page"], RUN, before=[RUN], models=True),
+    # Version 100 has a folded state and a checkpoint. A log whose last version is number 98 and damaged is repaired to 99.
+    case("upkeep", PAGED["page"], OTHERS, before=[RUN], second=OTHER,
+         damage=[("write", LOG + f"{98:020}.json"), ["repair"]]),
+    case("compact", WINDOWS, ["compact"], before=DAYS, contract=DAILY_CONTRACT),
+    case("repair_data", BAD, ["repair"], before=[RUN], models=True, damage=[("flip", DATA)]),
+    case("repair_log", BAD, ["repair"], before=[RUN, OTHERS], models=True, second=OTHER, damage=[("flip", LOG + f"{1:020}.json")]),
     case("check", PAGED["none"], ["check"], before=[RUN], models=True, secret=True),
     case("status", PAGED["none"], ["status"], before=[RUN], models=True),
     case("verify", BAD, ["verify"], before=[RUN], models=True),
     case("query", PAGED["none"], ["query", "SELECT count(*) FROM prepare.things"], before=[RUN], models=True),
-    case("gc", BAD, ["gc", "--yes", "--generations", "--keep-days", "0", "--keep-versions", "1"],
-         before=[RUN, [*RUN, "--refetch=again", "--env", "second"]], models=True, second=OTHER, needs="gc"),
+    case("gc", BAD, ["gc", "--yes", "--generations", "--keep-days", "0", "--keep-versions", "1"], before=[RUN, OTHERS],
+         models=True, second=OTHER),
 ]

@@ -41,6 +41,9 @@ DISK = "open,read,write,sync,close,link,rename,mkdir,unlink,list,stat,descriptor
 LOSABLE = {"linkat", "rename", "renameat2", "mkdir", "mkdirat", "unlink", "unlinkat", "store_create", "store_remove",
            "store_settle", "store_writer_finish", "store_make_folder"}
 SHORT = {"read", "pread", "write"}
+# Of these DuckDB says why, and that decides between exit status 7 and 9.
+SPEAKING = {"duckdb_open_ext", "duckdb_query", "duckdb_extract_statements", "duckdb_prepare", "duckdb_pending_prepared_streaming",
+            "duckdb_execute_pending", "duckdb_fetch_chunk"}
 INTERRUPTIBLE = {"read", "pread", "write", "fsync", "waitid", "wait4"}
 
 
@@ -50,8 +53,11 @@ def variants(number, site):
     yield "once", f"{number}"
     if site.cls in ("memory", "say", "look"):
         return
-    if site.cls == "http":
-        yield "on", f"{number}+@http"
+    if site.cls in ("http", "engine"):
+        yield "on", f"{number}+@{site.cls}"
+        if site.call in SPEAKING:
+            yield "full", f"{number}:ENOSPC@engine"
+            yield "memory", f"{number}:ENOMEM@engine"
         return
     yield "on", f"{number}+@{DISK}"
     if site.call in LOSABLE:

@@ -1,10 +1,12 @@
 """The mock, and a case as files: what the torture and the power cuts have in common."""
+import glob
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 import cases as C
 import effects as E
@@ -17,7 +19,7 @@ TIMEOUT_S = 60
 
 
 class Mock:
-    """Serves the rows of all cases, each under a path of its own."""
+    """Serves the rows of all cases, each under a path of its own. Its clock stands still: an answer is always the same."""
 
     def __init__(self, folder, chosen, second):
         os.makedirs(folder)
@@ -31,8 +33,9 @@ class Mock:
         with open(os.path.join(folder, "mock.yaml"), "w", encoding="utf-8") as f:
             json.dump({"base": "/v1", "resources": resources}, f)
         self.process = subprocess.Popen(
-            [os.path.join(RELEASE, "sluice-mock"), os.path.join(folder, "mock.yaml"), "--data", folder, "--listen",
-             "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            [os.path.join(DEV, "sluice-mock"), os.path.join(folder, "mock.yaml"), "--data", folder, "--listen",
+             "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "SLUICE_EFFECTS_NOW": str(time.time_ns() // 1000)})
         line = self.process.stdout.readline()
         if not line:
             sys.exit("torture: the mock does not start: " + self.process.stderr.read())
@@ -49,11 +52,34 @@ def write(path, text):
         f.write(text)
 
 
+def copy(begin, lake):
+    """By hard links: no object of a lake is ever written twice (and the end of a torture looks whether that is true)."""
+    shutil.copytree(begin, lake, copy_function=os.link)
+
+
+def damage(lake, how, pattern):
+    """One byte of the first file is another one; or a file that is none of ours is put there."""
+    if how == "write":
+        write(os.path.join(lake, pattern), "{}\n")
+        return
+    path = sorted(glob.glob(os.path.join(lake, pattern)))[0]
+    with open(path, "rb") as f:
+        data = bytearray(f.read())
+    data[len(data) // 2] ^= 1
+    with open(path, "wb") as f:
+        f.write(data)
+
+
 class Case:
     """A project, the lake in which the case begins, and the digest with which it must end."""
 
     def __init__(self, case, folder, mock, second):
         self.name, self.command, self.folder = case["name"], case["command"], os.path.join(folder, case["name"])
+        self.good, self.damage, self.damaged = case["good"], case["damage"], case["command"][0] == "repair"
+        self.once = case["once"]
+        self.digests, self.outcomes = {}, {}  # of lakes, by judge.tree
+        # `init` has no lake, but a file to write.
+        self.url, self.known = f"{mock.url}/{case['name']}", r"pipeline\.yaml$" if self.command == ["init"] else None
         self.project, self.begin = os.path.join(self.folder, "project"), os.path.join(self.folder, "begin")
         self.environment = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "SLUICE_DUCKDB",
                                                                          "LD_LIBRARY_PATH", "SLUICE_CACHE")}
@@ -78,6 +104,8 @@ class Case:
 
     def call(self, program, command, lake, scratch, **environment):
         line = [program, *command, "-f", os.path.join(self.project, "pipeline.yaml"), "--lake", lake]
+        if command == ["init"]:
+            line = [program, "init", self.url, "-f", os.path.join(lake, "pipeline.yaml")]
         if command[0] in ("ingest", "prepare", "refine", "run"):
             line += ["--threads", "1"]
         try:
@@ -90,22 +118,44 @@ class Case:
     def release(self, command, lake, scratch):
         return self.call(os.path.join(RELEASE, "sluice"), command, lake, scratch)
 
+    def digest_of(self, lake, scratch):
+        if self.known:
+            with open(os.path.join(lake, "pipeline.yaml"), encoding="utf-8") as f:
+                return f.read().replace(lake, "LAKE")
+        done = self.release(["digest"], lake, scratch)
+        return done.out + done.err
+
+    def verify(self, lake, scratch):
+        return J.Done(["nothing to verify"], 0, "", "") if self.known else self.release(["verify"], lake, scratch)
+
+    def again(self, lake, scratch):
+        if self.known and J.files(lake):
+            return J.Done(["it is there"], 0, "", "")  # `init` replaces nothing, and what is there is compared
+        return self.release(self.command, lake, scratch)
+
     def prepare(self, work):
         """Where it begins, what its effects are, and how it ends when nothing goes wrong."""
         scratch = os.path.join(work, "tmp")
         os.makedirs(scratch)
         os.makedirs(self.begin)
-        for command in self.before:
+        for command in self.before + self.damage:
+            status, command = command if isinstance(command[0], int) else (0, command)
+            if isinstance(command, tuple):
+                damage(self.begin, *command)
+                continue
             done = self.release(command, self.begin, scratch)
-            assert done.status == 0, f"{self.name}: {done}"
+            assert done.status == status, f"{self.name}: {done}"
+        self.now_us = time.time_ns() // 1000
         lake, counted = os.path.join(work, "lake"), os.path.join(work, "effects")
-        shutil.copytree(self.begin, lake)
-        done = self.call(os.path.join(DEV, "sluice"), self.command, lake, scratch, SLUICE_EFFECTS=counted)
-        assert done.status == 0, f"{self.name}: {done}"
+        copy(self.begin, lake)
+        self.begin_tree = J.tree(self.begin)
+        done = self.call(os.path.join(DEV, "sluice"), self.command, lake, scratch, SLUICE_EFFECTS=counted,
+                         SLUICE_EFFECTS_NOW=str(self.now_us))
+        assert done.status == self.good, f"{self.name}: {done}"
         if not os.path.exists(counted):
             sys.exit(f"torture: {DEV}/sluice does not count its effects: configure it with -DSLUICE_EFFECTS=ON")
         self.effects = E.read(counted)
-        self.digest = self.release(["digest"], lake, scratch).out
+        self.digest = self.digest_of(lake, scratch)
         assert self.digest.strip(), f"{self.name}: a digest of nothing proves nothing"
         self.project_files = J.files(self.project)
         assert os.listdir(scratch) == [], os.listdir(scratch)
@@ -115,9 +165,10 @@ class Case:
         """One run with something wrong, and its outcome: a list of complaints, what it said, what was met."""
         lake, scratch, counted = (os.path.join(work, n) for n in ("lake", "tmp", "effects"))
         os.makedirs(scratch)
-        shutil.copytree(self.begin, lake)
+        copy(self.begin, lake)
         reports = os.path.join(work, "asan")
         done = self.call(os.path.join(DEV, "sluice"), self.command, lake, scratch, SLUICE_EFFECTS=counted, SLUICE_FAIL=spec,
+                         SLUICE_EFFECTS_NOW=str(self.now_us),
                          ASAN_OPTIONS=f"log_path={reports}:exitcode=99", UBSAN_OPTIONS=f"log_path={reports}:exitcode=99")
         met = E.read(counted)
         j = J.Judge(self, spec, met, done, lake, scratch)
@@ -127,11 +178,10 @@ class Case:
                     j.complain("a report of the sanitizers:\n" + f.read()[:3000])
         j.judge()
         shutil.rmtree(work)
-        return j.complaints, done, met
+        return j.complaints, done, met, j.looked
 
-
-def has_command(name):
-    return subprocess.run([os.path.join(RELEASE, "sluice"), "help", name], capture_output=True).returncode == 0
+    def begin_is_whole(self):
+        return J.tree(self.begin) == self.begin_tree
 
 
 class World:
@@ -142,8 +192,7 @@ class World:
         for name in names:
             if name not in known:
                 sys.exit(f"no case {name}: {', '.join(known)}")
-        self.chosen = [c for c in C.CASES
-                       if (not names or c["name"] in names) and (not c["needs"] or has_command(c["needs"]))]
+        self.chosen = [c for c in C.CASES if not names or c["name"] in names]
         # Short, since paths stand in messages; in memory where that can be: nothing here is cut off from real power.
         base = os.environ.get("SLUICE_TORTURE_DIR") or ("/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
         self.folder, self.mocks = tempfile.mkdtemp(prefix="torture-", dir=base), []

@@ -62,22 +62,22 @@ static void endings(void **state)
 	} table[] = {
 		{ "echo '{\"ok\":1}' >$1", ERR_NONE, "{\"ok\":1}\n", NULL, "" },
 		{ "echo one; echo; printf two; echo x >&2; : >$1", ERR_NONE, "", NULL, "one;two;" },
-		{ "exit 0", ERR_ENGINE, "exit status 0, opening", NULL, "" },
-		{ "echo first >&2; printf 'last \\033[2Jwords\\n' >&2; exit 9", ERR_ENGINE,
+		{ "exit 0", ERR_ENGINE_FAULT, "exit status 0, opening", NULL, "" },
+		{ "echo first >&2; printf 'last \\033[2Jwords\\n' >&2; exit 9", ERR_ENGINE_FAULT,
 		  "exit status 9, opening", NULL, "" },
-		{ "printf 'last \\033[2Jwords\\nmore' >&2; exit 9", ERR_ENGINE, "its last words: last  [2Jwords|more", NULL, "" },
+		{ "printf 'last \\033[2Jwords\\nmore' >&2; exit 9", ERR_ENGINE_FAULT, "its last words: last  [2Jwords|more", NULL, "" },
 		{ "echo '{\"error\":{\"code\":\"CONTRACT\",\"message\":\"broken\",\"hint\":\"mend it\"}}' >$1; exit 4",
 		  ERR_CONTRACT, "broken", "mend it", "" },
 		{ "echo '{\"error\":{\"code\":\"NO_SUCH\",\"message\":\"odd\"}}' >$1; exit 4", ERR_ENGINE, "odd", NULL, "" },
-		{ "echo '{\"error\":' >$1; exit 4", ERR_ENGINE, "no error that can be read", NULL, "" },
-		{ "echo '{\"error\":\"text\"}' >$1; exit 4", ERR_ENGINE, "no error that can be read", NULL, "" },
-		{ "echo '[]' >$1; exit 4", ERR_ENGINE, "no error that can be read", NULL, "" },
-		{ "echo x >$1; echo bye >&2; kill -KILL $$", ERR_ENGINE, "ended by signal 9 (Killed); its last words: bye",
+		{ "echo '{\"error\":' >$1; exit 4", ERR_ENGINE_FAULT, "no error that can be read", NULL, "" },
+		{ "echo '{\"error\":\"text\"}' >$1; exit 4", ERR_ENGINE_FAULT, "no error that can be read", NULL, "" },
+		{ "echo '[]' >$1; exit 4", ERR_ENGINE_FAULT, "no error that can be read", NULL, "" },
+		{ "echo x >$1; echo bye >&2; kill -KILL $$", ERR_ENGINE_FAULT, "ended by signal 9 (Killed); its last words: bye",
 		  "memory", "" },
-		{ "kill -SEGV $$", ERR_ENGINE, "ended by signal 11", NULL, "" },
-		{ "head -c 2000 /dev/zero >$1", ERR_ENGINE, "more than 1000 bytes", NULL, "" },
+		{ "kill -SEGV $$", ERR_ENGINE_FAULT, "ended by signal 11", NULL, "" },
+		{ "head -c 2000 /dev/zero >$1", ERR_ENGINE_FAULT, "more than 1000 bytes", NULL, "" },
 		{ "head -c 3000000 /dev/zero | tr '\\0' a; echo; echo z; : >$1", ERR_NONE, "", NULL, "z;" },
-		{ "head -c 3000000 /dev/zero | tr '\\0' a >&2; exit 1", ERR_ENGINE, "aaaa", NULL, "" },
+		{ "head -c 3000000 /dev/zero | tr '\\0' a >&2; exit 1", ERR_ENGINE_FAULT, "aaaa", NULL, "" },
 		{ "exec >&- 2>&-; : >$1", ERR_NONE, "", NULL, "" },
 		{ "read x; echo \"in:$x\"; : >$1", ERR_NONE, "", NULL, "in:;" },
 		/* a grandchild that keeps the pipes open does not hold us up */
@@ -159,7 +159,7 @@ static void old_result(void **state)
 	world_open(&w);
 	assert_true(file_write(w.result_path, STR("{\"old\":1}"), &w.e));
 	assert_false(run(&w, "exit 0", &result, NULL));
-	assert_int_equal(w.e.code, ERR_ENGINE);
+	assert_int_equal(w.e.code, ERR_ENGINE_FAULT);
 	world_close(&w);
 }
 
