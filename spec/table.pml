@@ -64,9 +64,8 @@
 #define PIN(t, f, w) pin[((t) * F + (f)) * W + (w)]
 
 /* Operations of commits, as they stand in commitInfo, and the actions of the log: the same as in the program.
- * `refine` replaces the whole of a table with one window: it is no step here. Nor is `repair`, the first commit of a table whose
- * log was cut: it demands that nothing else runs on this table, since a log that was cut fences nobody. With nothing beside it
- * there is one order of its steps; the auditor holds it against rules of its own (cut_in_order, renewed_after_cut). */
+ * `refine` replaces the whole of a table with one window: it is no step here. Nor is `repair`, which demands that nothing else
+ * runs on its tables: it has a model of its own, repair.pml. */
 mtype = { quarantine, prepare, tags, refine, compact, repair };
 mtype = { commitInfo, protocol, metaData, remove, add };
 

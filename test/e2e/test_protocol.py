@@ -777,7 +777,7 @@ def mtypes(model):
 
 def test_the_rules_of_models_and_auditor_are_the_same():
     rules = set()
-    for model in ("ledger.pml", "table.pml"):
+    for model in ("ledger.pml", "table.pml", "repair.pml"):
         used = set(re.findall(r"\brule\((\w+),", text_of("spec", model))) - {"name"}
         assert used in mtypes(model), model
         rules |= used
