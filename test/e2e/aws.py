@@ -64,7 +64,7 @@ class Moto:
         self.process = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
                                         stdout=self.errors, stderr=self.errors)
         self.url = f"http://127.0.0.1:{port}"
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while True:
             with contextlib.suppress(OSError):
                 urllib.request.urlopen(self.url + "/moto-api/data.json", timeout=5).read()
@@ -124,12 +124,12 @@ class Api(Server):
         super().__init__(answer)
 
 
-def project(folder, api, secret, environment):
+def project(folder, api, secret, environment, in_flight=1):
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, "pipeline.yaml"), "w", encoding="utf-8") as f:
         json.dump({
             "pipeline": "p", "lake": "./lake",
-            "source": {"url": api.url + "/v1", "auth": {"bearer": {"secret": secret}}, "in_flight": 1,
+            "source": {"url": api.url + "/v1", "auth": {"bearer": {"secret": secret}}, "in_flight": in_flight,
                        "retry": {"first": "5ms", "max": "20ms"}},
             "resources": {"things": {
                 "path": "/things", "kind": "window", "window": {"every": "1d", "zone": "UTC"},
