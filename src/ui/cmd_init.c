@@ -343,6 +343,11 @@ static void put_file(struct init *i, struct buf *b)
 	put_next(i, "run", "", b);
 	buf_addf(b, "\npipeline: %.*s\nlake: ./lake\nschedule: {window: 1d}\n\n", STR_ARG(i->name));
 	put_source(i, b);
+	buf_add_z(b, "\n# What differs where it is deployed is put over this file by `--env prod`:\n"
+		     "# environments:\n"
+		     "#   prod:\n"
+		     "#     lake: /srv/lake\n"
+		     "#     source: {rate: {requests: 10, per: 1s}}\n");
 	buf_addf(b, "\nresources:\n  %.*s:\n    path: ", STR_ARG(i->name));
 	put_text(b, i->path, true);
 	buf_add_z(b, "\n    # The whole list each time. For data that grows, ask for it interval by interval instead:\n"
