@@ -1,0 +1,213 @@
+"""Lakes on S3: the same keys and bytes as in a folder, whatever the way to the store does. Judged by a server that we did not
+write, and by the same commands on its files as a lake in a folder."""
+import os
+import re
+import signal
+import time
+
+import pytest
+
+import lake as L
+from lake_fixtures import small_pages
+from s3_server import KEYS, FaultProxy, S3Project, Server
+
+pytest_plugins = ["lake_fixtures"]
+
+DAYS = ("--from", "2013-01-01", "--to", "2013-01-08")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    s = Server(tmp_path_factory.mktemp("s3"))
+    yield s
+    s.stop()
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory, calm, server):
+    """The same week in a folder: what S3 is held against."""
+    p = L.example_project(os.path.join(tmp_path_factory.mktemp("disk"), "flights"), calm.url, small_pages)
+    p.sluice("ingest", *DAYS)
+    p.undisturbed = p.digest()
+    return p
+
+
+def on_s3(disk, server, prefix, endpoint=None):
+    p = S3Project(disk.folder, f"s3://lakes/{prefix}", endpoint or server.url)
+    p.files = os.path.join(server.folder, "lakes", prefix)
+    return p
+
+
+def nothing_left(server, prefix):
+    """Neither probes nor unfinished uploads."""
+    base = os.path.join(server.folder, "lakes")
+    assert not os.path.exists(os.path.join(base, prefix, ".tmp"))
+    unfinished = [f for _, _, names in os.walk(os.path.join(base, ".sgwtmp", "multipart")) for f in names]
+    assert unfinished == []
+
+
+def names_without_hashes(lake):
+    """Keys, but for what differs between two runs: the hash in a segment's name, the run's id."""
+    found = [re.sub(r"-[0-9a-f]{64}\.", "-H.", f) for f in L.snapshot(lake)]
+    return sorted(found)
+
+
+def test_same_as_in_a_folder(disk, server):
+    p = on_s3(disk, server, "same")
+    p.sluice("ingest", *DAYS)
+    assert p.digest() == disk.undisturbed
+    assert names_without_hashes(p.files) == names_without_hashes(disk.lake)
+    as_folder = disk.on(p.files)  # the bucket's files are a lake in a folder
+    assert as_folder.digest() == disk.undisturbed
+    as_folder.sluice("verify")
+    p.sluice("verify")
+    p.sluice("verify", "--fast")
+    nothing_left(server, "same")
+
+
+def test_reading(disk, server):
+    p = on_s3(disk, server, "reading")
+    p.sluice("ingest", *DAYS)
+    listed, there = p.sluice("raw ls flights").out, disk.sluice("raw ls flights").out
+    assert listed == there and "sealed" in listed
+    window = sorted(os.listdir(os.path.join(p.files, "raw", p.name, "flights")))[0]
+    pages = [q.sluice("raw cat", "flights", window, 1).out for q in (p, disk, disk.on(p.files))]
+    assert pages[0] == pages[1] == pages[2] and '"data"' in pages[0]
+    assert "20" in p.sluice("status").out
+    again = p.sluice("ingest", *DAYS)
+    assert "Nothing to do" in again.out
+
+
+def test_a_lake_in_a_folder_read_through_s3(disk, server):
+    """Written in a folder, read as s3://."""
+    os.rename(os.path.join(L.shutil.copytree(disk.lake, os.path.join(server.folder, "copied"))),
+              os.path.join(server.folder, "lakes", "copied"))
+    p = on_s3(disk, server, "copied")
+    assert p.digest() == disk.undisturbed
+    p.sluice("verify")
+
+
+def test_no_lake_there(disk, server):
+    p = on_s3(disk, server, "not/there")
+    assert "there is no lake" in p.sluice("digest", status=6).err
+    p.lake = "s3://no-such-bucket/x"
+    assert "NoSuchBucket" in p.sluice("ingest", *DAYS, status=2).err
+    p = on_s3(disk, server, "denied")
+    p.environment = lambda: {**on_s3(disk, server, "x").environment(), "AWS_SECRET_ACCESS_KEY": "wrong/secret"}
+    done = p.sluice("ingest", *DAYS, status=2)
+    assert "SignatureDoesNotMatch" in done.err and "wrong/secret" not in done.err + done.out
+
+
+def test_settings_in_the_pipeline_file(disk, server, tmp_path, calm):
+    """Endpoint and region by the file, in place of the environment."""
+    p = L.example_project(os.path.join(tmp_path, "flights"), calm.url, small_pages)
+    with open(p.file, encoding="utf-8") as f:
+        text = f.read()
+    with open(p.file, "w", encoding="utf-8") as f:
+        f.write(re.sub(r"(?m)^lake:.*$", f"lake: s3://lakes/by-file\ns3: {{endpoint: '{server.url}', region: eu-north-1}}", text))
+    q = S3Project(p.folder, "s3://lakes/by-file", "http://127.0.0.1:1")
+    q.environment = lambda: {**L.Project.environment(q), **{k: v for k, v in KEYS.items() if k != "AWS_REGION"}}
+    # versitygw serves one region: the right one is named
+    assert "us-east-1" in q.sluice("ingest", *DAYS, status=(2, 7)).err
+    with open(p.file, encoding="utf-8") as f:
+        text = f.read()
+    with open(p.file, "w", encoding="utf-8") as f:
+        f.write(text.replace("eu-north-1", "us-east-1"))
+    q.sluice("ingest", *DAYS)
+    assert q.digest() == disk.undisturbed
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_exact_through_faults(disk, server, seed):
+    """Every eighth request goes wrong in some way; what comes of it is exact all the same."""
+    proxy = FaultProxy(server, percent=12, seed=seed)
+    p = on_s3(disk, server, f"faults-{seed}", proxy.url)
+    try:
+        for _ in range(6):  # whatever gives up, the same command goes on
+            done = p.sluice("ingest", *DAYS, status=(0, 7))
+            if done.status == 0:
+                break
+        assert done.status == 0, done
+        for _ in range(6):
+            done = p.sluice("digest", status=(0, 7))
+            if done.status == 0:
+                break
+        assert done.out == disk.undisturbed
+    finally:
+        proxy.stop()
+    assert len(proxy.met) >= 5, proxy.met
+    as_folder = disk.on(p.files)
+    as_folder.sluice("verify")
+    assert as_folder.digest() == disk.undisturbed
+    # what was lost or asked again has made nothing twice
+    direct = on_s3(disk, server, f"faults-{seed}")
+    direct.sluice("verify")
+
+
+def test_two_at_once(disk, server):
+    """Two runs on one lake: whoever loses a window says so, nothing is twice."""
+    p = on_s3(disk, server, "two")
+    both = [p.begin("ingest", *DAYS) for _ in range(2)]
+    statuses = [b.wait(L.TIMEOUT_S) for b in both]
+    for b in both:
+        b.communicate()
+    assert set(statuses) <= {0, 5}, statuses
+    p.sluice("ingest", *DAYS, "--takeover", status=(0, 2)) if set(statuses) == {5} else None
+    p.sluice("ingest", *DAYS)
+    assert p.digest() == disk.undisturbed
+    disk.on(p.files).sluice("verify")
+
+
+def test_killed_and_again(disk, server):
+    """kill -9 whenever some PUTs have gone by; the same command goes on."""
+    proxy = FaultProxy(server)
+    p = on_s3(disk, server, "killed", proxy.url)
+    try:
+        for puts in (6, 14, 23, 40):
+            run, deadline = p.begin("ingest", *DAYS), time.monotonic() + 60
+            wanted = proxy.counts.get("PUT", 0) + puts
+            while run.poll() is None and proxy.counts.get("PUT", 0) < wanted and time.monotonic() < deadline:
+                time.sleep(0.001)
+            run.send_signal(signal.SIGKILL)
+            run.communicate()
+        p.sluice("ingest", *DAYS)
+    finally:
+        proxy.stop()
+    assert p.on(p.files).digest() == disk.undisturbed
+    disk.on(p.files).sluice("verify")
+
+
+def test_requests_are_few(disk, server):
+    """Pages share PUTs; a run with nothing to do writes its record only, and reads a window that is not prepared yet by its ledger."""
+    proxy = FaultProxy(server)
+    p = on_s3(disk, server, "few", proxy.url)
+    try:
+        p.sluice("ingest", *DAYS)
+        first = dict(proxy.counts)
+        proxy.counts.clear()
+        p.sluice("ingest", *DAYS)
+        again = dict(proxy.counts)
+    finally:
+        proxy.stop()
+    pages = sum(int(n) for n in re.findall(r"pages=(\d+)", disk.undisturbed))
+    segments = len([f for f in L.snapshot(disk.lake) if f.endswith(".warc.gz")])
+    windows = disk.undisturbed.count("window ")
+    # a segment and its entry, a claim and perhaps a seal a window, grids, the record, the probe
+    assert first["PUT"] <= 2 * segments + 2 * windows + 5 + 8, (first, pages, segments, windows)
+    assert again.get("PUT", 0) <= 5, again
+    assert again["GET"] <= 12 * windows + 40, again
+
+
+def test_gc_ends_what_nobody_finished(disk, server):
+    """An upload of somebody who was killed, a week ago; a fresh one stays."""
+    boto3 = pytest.importorskip("boto3")
+    p = on_s3(disk, server, "unfinished")
+    p.sluice("ingest", "--from", "2013-01-01", "--to", "2013-01-02")
+    s3 = boto3.client("s3", endpoint_url=server.url, aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+                      aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1")
+    s3.create_multipart_upload(Bucket="lakes", Key="unfinished/raw/x")
+    p.sluice("gc", "--yes")
+    left = s3.list_multipart_uploads(Bucket="lakes").get("Uploads", [])
+    assert len(left) == 1  # it is new: somebody may be at it
+    assert "Nothing to remove" in p.sluice("gc").out
+    s3.abort_multipart_upload(Bucket="lakes", Key=left[0]["Key"], UploadId=left[0]["UploadId"])
