@@ -91,7 +91,7 @@ coverage: ## developers: which branches the tests take (gcov): minutes; fails wh
 	@test/coverage
 
 requirements: ## developers: pin the Python packages again, with hashes (needs uv)
-	@for list in requirements requirements-peers; do \
+	@for list in requirements requirements-peers requirements-lambda; do \
 		{ echo "# Written by \`make requirements\` from $$list.in: wheels for Python 3.11 to 3.13, amd64 and arm64."; \
 		  uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 			--no-emit-index-url --no-emit-find-links tools/$$list.in; } > tools/$$list.txt.new || exit 1; \

@@ -79,7 +79,7 @@ lambda_curl_source() {
 		[[ -n $name && $name != \#* ]] || continue
 		# Those of the distribution's own build (names of its two libraries) do not matter here, and need not fit.
 		patch -s -f -d "$work/curl" -p1 <"$work/curl/debian/patches/${name%% *}" >>"$work/log" 2>&1 ||
-			{ case $name in *CVE* | *cve*) die "curl: the patch $name does not apply" ;; esac; }
+			case $name in *CVE* | *cve*) say "curl: the patch $name does not apply" && return 1 ;; esac
 	done <"$work/curl/debian/patches/series"
 	basename "$work"/curl_*.dsc .dsc | tr _ ' ' | sed 's/ / source /' >>"$work/lambda/versions"
 }
@@ -165,4 +165,5 @@ lambda_make() {
 	unset APT_CONFIG
 	LC_ALL=C sort -u -o "$work/lambda/versions" "$work/lambda/versions"
 	put "$work/lambda" "$deps/lambda"
+	python_packages "$deps/venv-lambda" requirements-lambda.txt
 }
