@@ -12,6 +12,7 @@ import time
 import duckdb
 
 import attack
+import function
 import resume
 from measure import (DATA, LAND_LIMIT, MOCK, PYTHON, PYTHON_PEERS, ROOT, SLUICE, Mock, Project, Wrong, median, run)
 
@@ -207,6 +208,10 @@ class Figures:
         """Going on after a kill costs the same however long the ledger is."""
         resume.measure(self)
 
+    def function(self):
+        """The Lambda function before it has done anything."""
+        function.measure(self)
+
     def attack(self):
         """Faults, branches, kills: in numbers."""
         attack.measure(self)
@@ -252,7 +257,7 @@ def line_of(r):
 
 def main():
     global AS_JSON
-    names = ["end", "land", "prepare", "memory", "rate", "start", "resume", "attack"]
+    names = ["end", "land", "prepare", "memory", "rate", "start", "resume", "function", "attack"]
     a = argparse.ArgumentParser(prog="bench/run", description="Measures sluice beside limits and peers.")
     a.add_argument("--json", action="store_true", help="the table as JSON on standard output")
     a.add_argument("--runs", type=int, default=5, help="of each side, in turns (default 5)")
