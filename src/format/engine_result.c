@@ -92,6 +92,8 @@ static void put_children(struct json_out *o, const struct engine_result *r)
 
 static void put_findings(struct json_out *o, const struct graph_reads *g)
 {
+	if (g->n_findings == 0)
+		return;
 	json_begin_array(o, "lint");
 	for (size_t i = 0; i < g->n_findings; i++) {
 		const struct lint_finding *f = &g->findings[i];
@@ -249,6 +251,8 @@ static bool get_children(const struct json_node *root, struct arena *a, struct e
 static bool get_findings(const struct json_node *model, struct arena *a, struct graph_reads *g, struct err *e)
 {
 	const struct json_node *list;
+	if (!json_get(model, "lint"))
+		return true;
 	if (!json_need(model, "lint", JSON_ARRAY, &list, e))
 		return false;
 	g->findings = arena_array(a, struct lint_finding, list->n_children + 1);

@@ -206,7 +206,15 @@ static void functions_put(struct buf *b)
 #undef FUNCTION
 	};
 	static const char *const where[] = { "", "inside a CAST to an integer", "with OVER (... ORDER BY ...)" };
-	buf_add_z(b, "\n| function | arguments | where |\n| --- | --- | --- |\n");
+	buf_add_z(b, "\n## Functions and operators\n\n"
+		     "Arguments: `i` integer, `m` decimal, `f` double, `n` any number, `e` integer or decimal; `s` text; `d` date,\n"
+		     "`t` timestamp, `y` either, `v` an interval such as INTERVAL '1' DAY; `b` boolean; `x` any plain value, `o` any but\n"
+		     "a double, `p` any that `||` makes a text of; `*` repeats. Written down in the model: `#0` a whole number from 0,\n"
+		     "`#1` from 1, `#i` of either sign, `#s` a text that is not empty, `#r` a pattern (rule S9), `#h` 0.5, 0.25 or 0.75,\n"
+		     "`#u` year, quarter, month, week, day, hour, minute or doy, `#v` these with second for doy, `#` any constant.\n"
+		     "Names are those of the parser: `~~` is LIKE, `like_escape` LIKE with ESCAPE, `count_star` COUNT(*), `date_part`\n"
+		     "EXTRACT, `quantile_cont` percentile_cont WITHIN GROUP (ORDER BY an integer).\n\n"
+		     "| function | arguments | where |\n| --- | --- | --- |\n");
 	for (size_t i = 1; i < sizeof rows / sizeof rows[0]; i++) {
 		if (rows[i].types == NULL)
 			continue;
@@ -222,6 +230,7 @@ static void functions_put(struct buf *b)
 
 void lint_page(struct buf *b)
 {
+	buf_add_z(b, "## Rules\n\nThe column `SELECT` is an example, with what each engine answers.\n\n");
 	buf_add_z(b, "| rule | about | why | `SELECT` | DuckDB | Spark | instead |\n| --- | --- | --- | --- | --- | --- | --- |\n");
 	for (size_t i = 0; i < LINT_RULES; i++) {
 		const struct lint_rule *r = &lint_rules[i];

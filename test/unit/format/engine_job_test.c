@@ -120,9 +120,10 @@ static struct rule_count sample_rules[] = {
 static struct str sample_fields[] = { { "gate\xc3\xa9", 6 } };
 static uint64_t sample_counts[] = { 800 };
 static struct str sample_reads[] = { { "prepare.airlines", 16 }, { "prepare.flights", 15 } };
-static struct graph_reads sample_graph[] = {
-	{ .name = { "per_carrier", 11 }, .tables = sample_reads, .n_tables = 2 }, { .name = { "one", 3 } }
-};
+static struct lint_finding sample_findings[] = { { { "N6", 2 }, 17, { "DOUBLE becomes BIGINT", 21 } },
+						 { { "P2", 2 }, UINT64_MAX, { "PIVOT or UNPIVOT", 16 } } };
+static struct graph_reads sample_graph[] = { { { "per_carrier", 11 }, sample_reads, 2, sample_findings, 2 },
+					     { { "one", 3 }, NULL, 0, NULL, 0 } };
 static uint64_t sample_totals[] = { 0, 50094 };
 
 static struct engine_output sample_outputs[] = {
@@ -212,6 +213,11 @@ static void everything_comes_back(void **unused)
 	assert_int_equal(r.loss.rules[2].action, ACTION_FAIL);
 	assert_int_equal(r.files[0].windows[0].hash.rows, 842);
 	assert_text(r.graph[0].tables[1], "prepare.flights");
+	assert_int_equal(r.graph[0].n_findings, 2);
+	assert_int_equal(r.graph[0].findings[0].at, 17);
+	assert_text(r.graph[0].findings[0].what, "DOUBLE becomes BIGINT");
+	assert_true(r.graph[0].findings[1].at == UINT64_MAX);
+	assert_int_equal(r.graph[1].n_findings, 0);
 	assert_false(engine_result_decode(document(JOBS + 1, &a), &a, &r, &e));
 	arena_free(&a);
 }

@@ -3,6 +3,7 @@
 #include "refine_case.h"
 
 #include "refine/lint.h"
+#include "refine/lint_tree.h"
 #include "refine/view.h"
 
 #include <stdlib.h>
@@ -154,6 +155,38 @@ static void test_examples(void **state)
 	bench_close(&b);
 }
 
+/* What may be called was tried: each function has a line that both engines were asked. */
+static void test_every_function(void **state)
+{
+	static const struct {
+		const char *name, *types;
+	} functions[] = {
+#define FUNCTION(name, types, where, rule) { name, types },
+#include "refine/lint_function.def"
+#undef FUNCTION
+	};
+	struct bench b = bench_open();
+	struct str rest = case_file_read(&b, "lint_same.txt"), line, json;
+	bool seen[COUNT(functions)] = { false };
+	size_t bad = 0;
+
+	(void)state;
+	while (next_line(&rest, &line)) {
+		struct lint_tree t;
+		OK(engine_parse_select(b.c, text_of(&b, line), &b.a, &json, e) && lint_tree_read(json, &b.a, &t, e));
+		for (size_t i = 0; i < t.n; i++)
+			for (size_t k = 0; k < COUNT(functions) && t.v[i].name.n > 0; k++)
+				seen[k] = seen[k] || str_eq_nocase(t.v[i].name, str_from(functions[k].name));
+	}
+	for (size_t k = 0; k < COUNT(functions); k++)
+		if (functions[k].types && !seen[k]) {
+			print_message("%s has no line\n", functions[k].name);
+			bad++;
+		}
+	assert_int_equal(bad, 0);
+	bench_close(&b);
+}
+
 static void test_places(void **state)
 {
 	struct bench b = bench_open();
@@ -247,7 +280,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_same),   cmocka_unit_test(test_refused),	cmocka_unit_test(test_examples),
 		cmocka_unit_test(test_places), cmocka_unit_test(test_comments), cmocka_unit_test(test_large),
-		cmocka_unit_test(test_page),
+		cmocka_unit_test(test_page),   cmocka_unit_test(test_every_function),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
