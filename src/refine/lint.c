@@ -26,7 +26,8 @@ void lint_add(struct lint *l, enum lint_rule_id rule, uint64_t at, const char *f
 {
 	struct buf b = BUF_INIT(1 << 20);
 	va_list args;
-	if (l->found.n >= FINDINGS_MAX)
+	bool left = rule != LINT_P3 && (l->leave.all || l->leave.rule[rule]);
+	if (left || l->found.n >= FINDINGS_MAX)
 		return;
 	va_start(args, format);
 	buf_vaddf(&b, format, args);
@@ -39,26 +40,21 @@ void lint_add(struct lint *l, enum lint_rule_id rule, uint64_t at, const char *f
 
 /* ── what the model says of itself, in its first lines ── */
 
-struct leave {
-	bool all, rule[LINT_RULES];
-};
-
-static void leave_list(struct lint *l, struct str list, size_t at, struct leave *out)
+static void leave_list(struct lint *l, struct str list, size_t at)
 {
 	struct str word;
 	while (str_cut(&list, ',', &word)) {
 		const struct lint_rule *r = lint_rule_find(str_trim(word));
 		if (r && r - lint_rules != LINT_P3)
-			out->rule[r - lint_rules] = true;
+			l->leave.rule[r - lint_rules] = true;
 		else
 			lint_add(l, LINT_P3, at, "there is no rule `%.*s`", STR_ARG(str_trim(word)));
 	}
 }
 
-static void leave_read(struct lint *l, struct leave *out)
+static void leave_read(struct lint *l)
 {
 	struct str rest = l->sql, line;
-	*out = (struct leave){ 0 };
 	for (size_t at = 0; str_cut(&rest, '\n', &line); at += line.n + 1) {
 		struct str text = str_trim(line);
 		if (!str_starts(text, STR("--")) && text.n > 0)
@@ -68,9 +64,9 @@ static void leave_read(struct lint *l, struct leave *out)
 			continue;
 		text = str_trim(str_sub(text, 7, text.n));
 		if (str_eq_z(text, "duckdb-only"))
-			out->all = true;
+			l->leave.all = true;
 		else if (str_starts(text, STR("allow ")))
-			leave_list(l, str_sub(text, 6, text.n), at, out);
+			leave_list(l, str_sub(text, 6, text.n), at);
 		else
 			lint_add(l, LINT_P3, at, "`%.*s` says nothing to it", STR_ARG(text));
 	}
@@ -88,16 +84,14 @@ static int finding_cmp(const void *x, const void *y)
 }
 
 /* The same place and rule once: a WITH that is read twice stands twice in the plan. */
-static void findings_keep(struct lint *l, const struct leave *leave)
+static void findings_keep(struct lint *l)
 {
 	size_t n = 0;
 	if (l->found.n > 1)
 		qsort(l->found.v, l->found.n, sizeof *l->found.v, finding_cmp);
 	for (size_t i = 0; i < l->found.n; i++) {
 		const struct lint_finding *f = &l->found.v[i], *before = n > 0 ? &l->found.v[n - 1] : NULL;
-		ptrdiff_t rule = lint_rule_find(f->rule) - lint_rules;
-		bool left = rule != LINT_P3 && (leave->all || leave->rule[rule]);
-		if (!left && !(before && before->at == f->at && str_eq(before->rule, f->rule)))
+		if (!(before && before->at == f->at && str_eq(before->rule, f->rule)))
 			l->found.v[n++] = *f;
 	}
 	l->found.n = n;
@@ -112,7 +106,6 @@ static bool error_take(struct err *e, const struct err *why)
 bool lint_model(struct engine_connection *c, struct str sql, struct arena *a, struct graph_reads *out, struct err *e)
 {
 	struct lint l = { .a = a, .sql = sql };
-	struct leave leave;
 	struct str json;
 	struct err why = ERR_INIT;
 
@@ -122,7 +115,7 @@ bool lint_model(struct engine_connection *c, struct str sql, struct arena *a, st
 		return why.code == ERR_CONFIG || error_take(e, &why);
 	if (!lint_tree_read(json, a, &l.syntax, e))
 		return false;
-	leave_read(&l, &leave);
+	leave_read(&l);
 	if (engine_plan_select(c, sql, a, &json, &why)) {
 		l.typed = true;
 		if (!lint_tree_read(json, a, &l.plan, e))
@@ -134,7 +127,7 @@ bool lint_model(struct engine_connection *c, struct str sql, struct arena *a, st
 	lint_tokens(&l);
 	lint_syntax(&l);
 	lint_casts(&l);
-	findings_keep(&l, &leave);
+	findings_keep(&l);
 	out->findings = l.found.v;
 	out->n_findings = l.found.n;
 	return true;

@@ -5,8 +5,12 @@
 #include "refine/lint.h"
 #include "refine/lint_tree.h"
 
+struct lint_leave { /* what the model does not want to be held to */
+	bool all, rule[LINT_RULES];
+};
 struct lint {
 	struct arena *a;
+	struct lint_leave leave;
 	struct str sql;
 	struct lint_tree syntax, plan;
 	bool typed;              /* there is a plan */
@@ -14,6 +18,8 @@ struct lint {
 	size_t n_by_place;
 	uint32_t *groups;        /* its aggregates and windows, which do not say it */
 	size_t n_groups;
+	uint32_t *written;       /* casts that stand in the text, by their places */
+	size_t n_written;
 	struct {
 		struct lint_finding *v;
 		size_t n, cap;
@@ -32,7 +38,7 @@ struct lint_type {
 	struct str id;
 };
 enum { LINT_ARGUMENTS = 64 };
-void lint_index(struct lint *l); /* fills in by_place and groups */
+void lint_index(struct lint *l); /* fills in by_place, groups and written */
 /* What the arguments of a function in the syntax tree are before the engine casts them; several calls that cannot be told
  * apart are asked for one by one: `turn` from 0, false behind the last. */
 bool lint_arguments(const struct lint *l, uint32_t function, size_t turn, struct lint_type out[LINT_ARGUMENTS]);

@@ -47,17 +47,17 @@ static struct lint_type expression_type(const struct lint_tree *t, uint32_t n)
 
 /* ── which expression of the plan is this one ── */
 
-static const struct lint_tree *sorted_tree; /* qsort has no place for it; one thread */
-static int place_cmp(const void *x, const void *y)
+static int place_cmp(const void *x, const void *y, void *tree)
 {
-	uint64_t a = sorted_tree->v[*(const uint32_t *)x].at, b = sorted_tree->v[*(const uint32_t *)y].at;
+	const struct lint_tree *t = tree;
+	uint64_t a = t->v[*(const uint32_t *)x].at, b = t->v[*(const uint32_t *)y].at;
 	uint32_t i = *(const uint32_t *)x, k = *(const uint32_t *)y;
 	return a != b ? (a > b) - (a < b) : (i > k) - (i < k);
 }
 
 void lint_index(struct lint *l)
 {
-	const struct lint_tree *t = &l->plan;
+	struct lint_tree *t = &l->plan;
 	l->by_place = arena_array(l->a, uint32_t, t->n + 1);
 	l->groups = arena_array(l->a, uint32_t, t->n + 1);
 	for (uint32_t i = 0; i < t->n; i++) {
@@ -66,22 +66,34 @@ void lint_index(struct lint *l)
 		else if (t->v[i].kind.n > 0 && t->v[i].at < l->sql.n)
 			l->by_place[l->n_by_place++] = i;
 	}
-	sorted_tree = t;
 	if (l->n_by_place > 1)
-		qsort(l->by_place, l->n_by_place, sizeof *l->by_place, place_cmp);
+		qsort_r(l->by_place, l->n_by_place, sizeof *l->by_place, place_cmp, t);
+	l->written = arena_array(l->a, uint32_t, l->syntax.n + 1);
+	for (uint32_t i = 0; i < l->syntax.n; i++)
+		if (lint_is(&l->syntax, i, "CAST"))
+			l->written[l->n_written++] = i;
+	if (l->n_written > 1)
+		qsort_r(l->written, l->n_written, sizeof *l->written, place_cmp, &l->syntax);
+}
+
+/* The first of the list, which is in order, that stands there or behind it. */
+static size_t place_find(const struct lint_tree *t, const uint32_t *list, size_t n, uint64_t at)
+{
+	size_t low = 0, high = n;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (t->v[list[middle]].at < at)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
 }
 
 /* The turn-th function of the plan at this place. */
 static uint32_t function_at(const struct lint *l, uint64_t at, size_t turn)
 {
-	size_t low = 0, high = l->n_by_place;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (l->plan.v[l->by_place[middle]].at < at)
-			low = middle + 1;
-		else
-			high = middle;
-	}
+	size_t low = place_find(&l->plan, l->by_place, l->n_by_place, at);
 	for (; low < l->n_by_place && l->plan.v[l->by_place[low]].at == at; low++)
 		if (lint_is(&l->plan, l->by_place[low], "BOUND_FUNCTION") && turn-- == 0)
 			return l->by_place[low];
@@ -187,10 +199,10 @@ bool lint_decimal_loses(struct str op, struct lint_type x, struct lint_type y)
 
 static bool is_explicit(const struct lint *l, uint32_t cast, struct lint_type to)
 {
-	/* The syntax tree has no order by place; casts are few. */
-	for (uint32_t i = 0; i < l->syntax.n; i++)
-		if (l->syntax.v[i].at == l->plan.v[cast].at && lint_is(&l->syntax, i, "CAST") &&
-		    str_eq(l->syntax.v[lint_part(&l->syntax, i, "cast_type", 0)].id, to.id))
+	uint64_t at = l->plan.v[cast].at;
+	size_t i = place_find(&l->syntax, l->written, l->n_written, at);
+	for (; i < l->n_written && l->syntax.v[l->written[i]].at == at; i++)
+		if (str_eq(l->syntax.v[lint_part(&l->syntax, l->written[i], "cast_type", 0)].id, to.id))
 			return true;
 	return false;
 }
