@@ -221,7 +221,8 @@ static inline void world_run(struct world *w)
 	static const struct http_ops ops = { tap_start, tap_wait, tap_wake, tap_cancel, tap_close };
 	struct tap t = { .http = { &ops }, .w = w, .waited_at_us = -1 };
 	t.renew_at_us = w->renew_after_us ? w->clock.monotonic_us + w->renew_after_us : 0;
-	w->n_sent = w->n_answers = 0;
+	w->n_sent = 0;
+	w->n_answers = 0;
 	w->stop = 0;
 	w->err = ERR_INIT;
 	w->n_runs++;
