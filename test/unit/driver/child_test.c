@@ -133,6 +133,34 @@ static void stopping(void **state)
 	}
 }
 
+static void deadlines(void **state)
+{
+	(void)state;
+	static const struct {
+		int64_t in_us; /* from now */
+		const char *script;
+		enum err_code code;
+	} table[] = {
+		{ 100000, "exec sleep 30", ERR_BUDGET },
+		{ -1, "trap '' TERM; sleep 30", ERR_BUDGET },
+		{ 20000000, "echo 1 >$1", ERR_NONE },
+	};
+	struct clock *clock = clock_system();
+	for (size_t i = 0; i < COUNT(table); i++) {
+		struct world w;
+		struct str result;
+		world_open(&w);
+		int64_t begin = clock->monotonic_us(clock);
+		const char *const argv[] = { "/bin/sh", "-c", table[i].script, "sh", w.result_path, NULL };
+		struct child_options o = { .argv = argv, .result_path = w.result_path, .max_result_bytes = 1000, .stop_signal = &w.stop,
+					   .grace_us = 50000, .deadline_us = begin + table[i].in_us };
+		assert_int_equal(child_run(&o, &w.arena, &result, NULL, &w.e), table[i].code == ERR_NONE);
+		assert_int_equal(w.e.code, table[i].code);
+		assert_true(clock->monotonic_us(clock) - begin < 10000000);
+		world_close(&w);
+	}
+}
+
 static void cannot_start(void **state)
 {
 	(void)state;
@@ -245,7 +273,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(endings),    cmocka_unit_test(stopping), cmocka_unit_test(cannot_start),
 		cmocka_unit_test(old_result), cmocka_unit_test(limits),	  cmocka_unit_test(clean_slate),
-		cmocka_unit_test(own_path),   cmocka_unit_test(end_not_known),
+		cmocka_unit_test(deadlines),  cmocka_unit_test(own_path),   cmocka_unit_test(end_not_known),
 	};
 	return cmocka_run_group_tests_name("driver/child", tests, NULL, NULL);
 }

@@ -428,6 +428,39 @@ static void test_over_the_budget(void **state)
 	world_end(&w);
 }
 
+/* Each part of a run has a record of its own, and the ledger names the run. */
+static void test_a_deadline_and_going_on(void **state)
+{
+	struct world w;
+	struct str text;
+	(void)state;
+	trips_begin(&w);
+	w.options.in_parts = true;
+	w.options.request.run_id = STR("r1");
+	w.options.deadline_us = w.clock.monotonic_us = 1000;
+	trips_days(&w, "2024-01-01", "2024-01-03");
+	world_run_fails(&w, ERR_BUDGET, "deadline");
+	assert_text(w.r.run_id, "r1");
+	assert_int_equal(world_requests(&w), 0);
+	assert_int_equal(world_snapshot(&w, ZONE_PREPARE, "trips").version, -1);
+	for (unsigned part = 2; part <= 3; part++) {
+		w.options.in_parts = true;
+		w.options.request.run_id = STR("r1");
+		trips_days(&w, "2024-01-01", "2024-01-03");
+		world_run_ok(&w);
+		assert_text(w.r.run_id, part == 2 ? "r1.2" : "r1.3");
+		assert_int_equal(w.r.nothing_to_do, part == 3);
+	}
+	OK(store_get(w.project.store, STR("runs/test/r1.2/record.json"), 1 << 20, &w.a, &text, e));
+	assert_true(str_contains(text, STR("\"run\":\"r1.2\"")));
+	OK(store_get(w.project.store, STR("raw/test/trips/20240101T000000Z_20240102T000000Z/g1/ledger/00000000000000000000.json"), 1 << 20, &w.a,
+		     &text, e));
+	assert_true(str_contains(text, STR("\"r1\"")));
+	assert_true(run_id_ok(STR("nightly_2024-01-01")) && !run_id_ok(STR("a.b")) && !run_id_ok(STR("")) && !run_id_ok(STR("graph")));
+	assert_text(run_id_whole(STR("r1.17")), "r1");
+	world_end(&w);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -444,6 +477,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_lakes_that_cannot_be),
 		cmocka_unit_test(test_lakes_that_went_away),
 		cmocka_unit_test(test_a_signal),
+		cmocka_unit_test(test_a_deadline_and_going_on),
 		cmocka_unit_test(test_over_the_budget),
 	};
 	int child = world_engine_child(argc, argv);
