@@ -85,7 +85,7 @@ def test_setup_without_rights_prints_the_line_to_run(tmp_path):
 
 def test_setup_knows_its_levels():
     done = run("tools/setup", "everything")
-    assert done.returncode == 2 and "build, demo, test or peers" in done.stderr
+    assert done.returncode == 2 and "build, demo, test, peers or lambda" in done.stderr
 
 
 def test_make_alone_is_help():
@@ -108,7 +108,8 @@ def installed(tmp_path_factory):
 
 def test_install_puts_all_in_place(installed):
     files = sorted(str(p.relative_to(installed)) for p in installed.rglob("*") if p.is_file())
-    assert files == ["bin/sluice", "bin/sluice-mock", "lib/libsluice.so", "lib/sluice/libduckdb.so"]
+    assert files == ["bin/sluice", "bin/sluice-mock", "lib/libsluice.so", "lib/sluice/libduckdb.so",
+                     "lib/sluice/sluice-lambda-engine"]
 
 
 def test_installed_programs_find_their_parts(installed, tmp_path):

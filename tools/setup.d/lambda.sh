@@ -32,7 +32,6 @@ lambda_apt() { # a configuration of its own, with sources and both architectures
 	export APT_CONFIG=$apt/apt.conf
 	if ! apt-get -qq update >"$work/log" 2>&1; then
 		tail -n 5 "$work/log" >&2
-		say "the lists of packages cannot be read: no Lambda package can be built"
 		return 1
 	fi
 }
@@ -130,26 +129,31 @@ lambda_files() {
 	[[ -f $work/lambda/zoneinfo/America/New_York ]] || die "tzdata: the zones are not where they were"
 }
 
+lambda_none() {
+	say "no Lambda package can be built: $1"
+	mkdir -p "$deps/lambda"
+	echo "$1" >"$deps/lambda/none"
+	unset APT_CONFIG
+}
+
 # Only `make lambda` and its tests need it: where it cannot be had, they say so.
 lambda_make() {
-	local native cross
+	local cross
 	rm -rf "$deps/lambda"
 	if ! grep -q '^ID=debian' /etc/os-release || [[ ! -f /etc/apt/sources.list.d/debian.sources ]]; then
-		say "no Lambda package can be built on this release: its static libraries come from Debian"
+		lambda_none "its static libraries come from Debian, and this is another system"
 		return
 	fi
 	case $machine in
-	x86_64) host_arch=amd64 host_tuple=x86_64-linux-gnu other_arch=arm64 native=$host_tuple cross=aarch64-linux-gnu ;;
-	aarch64) host_arch=arm64 host_tuple=aarch64-linux-gnu other_arch=amd64 native=$host_tuple cross=x86_64-linux-gnu ;;
-	*) say "no Lambda package can be built on $machine" && return ;;
+	x86_64) host_arch=amd64 host_tuple=x86_64-linux-gnu other_arch=arm64 cross=aarch64-linux-gnu ;;
+	aarch64) host_arch=arm64 host_tuple=aarch64-linux-gnu other_arch=amd64 cross=x86_64-linux-gnu ;;
+	*) lambda_none "Lambda has no $machine" && return ;;
 	esac
 	mkdir "$work/lambda"
 	: >"$work/lambda/versions"
 	say "fetching and building the static libraries of the Lambda function"
-	lambda_apt || return 0
-	if ! lambda_curl_source || ! lambda_libraries $host_arch $native || ! lambda_files; then
-		say "the static libraries could not be made: no Lambda package can be built"
-		unset APT_CONFIG
+	if ! lambda_apt || ! lambda_curl_source || ! lambda_libraries $host_arch $host_tuple || ! lambda_files; then
+		lambda_none "the static libraries could not be made"
 		return
 	fi
 	if lambda_cross $cross "${cross/_/-}" && lambda_libraries $other_arch $cross cross; then
