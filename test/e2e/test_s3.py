@@ -144,6 +144,39 @@ def test_exact_through_faults(disk, server, seed):
     direct.sluice("verify")
 
 
+def parquet(lake):
+    """The tables' files, whatever the run that wrote them is called."""
+    return sorted(digest for name, (_, _, digest) in L.snapshot(lake).items() if name.endswith(".parquet"))
+
+
+@pytest.mark.parametrize("percent", [0, 6])
+def test_whole_pipeline(tmp_path, calm, server, percent):
+    """From the API to models: the same digest, and the same bytes of all tables as in a folder; through faults, too."""
+    days = ("--from", "2013-01-01", "--to", "2013-01-03")
+    folder = L.example_project(os.path.join(tmp_path, "flights"), calm.url, small_pages)
+    folder.sluice("run", *days)
+    proxy = FaultProxy(server, percent=percent, seed=4)
+    p = on_s3(folder, server, f"whole-{percent}", proxy.url)
+    try:
+        for _ in range(8):
+            done = p.sluice("run", *days, status=(0, 7) if percent else 0)
+            if done.status == 0:
+                break
+        assert done.status == 0, done
+    finally:
+        proxy.stop()
+    p.endpoint = server.url
+    assert p.digest() == folder.digest()
+    assert parquet(p.files) == parquet(folder.lake) != []
+    for q in (p, folder.on(p.files)):
+        q.sluice("verify")
+    assert p.sluice("trace flights", "2013-01-01T10:00:00Z", "UA", "1545").out.count("segment") >= 1
+    assert "count" in p.sluice("query", "select count(*) from prepare.flights").out
+    assert "Nothing to do" in p.sluice("run", *days).out
+    if not percent:
+        nothing_left(server, "whole-0")
+
+
 def test_two_at_once(disk, server):
     """Two runs on one lake: whoever loses a window says so, nothing is twice."""
     p = on_s3(disk, server, "two")
@@ -152,7 +185,6 @@ def test_two_at_once(disk, server):
     for b in both:
         b.communicate()
     assert set(statuses) <= {0, 5}, statuses
-    p.sluice("ingest", *DAYS, "--takeover", status=(0, 2)) if set(statuses) == {5} else None
     p.sluice("ingest", *DAYS)
     assert p.digest() == disk.undisturbed
     disk.on(p.files).sluice("verify")
