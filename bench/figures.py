@@ -14,6 +14,7 @@ import duckdb
 import attack
 import function
 import resume
+import s3
 from measure import (DATA, LAND_LIMIT, MOCK, PYTHON, PYTHON_PEERS, ROOT, SLUICE, Mock, Project, Wrong, median, run)
 
 ROWS = 336776
@@ -212,6 +213,10 @@ class Figures:
         """The Lambda function before it has done anything."""
         function.measure(self)
 
+    def s3(self):
+        """What a lake on S3 costs in requests, and the speed of its store."""
+        s3.measure(self)
+
     def attack(self):
         """Faults, branches, kills: in numbers."""
         attack.measure(self)
@@ -257,7 +262,7 @@ def line_of(r):
 
 def main():
     global AS_JSON
-    names = ["end", "land", "prepare", "memory", "rate", "start", "resume", "function", "attack"]
+    names = ["end", "land", "prepare", "memory", "rate", "start", "resume", "s3", "function", "attack"]
     a = argparse.ArgumentParser(prog="bench/run", description="Measures sluice beside limits and peers.")
     a.add_argument("--json", action="store_true", help="the table as JSON on standard output")
     a.add_argument("--runs", type=int, default=5, help="of each side, in turns (default 5)")
