@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -373,18 +374,32 @@ static void put_file(struct init *i, struct buf *b)
 	put_paginate(i, b);
 }
 
-static bool write_new(const char *file, struct str text, struct err *e)
+/* Where links are not known, a rename that replaces nothing does. */
+static bool name_new(const char *made, const char *file, struct err *e)
 {
-	int fd = sys_open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	if (fd < 0 && errno == EEXIST) {
-		err_set(e, ERR_USAGE, "%s is there already, and is not replaced", file);
-		return err_hint(e, "-f other.yaml writes another file");
-	}
+	bool named = sys_linkat(AT_FDCWD, made, AT_FDCWD, file, 0) == 0;
+	if (!named && errno != EEXIST && errno != ENOSPC && errno != EDQUOT && errno != EIO)
+		named = sys_renameat2(AT_FDCWD, made, AT_FDCWD, file, RENAME_NOREPLACE) == 0;
+	if (named)
+		return true;
+	if (errno != EEXIST)
+		return err_set_errno(e, ERR_STORAGE, errno, "%s cannot be written", file);
+	err_set(e, ERR_USAGE, "%s is there already, and is not replaced", file);
+	return err_hint(e, "-f other.yaml writes another file");
+}
+
+/* Written beside it and then named: a file that is there is never a part of one, which nothing would ever replace. */
+static bool write_new(const char *file, struct str text, struct arena *a, struct err *e)
+{
+	const char *made = arena_format(a, "%s.%d.tmp", file, (int)getpid()).p;
+	int fd = sys_open(made, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return err_set_errno(e, ERR_STORAGE, errno, "%s cannot be written", file);
-	bool ok = file_write_all(fd, text.p, text.n, e);
+	bool ok = file_write_all(fd, text.p, text.n, e) || err_wrap(e, "%s", file);
 	if (sys_close(fd) != 0 && ok)
 		ok = err_set_errno(e, ERR_STORAGE, errno, "%s", file);
+	ok = ok && name_new(made, file, e);
+	sys_unlink(made); /* after a rename it is gone */
 	return ok;
 }
 
@@ -458,7 +473,7 @@ int cmd_init(struct ui *u)
 	if (ok) {
 		put_file(&i, &text);
 		CHECK(!text.overflow);
-		ok = write_new(i.file, buf_str(&text), &e);
+		ok = write_new(i.file, buf_str(&text), &u->arena, &e);
 	}
 	buf_free(&text);
 	if (!ok) {

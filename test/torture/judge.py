@@ -185,7 +185,7 @@ class Judge:
                                 r"damaged/[\w-]+/\d{20}\.json|state/\d+\.json|"
                                 r"data/[0-9a-f]{16}-[0-9a-f]{12}/[\d.]+\.parquet)$|runs/torture/", path):
                     self.complain(f"a file that no rule knows: {path}")
-                if path.startswith(".tmp/") and not died and not cleaning and not self.all_after:
+                if (path.startswith(".tmp/") or path.endswith(".tmp")) and not died and not cleaning and not self.all_after:
                     self.complain(f"left behind: {path}")
 
     def judge_lake(self):
