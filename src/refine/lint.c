@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "refine/lint_parts.h"
+#include "refine/model.h"
 #include "refine/model_token.h"
 
 #include <stdlib.h>
@@ -103,6 +104,29 @@ static bool error_take(struct err *e, const struct err *why)
 	return false;
 }
 
+static bool take_nothing(void *user, const struct batch *b, struct err *e)
+{
+	(void)user;
+	(void)b;
+	(void)e;
+	return true;
+}
+
+/* A SELECT that can be bound has types; if its plan cannot be read all the same, that must not look like a pass. */
+static void plan_missed(struct lint *l, struct engine_connection *c, const struct err *why)
+{
+	struct buf ask = BUF_INIT(MODEL_MAX_BYTES + 1024);
+	struct batch_shape *shape;
+	struct err ignored = ERR_INIT;
+	size_t n;
+	buf_add_z(&ask, "SELECT * FROM (\n");
+	buf_add(&ask, sql_body(l->sql));
+	buf_add_z(&ask, "\n) AS q LIMIT 0");
+	if (!ask.overflow && engine_query(c, buf_str(&ask), l->a, &shape, &n, take_nothing, NULL, &ignored))
+		lint_add(l, LINT_P4, LINT_NOWHERE, "%s", why->message);
+	buf_free(&ask);
+}
+
 bool lint_model(struct engine_connection *c, struct str sql, struct arena *a, struct graph_reads *out, struct err *e)
 {
 	struct lint l = { .a = a, .sql = sql };
@@ -123,6 +147,8 @@ bool lint_model(struct engine_connection *c, struct str sql, struct arena *a, st
 		lint_index(&l);
 	} else if (why.code != ERR_CONFIG) {
 		return error_take(e, &why);
+	} else {
+		plan_missed(&l, c, &why);
 	}
 	lint_tokens(&l);
 	lint_syntax(&l);

@@ -124,7 +124,7 @@ static bool same_argument(const struct lint *l, uint32_t written, uint32_t bound
 	return l->plan.v[inner].at == LINT_NOWHERE || l->plan.v[inner].at == l->syntax.v[written].at;
 }
 
-static uint32_t group_like(const struct lint *l, uint32_t function, size_t turn)
+static uint32_t group_like(const struct lint *l, uint32_t function, bool any_argument, size_t turn)
 {
 	const struct lint_node *f = &l->syntax.v[function];
 	bool window = str_eq_z(f->kind, "WINDOW"), named = !window || str_eq_z(f->type, "WINDOW_AGGREGATE");
@@ -136,7 +136,8 @@ static uint32_t group_like(const struct lint *l, uint32_t function, size_t turn)
 		const struct lint_node *g = &l->plan.v[l->groups[i]];
 		if (str_eq_z(g->kind, "BOUND_WINDOW") != window || (named ? !str_eq_nocase(g->name, f->name) : !str_eq(g->type, f->type)))
 			continue;
-		if (same_argument(l, written, lint_part(&l->plan, l->groups[i], "children", 0)) && turn-- == 0)
+		bool same = any_argument || same_argument(l, written, lint_part(&l->plan, l->groups[i], "children", 0));
+		if (same && turn-- == 0)
 			return l->groups[i];
 	}
 	return LINT_NONE;
@@ -155,8 +156,11 @@ bool lint_arguments(const struct lint *l, uint32_t function, size_t turn, struct
 		if (bound != LINT_NONE && !str_eq_nocase(l->plan.v[bound].name, f->name))
 			bound = LINT_NONE;
 	}
-	if (bound == LINT_NONE)
-		bound = group_like(l, function, turn);
+	if (bound == LINT_NONE) {
+		/* An argument may have another name in the plan: then it may be any of them. */
+		bool renamed = group_like(l, function, false, 0) == LINT_NONE;
+		bound = group_like(l, function, renamed, turn);
+	}
 	if (bound == LINT_NONE)
 		return turn == 0;
 	uint32_t written = function + 1;
