@@ -16,7 +16,7 @@ import lake as L
 
 DAYS = ("--from", "2013-01-01", "--to", "2013-01-03")
 WINDOW = "20130101T050000Z_20130102T050000Z"
-COMMANDS = ["init", "contract draft", "check", "plan", "run", "ingest", "prepare", "refine", "status", "runs", "show", "query",
+COMMANDS = ["init", "contract draft", "check", "explain", "plan", "run", "ingest", "prepare", "refine", "status", "runs", "show", "query",
             "trace", "raw ls", "raw cat", "accept", "verify", "gc", "repair", "digest", "compact", "help"]
 
 
@@ -651,6 +651,12 @@ schema:
     ("SELECT id FROM prepare.things", ["models/sales.sql: the SELECT gives no column name, which the contract has"]),
     ("SELECT *, 1 AS more FROM prepare.things", ["gives a column more, which the contract does not have",
                                                  "gives a column _page, which"]),
+    ("SELECT id,\n  upper(name) AS name FROM prepare.things", ["models/sales.sql:2:3: rule S12, upper and lower: upper of (VARCHAR)",
+                                                               "translate(s, ", "`sluice explain S12`"]),
+    ("-- sluice: allow S12\nSELECT id, upper(name) AS name FROM prepare.things", []),
+    ("-- sluice: allow S99\n" + GOOD, ["models/sales.sql:1:1: rule P3", "there is no rule `S99`"]),
+    ("SELECT CAST(id / 2 AS BIGINT) AS id, name FROM prepare.things", ["models/sales.sql:1:8: rule N6"]),
+    ("-- sluice: duckdb-only\nSELECT CAST(id / 2 AS BIGINT) AS id, name FROM prepare.things", []),
     ("SELECT id, name FROM read_csv('/etc/passwd')", ["models/sales.sql:1:22: models read prepare.x and refine.y only"]),
 ])
 def test_check_looks_into_models(tmp_path, sql, wanted):
@@ -678,6 +684,17 @@ resources: {things: {path: /things, kind: snapshot, records: data}}
     assert "proposed, draft, active, deprecated, retired" in done.out
     if "FROM FROM" in sql or "DELETE" in sql:
         assert wanted[0] in done.out and "2 mistakes" in done.out
+
+
+def test_rules_are_explained(tmp_path):
+    said = sluice("explain", "n6").out
+    assert "Rule N6: " in said and "DuckDB  13" in said and "Spark   12" in said
+    assert json.loads(sluice("explain", "--json", "N6").out)["rewrite"]
+    assert sluice("explain", "N6666").status == 2
+    with open(os.path.join(L.ROOT, "docs", "sql.md"), encoding="utf-8") as f:
+        assert f.read().endswith(sluice("explain").out)
+    every = json.loads(sluice("explain", "--json").out)
+    assert len({r["rule"] for r in every}) == len(every) > 60
 
 
 def test_words_for_a_missing_pipeline(tmp_path):
