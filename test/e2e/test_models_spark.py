@@ -4,41 +4,25 @@ hold, once against the tables of a lake over that lake's own Prepare files."""
 import functools
 import os
 import re
-import shutil
 
 import pytest
 
+import engines
 import expected as X
 import lake as L
 
 duckdb = pytest.importorskip("duckdb")
-pytest.importorskip("pyspark", reason="pyspark is not installed")
-if not shutil.which("java"):
-    pytest.skip("Spark needs a Java", allow_module_level=True)
+if engines.spark_missing():
+    pytest.skip(engines.spark_missing(), allow_module_level=True)
 
 import pyarrow.parquet as pq
-from pyspark.sql import SparkSession
+
+from engines import spark  # noqa: F401
 
 pytest_plugins = ["lake_fixtures"]
 
 FOLDER = os.path.join(L.EXAMPLE, "models")
 MODELS = sorted(f[:-4] for f in os.listdir(FOLDER) if re.fullmatch(r"[a-z0-9_]+\.sql", f))
-SETTINGS = {
-    "spark.sql.ansi.enabled": "true",
-    "spark.sql.ansi.doubleQuotedIdentifiers": "true",
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
-    "spark.sql.caseSensitive": "false",
-    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
-    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
-    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
-    "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
-    "spark.sql.parquet.int96RebaseModeInWrite": "CORRECTED",
-    "spark.sql.parquet.inferTimestampNTZ.enabled": "false",
-    "spark.sql.decimalOperations.allowPrecisionLoss": "true",
-    "spark.sql.storeAssignmentPolicy": "ANSI",
-}
 
 
 def model(name):
@@ -93,24 +77,6 @@ def projection(name, sql):
     return f"SELECT {casts} FROM (\n{sql}\n) q ORDER BY {order}"
 
 
-@pytest.fixture(scope="module")
-def spark(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("spark")
-    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    b = (SparkSession.builder.master("local[2]").appName("models").config("spark.ui.enabled", "false")
-         .config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.memory", "1g")
-         .config("spark.driver.extraJavaOptions", f"-Duser.timezone=UTC -Dderby.system.home={folder}")
-         .config("spark.sql.warehouse.dir", str(folder / "warehouse")).config("spark.sql.shuffle.partitions", "4"))
-    for k, v in SETTINGS.items():
-        b = b.config(k, v)
-    s = b.getOrCreate()
-    s.sparkContext.setLogLevel("ERROR")
-    for k, v in SETTINGS.items():
-        assert s.conf.get(k) == v, k
-    yield s
-    s.stop()
-
-
 def spark_rows(spark, name, tables):
     """`tables`: files by "prepare.flights". Temporary views have no schema, so the dot becomes a line."""
     sql = model(name)
@@ -162,7 +128,7 @@ def test_there_are_enough_models():
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_same_over_csv(spark, from_csv, name):
+def test_same_over_csv(spark, from_csv, name):  # noqa: F811
     tables, rows = from_csv
     compare(name, rows[name], spark_rows(spark, name, tables))
 
@@ -197,7 +163,7 @@ def lake_tables(year):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_same_over_lake(request, spark, name):
+def test_same_over_lake(request, spark, name):  # noqa: F811
     if not os.path.exists(L.SLUICE):
         pytest.skip("sluice is not built")
     tables = lake_tables(request.getfixturevalue("year"))
