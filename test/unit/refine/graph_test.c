@@ -85,6 +85,29 @@ static void test_several(void **state)
 	arena_free(&a);
 }
 
+/* Types come from the inputs; a table that is not among them is no reason to say nothing of the others. */
+static void test_lint(void **state)
+{
+	struct arena a = ARENA_INIT;
+	struct table_column column = { .name = STR("x"), .type = TYPE_DOUBLE };
+	struct job_input in = { .schema = STR("prepare"), .table = STR("a"), .columns = { .v = &column, .n = 1 } };
+	struct str sql[] = { STR("SELECT CAST(x AS BIGINT) AS y FROM prepare.a"), STR("SELECT x FROM prepare.nobody"),
+			     STR("SELECT x FROM prepare.a LIMIT 1") };
+	struct str names[] = { STR("y"), STR("z"), STR("w") };
+	struct engine_job job = { .kind = ENGINE_GRAPH, .memory_bytes = 128 << 20, .sql = sql, .sql_names = names, .n_sql = 3,
+				  .inputs = &in, .n_inputs = 1 };
+	struct engine_result r;
+
+	(void)state;
+	OK(graph_run(&job, &a, &r, e));
+	assert_int_equal(r.graph[0].n_findings, 1);
+	assert_text(r.graph[0].findings[0].rule, "N6");
+	assert_int_equal(r.graph[0].findings[0].at, 7);
+	assert_int_equal(r.graph[1].n_findings, 0);
+	assert_text(r.graph[2].findings[0].rule, "A15");
+	arena_free(&a);
+}
+
 /* A tree that is not as it should be must not hurt. */
 static void test_bad_trees(void **state)
 {
@@ -112,6 +135,7 @@ int main(void)
 		cmocka_unit_test(test_cases),
 		cmocka_unit_test(test_several),
 		cmocka_unit_test(test_bad_trees),
+		cmocka_unit_test(test_lint),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
