@@ -366,8 +366,10 @@ static bool load(struct store *s, struct str table_key, int64_t version, bool by
 	struct replay r = { .t = out, .a = a };
 	if (by_state && version >= TABLE_STATE_EVERY)
 		state_begin(&r, s, table_key, version);
-	if (!replay_log(&r, s, table_key, version, e))
+	if (!replay_log(&r, s, table_key, version, e)) {
+		*out = (struct table_snapshot){ .version = -1 }; /* the table as it was once is nobody's */
 		return false;
+	}
 	out->in_repair = marked; /* no state says so */
 	index_windows(out, a);
 	return true;

@@ -56,7 +56,8 @@ struct table_snapshot {
 };
 
 /* Version -1 is the newest. Reads the newest folded state up to it and replays the log from there. ERR_DAMAGE, naming table and version, where the log has a gap, a version does
- * not parse or is not whole, or is not the one that its successor was written behind. */
+ * not parse or is not whole, or is not the one that its successor was written behind. Where it fails, *out is a table that does
+ * not exist. */
 bool table_load(struct store *s, struct str table_key, int64_t version, struct arena *a, struct table_snapshot *out,
 		struct err *e);
 /* For repair: how many versions from 0 on replay and follow from each other. */

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import re
-import time
 
 import effects as E
 
@@ -168,13 +167,9 @@ class Judge:
         if files(self.case.project) != self.case.project_files:
             self.complain("the project's files have changed")
         died = any(s.cls == "memory" for s in self.failed) and self.done.status == 7
+        died = died or any(s.cls == "wait" for s in self.failed)  # the child is killed; the next scratch folder sweeps its own
         cleaning = any(s.cls in ("unlink", "list", "open") for s in self.failed)
         left = sorted(os.listdir(self.scratch))
-        for _ in range(200):  # whose end nobody waited for takes its folder away itself
-            if not left or not any(s.cls == "wait" for s in self.failed):
-                break
-            time.sleep(0.05)
-            left = sorted(os.listdir(self.scratch))
         if left and not died and not cleaning and not self.all_after:
             self.complain(f"left behind in TMPDIR: {left}")
         for where, folders, names in os.walk(self.lake):
