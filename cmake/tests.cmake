@@ -13,7 +13,7 @@ function(unit_tests folder library)
 		target_link_libraries(${target} PRIVATE ${library} PkgConfig::CMOCKA)
 		target_compile_definitions(${target} PRIVATE TEST_DATA="${CMAKE_SOURCE_DIR}/test/case")
 		add_test(NAME unit/${folder}/${name} COMMAND ${target})
-		set_tests_properties(unit/${folder}/${name} PROPERTIES TIMEOUT 300 ENVIRONMENT CMOCKA_MESSAGE_OUTPUT=TAP)
+		set_tests_properties(unit/${folder}/${name} PROPERTIES TIMEOUT 900 ENVIRONMENT CMOCKA_MESSAGE_OUTPUT=TAP)
 	endforeach()
 endfunction()
 
