@@ -185,7 +185,8 @@ static bool inputs_open(struct job_files *f, struct engine_job *job, struct err 
 /* The folder keeps its last name, which is part of the files' paths in the table. */
 static bool output_open(struct job_files *f, struct str *where, struct err *e)
 {
-	struct str dir = f->job->result_path, key, last = STR_NONE, rest;
+	/* Where the result goes to the lake, too, there is the scratch of whoever carries the job out. */
+	struct str dir = store_name_is_path(f->job->result_path) ? f->job->result_path : f->job->scratch, key, last = STR_NONE, rest;
 	if (!key_of(f->job, *where, &key))
 		return true; /* a folder of the parent's */
 	while (dir.n > 0 && dir.p[dir.n - 1] != '/')

@@ -3,10 +3,13 @@
 #include "base/check.h"
 #include "driver/child.h"
 
-/* What decides the result: not where it is made, for which run, nor with how much of the machine. */
+/* What decides the result: not where it is made, for which run, with how much of the machine, nor by which way the lake is reached.
+ * `objects` say again what the inputs are: files that never change, by name. */
 static struct str meaning(const struct engine_job *job, struct arena *a)
 {
 	struct engine_job j = *job;
+	j.by_store = false;
+	j.store = (struct store_settings){ 0 };
 	j.run_id = j.result_path = j.scratch = j.output = j.quarantine_output = STR_NONE;
 	j.threads = 0;
 	j.memory_bytes = 0;
@@ -55,6 +58,7 @@ bool exchange_write(struct engine_exchange *x, struct store *s, enum lake_zone z
 {
 	struct exchange_posted p = place(x, zone, job, a);
 	enum store_created created;
+	job->cache = STR_NONE; /* a folder of this machine */
 	job->result_path = arena_format(a, "%.*s/%.*s", STR_ARG(job->lake), STR_ARG(p.result));
 	/* Whoever was first with the same job has folders of its own: either will do. */
 	return store_create(s, p.job, engine_job_encode(job, a), &created, e) && store_settle(s, p.job, e) && post(x, &p, a, e);

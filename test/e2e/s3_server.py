@@ -26,15 +26,15 @@ def free_port():
 class Server:
     """versitygw over a folder: the object b/k is its file b/k, so what lies in a bucket is a lake in a folder, too."""
 
-    def __init__(self, folder, buckets=("lakes",)):
+    def __init__(self, folder, buckets=("lakes",), keys=(KEYS["AWS_ACCESS_KEY_ID"], KEYS["AWS_SECRET_ACCESS_KEY"])):
         if not os.access(SERVER, os.X_OK):
             pytest.skip("no versitygw (tools/setup test builds it where there is Go)")
         self.folder, self.port = os.path.join(str(folder), "objects"), free_port()
         for b in buckets:
             os.makedirs(os.path.join(self.folder, b))
         self.log = open(os.path.join(str(folder), "versitygw.log"), "wb")
-        self.process = subprocess.Popen([SERVER, "--access", KEYS["AWS_ACCESS_KEY_ID"], "--secret", KEYS["AWS_SECRET_ACCESS_KEY"],
-                                         "--port", f"127.0.0.1:{self.port}", "posix", self.folder],
+        self.process = subprocess.Popen([SERVER, "--access", keys[0], "--secret", keys[1], "--port",
+                                         f"127.0.0.1:{self.port}", "posix", self.folder],
                                         stdout=self.log, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + 30
         while True:

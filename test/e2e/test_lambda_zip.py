@@ -113,6 +113,24 @@ def test_it_works_as_unpacked(package):
     L.Project(package.source, lake).sluice("verify")
 
 
+def test_it_works_in_the_cloud(package, tmp_path, calm):
+    """The static program asks S3, Secrets Manager and the container's endpoint itself; pipeline and lake are s3://…"""
+    import lambda_cloud as C
+    cloud = C.Cloud(tmp_path)
+    d = C.Deployed(cloud, tmp_path / "d", calm.url, "static")
+    f = d.function(program=package.bootstrap, LAMBDA_TASK_ROOT=package.task)
+    try:
+        event = {"action": "ingest", "resources": ["weather", "airlines"], "from": "2013-01-07", "to": "2013-01-09"}
+        got = f.invoke(event)
+        assert got.kind == "response" and got.body["fetched"] == 3, got
+        assert f.invoke(event).body["fetched"] == 0
+        assert f.stop() == 0
+        d.project.sluice("verify")
+    finally:
+        d.close()
+        cloud.stop()
+
+
 def test_the_zones_are_the_package_s(package, tmp_path):
     """With another zone under the name of New York its days begin at another hour."""
     task = str(tmp_path / "task")
