@@ -61,39 +61,36 @@ static void reader_close(struct store *s)
 
 /* ── what it does not ── */
 
+#define REFUSE(call) check_failed("a lake that is only read: " call, __FILE__, __LINE__, __func__)
+
 static bool reader_create(struct store *s, struct str key, struct str bytes, enum store_created *out, struct err *e)
 {
 	(void)s, (void)key, (void)bytes, (void)out, (void)e;
-	CHECK(!"a lake that is only read: create");
-	return false;
+	REFUSE("create");
 }
 
 static bool reader_remove(struct store *s, struct str key, struct err *e)
 {
 	(void)s, (void)key, (void)e;
-	CHECK(!"a lake that is only read: remove");
-	return false;
+	REFUSE("remove");
 }
 
 static bool reader_sweep(struct store *s, int64_t before_us, bool remove, uint64_t *n, uint64_t *bytes, struct err *e)
 {
 	(void)s, (void)before_us, (void)remove, (void)n, (void)bytes, (void)e;
-	CHECK(!"a lake that is only read: sweep");
-	return false;
+	REFUSE("sweep");
 }
 
 static bool reader_writer_open(struct store *s, struct store_writer **out, struct err *e)
 {
 	(void)s, (void)out, (void)e;
-	CHECK(!"a lake that is only read: writer_open");
-	return false;
+	REFUSE("writer_open");
 }
 
 static bool reader_make_folder(struct store *s, struct str key, struct err *e)
 {
 	(void)s, (void)key, (void)e;
-	CHECK(!"a lake that is only read: make_folder");
-	return false;
+	REFUSE("make_folder");
 }
 
 /* There are no writers to be called. */
