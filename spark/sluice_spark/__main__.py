@@ -1,0 +1,3 @@
+from sluice_spark.main import main
+
+main()

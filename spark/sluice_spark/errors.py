@@ -1,0 +1,54 @@
+"""Errors with the codes of src/base/err.def."""
+
+import json
+
+
+class JobError(Exception):
+    """Ends the job. `code` is a name in src/base/err.def; the message says what failed, where and why."""
+
+    def __init__(self, code, message, hint=""):
+        super().__init__(code, message, hint)
+        self.code, self.message, self.hint = code, message, hint
+
+    def __str__(self):
+        return f"{self.code}: {self.message}"
+
+    def as_dict(self):
+        error = {"code": self.code, "message": self.message}
+        if self.hint:
+            error["hint"] = self.hint
+        return {"error": error}
+
+    @classmethod
+    def from_dict(cls, answer):
+        error = answer["error"]
+        return cls(error.get("code", "ENGINE"), error.get("message", ""), error.get("hint", ""))
+
+
+class TaskError(Exception):
+    """In a task, where another attempt may go better. Its text carries the error over Spark's stack traces."""
+
+    MARK = "sluice-task-error:"
+
+    def __init__(self, answer):
+        super().__init__(self.MARK + json.dumps(answer["error"]) + "\n")
+
+
+def from_spark(failure):
+    """What ended a Spark job: the error that a task told, or that executors were lost."""
+    text = str(failure)
+    at = text.rfind(TaskError.MARK)
+    if at >= 0:
+        try:
+            error, _ = json.JSONDecoder().raw_decode(text[at + len(TaskError.MARK):])
+            return JobError.from_dict({"error": error})
+        except ValueError:
+            pass
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = next((line for line in lines if "Job aborted" in line or "Exception" in line), lines[0] if lines else "no reason")
+    if "OutOfMemoryError" in text or "Container killed" in text and "memory" in text:
+        return JobError("MEMORY", f"Spark: {said[:1500]}", "give the executors more memory (spark.executor.memory, "
+                        "spark.executor.memoryOverhead), or make files smaller")
+    if "Python worker exited unexpectedly" in text or "ExecutorLostFailure" in text or "executor lost" in text.lower():
+        return JobError("ENGINE_FAULT", f"Spark lost an executor too often: {said[:1500]}")
+    return JobError("ENGINE", f"Spark: {said[:1500]}")
