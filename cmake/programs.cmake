@@ -53,6 +53,8 @@ if(objects)
 		LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
 	# The archives add nothing after their own objects; what they link with comes along.
 	target_link_libraries(libsluice PRIVATE ${libs_refine})
+	target_link_options(libsluice PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/libsluice.map)
+	set_target_properties(libsluice PROPERTIES LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/libsluice.map)
 	install(TARGETS libsluice LIBRARY DESTINATION lib)
 endif()
 

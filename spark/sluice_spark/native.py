@@ -1,6 +1,7 @@
 """libsluice.so (src/prepare/native.h), found at SLUICE_LIBRARY, beside this file (in the wheel), in ../lib of the sluice
 program, or among the files that the driver ships."""
 
+import array
 import ctypes
 import json
 import os
@@ -11,6 +12,19 @@ from sluice_spark.errors import JobError
 ABI = 1
 NAME = "libsluice.so"
 _library = None
+
+WRITE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p)
+READ = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p)
+KEYS = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_size_t)
+
+
+class Calls(ctypes.Structure):
+    """struct sluice_calls"""
+
+    _fields_ = [("user", ctypes.c_void_p), ("write", WRITE), ("read", READ), ("keys", KEYS)]
+
+
+KEY_BYTES = 32  # struct sluice_key: two words of the hash, record, task
 
 
 def _candidates():
@@ -58,6 +72,27 @@ def library():
         lib.sluice_free.argtypes = [ctypes.c_void_p]
         lib.sluice_exit_status.restype = ctypes.c_int
         lib.sluice_exit_status.argtypes = [ctypes.c_char_p]
+        text = [ctypes.c_char_p, ctypes.c_size_t]
+        for name, arguments in {
+            "sluice_prepare_plan": text,
+            "sluice_prepare_task": text * 2 + [ctypes.c_void_p, ctypes.c_size_t, ctypes.POINTER(Calls)],
+            "sluice_prepare_join": text * 2 + [ctypes.POINTER(ctypes.c_char_p), ctypes.POINTER(ctypes.c_size_t),
+                                               ctypes.c_size_t, ctypes.POINTER(Calls)],
+        }.items():
+            function = getattr(lib, name)
+            function.restype = ctypes.c_void_p  # not c_char_p, which would lose the pointer that is to be freed
+            function.argtypes = arguments
+        lib.sluice_keys_losers.restype = ctypes.c_size_t
+        lib.sluice_keys_losers.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+        lib.sluice_rows_schema.restype = None
+        lib.sluice_rows_schema.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+        lib.sluice_rows_next.restype = ctypes.c_int
+        lib.sluice_rows_next.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+        lib.sluice_take_batch.restype = ctypes.c_int
+        lib.sluice_take_batch.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
+        for function in (lib.sluice_rows_fail, lib.sluice_take_fail):
+            function.restype = None
+            function.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p]
         _library = lib
     return _library
 
@@ -79,3 +114,41 @@ def text_of(pointer):
 
 def answer_of(pointer):
     return json.loads(text_of(pointer))
+
+
+# ── a prepare by tasks ──
+
+
+def prepare_plan(job):
+    return answer_of(library().sluice_prepare_plan(job, len(job)))
+
+
+def prepare_task(job, options, losers, calls):
+    """`losers` are packed 64-bit numbers. The answer's text: {"error":…} or what prepare_join() takes."""
+    options = json.dumps(options).encode()
+    at = ctypes.create_string_buffer(losers, len(losers)) if losers else None
+    return text_of(library().sluice_prepare_task(job, len(job), options, len(options), at, len(losers) // 8,
+                                                 ctypes.byref(calls)))
+
+
+def prepare_join(job, options, answers, calls):
+    options = json.dumps(options).encode()
+    texts = [a.encode() for a in answers]
+    return text_of(library().sluice_prepare_join(
+        job, len(job), options, len(options), (ctypes.c_char_p * len(texts))(*texts),
+        (ctypes.c_size_t * len(texts))(*map(len, texts)), len(texts), ctypes.byref(calls)))
+
+
+def keys_losers(entries):
+    """Of a bytearray of entries, which is overwritten: {task: packed records that lost}."""
+    n = len(entries) // KEY_BYTES
+    if n == 0:
+        return {}
+    at = (ctypes.c_char * len(entries)).from_buffer(entries)
+    lost = library().sluice_keys_losers(at, n)
+    del at
+    words = memoryview(entries)[:lost * KEY_BYTES].cast("Q")
+    found = {}
+    for i in range(lost):
+        found.setdefault(words[4 * i + 3], array.array("Q")).append(words[4 * i + 2])
+    return {task: records.tobytes() for task, records in found.items()}

@@ -312,6 +312,8 @@ static void fill_hashes(struct job_files *f, const struct str *where, struct tab
 		const struct job_output *o = &f->outputs.v[i];
 		for (size_t k = 0; o->where == where && k < n; k++) {
 			struct str rest = files[k].path, name = STR_NONE;
+			if (files[k].has_hash)
+				continue; /* another process has sent it */
 			while (str_cut(&rest, '/', &name))
 				;
 			size_t at = str_map_get(&f->by_key, arena_format(&a, "%.*s/%.*s", STR_ARG(o->key), STR_ARG(name)));

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/json.h"
 #include "driver/child.h"
+#include "format/job_files.h"
 #include "prepare/prepare_parts.h"
 #include "prepare/record.h"
 
@@ -40,6 +41,31 @@ bool prepare_tasks_count(const struct engine_job *job, size_t *n, struct err *e)
 	*n = p.n_tasks;
 	prepare_close(&p);
 	arena_free(&a);
+	return ok;
+}
+
+bool prepare_tasks_plan(const struct engine_job *job, struct arena *a, struct prepare_cut **out, size_t *n, bool *has_key,
+			struct err *e)
+{
+	struct prepare p = { .job = job, .arena = a };
+	bool ok;
+
+	pthread_mutex_init(&p.lock, NULL);
+	ok = prepare_open(&p, e);
+	if (ok) {
+		*n = p.n_tasks;
+		*has_key = p.contract->n_key > 0;
+		*out = arena_array(a, struct prepare_cut, p.n_tasks);
+	}
+	for (size_t i = 0; ok && i < p.n_tasks; i++) {
+		const struct file_task *t = &p.tasks[i];
+		(*out)[i] = (struct prepare_cut){ .split = t->split, .window = t->shares[0].window };
+		for (size_t k = 0; k < t->n_shares; k++) {
+			uint64_t records = job->windows[t->shares[k].window].records;
+			(*out)[i].records += (t->shares[k].to < records ? t->shares[k].to : records) - t->shares[k].from;
+		}
+	}
+	prepare_close(&p);
 	return ok;
 }
 
@@ -131,7 +157,7 @@ bool prepare_task_run(const struct engine_job *job, const struct prepare_task *o
 		n_all = p.n_tasks;
 		p.tasks = t;
 		p.n_tasks = 1;
-		ok = ok && prepare_tables_close(&p, q, false, &result, e);
+		ok = ok && prepare_tables_close(&p, q, false, &result, e) && job_files_finish(job, &result, e);
 		if (ok)
 			*answer = answer_put(&p, o->index, &result, a);
 		p.tasks = all;

@@ -28,6 +28,15 @@ struct prepare_task { /* in */
 };
 
 bool prepare_tasks_count(const struct engine_job *job, size_t *n, struct err *e);
+
+struct prepare_cut { /* what a file is made of */
+	uint64_t records;
+	bool split;    /* one part of a window, by its index in the job */
+	size_t window;
+};
+/* For each task; its keys go to others only where it is split and the contract has a key. */
+bool prepare_tasks_plan(const struct engine_job *job, struct arena *a, struct prepare_cut **out, size_t *n, bool *has_key,
+			struct err *e);
 /* The answer is JSON of one line, for prepare_tasks_join of the same version of this program. */
 bool prepare_task_run(const struct engine_job *job, const struct prepare_task *t, struct parquet *q, struct arena *a,
 		      struct str *answer, struct err *e);
