@@ -344,7 +344,7 @@ static void test_lakes_that_cannot_be(void **state)
 		enum err_code code;
 		const char *part;
 	} cases[] = {
-		{ "gs://bucket/lake", true, ERR_USAGE, "a lake is a folder, or s3://bucket/prefix" },
+		{ "ftp://bucket/lake", true, ERR_USAGE, "a lake is a folder, or s3://bucket/prefix" },
 		{ "pipeline.yaml/lake", true, ERR_USAGE, "pipeline.yaml/lake" },
 		{ "pipeline.yaml", true, ERR_USAGE, "pipeline.yaml" },
 		{ "nothing/there", false, ERR_MISSING, "nothing/there" },
