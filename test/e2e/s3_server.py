@@ -134,6 +134,7 @@ class FaultProxy:
                     self.error(200, "InternalError")
                 else:
                     status, headers, answer = self.forward(body)
+                    proxy.answered()
                     if fault == "lost":
                         self.close_connection = True
                     elif fault == "after":
@@ -156,6 +157,9 @@ class FaultProxy:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
+
+    def answered(self):
+        """The server has; the program has not heard of it yet."""
 
     def choose(self, method, path):
         with self.lock:

@@ -10,9 +10,11 @@ import time
 import pytest
 
 import lake as L
+from s3_server import Server
 
 sys.path.insert(0, os.path.join(L.ROOT, "test", "kill"))
 import kill  # noqa: E402
+import remote  # noqa: E402
 import rivals  # noqa: E402
 import world as W  # noqa: E402
 
@@ -27,12 +29,16 @@ def data(tmp_path_factory):
     return W.make_data(tmp_path_factory.mktemp("data"))
 
 
+def cursor_shape():
+    shape = W.Shape(0)
+    shape.segment_pages, shape.every, shape.file_rows = 2, "1d", 200000
+    return shape
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory, data):
     """By cursor, so that a day is a chain of pages; no faults."""
-    shape = W.Shape(0)
-    shape.segment_pages, shape.every, shape.file_rows = 2, "1d", 200000
-    w = W.World(str(tmp_path_factory.mktemp("world") / "w"), shape, data, percent=0)
+    w = W.World(str(tmp_path_factory.mktemp("world") / "w"), cursor_shape(), data, percent=0)
     yield w
     w.close()
 
@@ -47,11 +53,37 @@ def test_killed_at_any_moment(tmp_path, data, share):
     assert tally.lakes >= 1 and tally.judged > 0
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    s = Server(tmp_path_factory.mktemp("s3"))
+    yield s
+    s.stop()
+
+
+def test_killed_on_s3(tmp_path, data, server):
+    """The first days only: `make kill ARGS='--lake s3'` goes the whole way."""
+    tally = kill.run(str(tmp_path), SEED, ROUNDS // 4, data=data, say=lambda text: None, server=server, n_steps=1)
+    assert sum(tally.kills.values()) >= ROUNDS // 4 and tally.judged > 0, tally.as_json()
+
+
 # ── rivals ──
 
 @pytest.mark.parametrize("case", rivals.CASES, ids=lambda c: c.name)
 def test_rivals(world, case):
     rivals.run_case(world, case)
+
+
+ON_S3 = ["after the segment, before its entry", "between quarantine and main table", "a model of older tables"]
+
+
+@pytest.mark.parametrize("case", [c for c in rivals.CASES if c.name in ON_S3], ids=lambda c: c.name)
+def test_rivals_on_s3(tmp_path, data, server, case):
+    """A's request is on its way, or done and not answered, while A stands still."""
+    w = W.World(str(tmp_path / "w"), cursor_shape(), data, percent=0, make=remote.maker(server))
+    try:
+        rivals.run_case(w, case)
+    finally:
+        w.close()
 
 
 def test_races(world):

@@ -12,6 +12,7 @@ import shutil
 import signal
 import time
 
+import remote
 import world as W
 from world import FROM, MIDDLE, TO, Broken, require
 
@@ -22,11 +23,12 @@ KINDS = [("segment", "link", "*/segments/*"), ("entry", "link", "*/ledger/*"), (
          "*/quarantine/*/_delta_log/*"), ("prepare commit", "link", "*/prepare/*/_delta_log/*"),
          ("refine commit", "link", "*/refine/*/_delta_log/*"), ("table folder", "mkdir", "*/data/*"),
          ("record", "link", "*/record.json"), ("plan", "link", "*/plan.json"), ("result", "rename", "*/result.json"),
-         ("job", "rename", "*/job.json"), ("fsync", "fsync", "*"), ("unlink", "unlink", "*")]
+         ("job", "rename", "*/job.json"), ("fsync", "fsync", "*"), ("unlink", "unlink", "*"),
+         ("data file", "link", "*/data/*")]  # a request, on S3
 
 
-def steps():
-    """(name, what changes before it, commands)."""
+def steps(n=None):
+    """(name, what changes before it, commands); the first n."""
     def of(interval, *more, ingest=True):
         first = [("ingest", *interval, *(m for m in more if m.startswith("--refetch")))] if ingest else []
         return [*first, ("prepare", *interval, *(m for m in more if m == "--stale")), ("refine",)]
@@ -34,7 +36,7 @@ def steps():
             ("more days", None, of(ALL)),
             ("fetched again", None, of(ALL, "--refetch=again")),
             ("another contract", lambda p: p.tighten(), of(ALL, "--stale", ingest=False)),
-            ("a corrected source", lambda p: p.ask(1), of(ALL, "--refetch=corrected"))]
+            ("a corrected source", lambda p: p.ask(1), of(ALL, "--refetch=corrected"))][:n]
 
 
 class Tally:
@@ -71,10 +73,11 @@ class Tally:
 class Peace:
     """The undisturbed life: digests, durations, effects, requests."""
 
-    def __init__(self, world):
+    def __init__(self, world, n_steps=None):
+        self.steps = steps(n_steps)
         p = world.project("peace")
         self.digests, self.took_s, self.effects, self.good = [], {}, {}, {}
-        for i, (name, change, commands) in enumerate(steps()):
+        for i, (name, change, commands) in enumerate(self.steps):
             if change:
                 change(p)
             for k, command in enumerate(commands):
@@ -87,8 +90,8 @@ class Peace:
                 self.effects[i, k] = read_effects(log)
                 self.good[i, k] = len(W.good_answers(log_since(p.mock, before)))
             self.digests.append(p.digest())
-        W.judge_raw(p, world.data[1])
-        W.judge_tables(p, world.data[1])
+        W.judge_raw(p, p.source)
+        W.judge_tables(p, p.source)
         p.sluice("verify")
         shutil.rmtree(p.lake)
 
@@ -125,15 +128,15 @@ class Life:
 
     def live(self):
         tally = self.tally
-        for i, (name, change, commands) in enumerate(steps()):
+        for i, (name, change, commands) in enumerate(self.peace.steps):
             if change:
                 change(self.p)
             for k, command in enumerate(commands):
                 self.where = f"{self.story}, {name}, {' '.join(command)}"
                 self.until_done((i, k), command)
             require(self.p.digest() == self.peace.digests[i], f"{self.where}: another digest than in peace")
-        tally.judged += W.judge_raw(self.p, self.p.world.data[1])
-        tally.judged += W.judge_tables(self.p, self.p.world.data[1])
+        tally.judged += W.judge_raw(self.p, self.p.source)
+        tally.judged += W.judge_tables(self.p, self.p.source)
         tally.lakes += 1
         self.swept()
         shutil.rmtree(self.p.folder)
@@ -272,7 +275,7 @@ ALLOWED = {"all": (-9, 9), "run alone": (-9,), "engine": (9, -9), "SIGTERM": (14
            "engine at an effect": (9,), "SIGTERM at an effect": (143, -15)}
 
 
-def run(folder, seed, rounds, seconds=None, dev_share=0.0, say=print, data=None):
+def run(folder, seed, rounds, seconds=None, dev_share=0.0, say=print, data=None, server=None, n_steps=None):
     """Kills until there are `rounds` of them (or the time is over). Raises Broken."""
     W.build_moment()
     dice, tally = random.Random(seed), Tally()
@@ -282,9 +285,9 @@ def run(folder, seed, rounds, seconds=None, dev_share=0.0, say=print, data=None)
     while sum(tally.kills.values()) < rounds and (seconds is None or time.monotonic() - started < seconds):
         shape = W.Shape(number)
         number += 1
-        world = W.World(os.path.join(folder, f"shape{shape.seed}"), shape, data)
+        world = W.World(os.path.join(folder, f"shape{shape.seed}"), shape, data, make=remote.maker(server))
         try:
-            peace = Peace(world)
+            peace = Peace(world, n_steps)
             for _ in range(2):
                 left = rounds - sum(tally.kills.values())
                 if left <= 0:

@@ -10,6 +10,8 @@ import kill
 import rivals
 from world import Broken
 
+from s3_server import Server  # behind world, which knows where it lies
+
 
 def main():
     a = argparse.ArgumentParser(prog="test/kill/run", description=__doc__)
@@ -20,6 +22,7 @@ def main():
     a.add_argument("--seconds", type=float, help="begin no further lake of kills after so long")
     a.add_argument("--dev", type=float, default=0.1, help="share of lakes that meet the program with sanitizers")
     a.add_argument("--only", help="rivals: only cases with this in their name, and no races")
+    a.add_argument("--lake", choices=["disk", "s3"], default="disk", help="where the lakes are; s3: on versitygw")
     a.add_argument("--json", action="store_true", help="the figures as JSON on standard output")
     a.add_argument("--keep", action="store_true", help="leave everything where it is after a failure")
     o = a.parse_args()
@@ -27,20 +30,26 @@ def main():
     folder, figures = tempfile.mkdtemp(prefix="kill-"), {}
     os.makedirs(os.path.join(folder, "kills"))
     os.makedirs(os.path.join(folder, "rivals"))
-    good = False
+    good, server = False, None
     try:
+        if o.lake == "s3":
+            server = Server(folder)
         if "kills" in o.what:
-            kills = kill.run(os.path.join(folder, "kills"), o.seed, o.rounds, o.seconds, o.dev, say)
+            kills = kill.run(os.path.join(folder, "kills"), o.seed, o.rounds, o.seconds, o.dev, say,
+                             server=server)
             kills.print(say)
             figures["kills"] = kills.as_json()
         if "rivals" in o.what:
-            figures["rivals"] = rivals.run(os.path.join(folder, "rivals"), o.seed, 0 if o.only else o.races, o.only, say)
+            figures["rivals"] = rivals.run(os.path.join(folder, "rivals"), o.seed, 0 if o.only else o.races, o.only, say,
+                                          server)
             codes = ", ".join(f"{k} {n}x" for k, n in sorted(figures["rivals"]["codes"].items()))
             say(f"{len(figures['rivals']['cases'])} cases of rivals, {figures['rivals']['races']} races: {codes}")
         good = True
     except Broken as e:
         say(f"BROKEN (seed {o.seed}): {e}")
     finally:
+        if server:
+            server.stop()
         if o.keep and not good:
             say(f"kept: {folder}")
         else:

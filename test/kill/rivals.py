@@ -7,6 +7,7 @@ import os
 import random
 import signal
 
+import remote
 import world as W
 from world import FROM, require
 
@@ -200,12 +201,12 @@ def run_races(world, seed, n):
     return codes
 
 
-def run(folder, seed, races, only=None, say=print):
+def run(folder, seed, races, only=None, say=print, server=None):
     """All cases, then races. Raises Broken."""
     W.build_moment()
     shape = W.Shape(0)  # by cursor: a day is a chain of pages
     shape.segment_pages, shape.every, shape.file_rows = 2, "1d", 200000
-    world = W.World(os.path.join(folder, "world"), shape, W.make_data(folder), percent=2)
+    world = W.World(os.path.join(folder, "world"), shape, W.make_data(folder), percent=2, make=remote.maker(server))
     result = {"cases": {}, "races": races, "codes": {}}
     try:
         for case in CASES:

@@ -157,8 +157,9 @@ class Shape:
 class World:
     """Two sources (first, corrected later) of one shape, and projects that ask them."""
 
-    def __init__(self, folder, shape, data, percent=None):
+    def __init__(self, folder, shape, data, percent=None, make=None):
         os.makedirs(folder)
+        self.make = make or Lake
         self.folder, self.shape, self.data, self.made, self.digests = folder, shape, data, 0, {}
         config = shape.mock(shape.faults if percent is None else percent)
         self.mocks = [L.Mock(make_folder(folder, f"mock{i}"), config, d) for i, d in enumerate(data)]
@@ -174,7 +175,7 @@ class World:
             if os.path.basename(path)[:-4] not in MODELS:
                 os.remove(path)
                 os.remove(os.path.join(place, "contracts", os.path.basename(path)[:-4] + ".yaml"))
-        p = Lake(place)
+        p = self.make(place)
         p.world, p.scratch = self, make_folder(place, "scratch")
         p.ask(0)
         return p
