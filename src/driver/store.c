@@ -101,6 +101,12 @@ bool store_list_names(struct store *s, struct str folder, struct arena *a, struc
 	SIMPLE_CALL(s, folder, store_list_names, list(s, folder, a, out, e));
 }
 
+bool store_list_all(struct store *s, struct str folder, struct str skip, struct arena *a, struct store_listing *out, struct err *e)
+{
+	CHECK(store_key_ok(folder) && s->ops->list_all);
+	SIMPLE_CALL(s, folder, store_list_all, s->ops->list_all(s, folder, skip, a, out, e));
+}
+
 bool store_remove(struct store *s, struct str key, struct err *e)
 {
 	CHECK(store_key_ok(key));

@@ -58,6 +58,8 @@ struct store_ops {
 	bool (*list)(struct store *, struct str folder, struct arena *, struct store_listing *, struct err *);
 	/* May be missing, where sizes and times come with the names anyway. */
 	bool (*list_names)(struct store *, struct str folder, struct arena *, struct store_listing *, struct err *);
+	/* May be missing, where a listing of one level costs next to nothing. */
+	bool (*list_all)(struct store *, struct str folder, struct str skip, struct arena *, struct store_listing *, struct err *);
 	bool (*remove)(struct store *, struct str key, struct err *);
 	bool (*remove_folder)(struct store *, struct str key, struct err *);
 	bool (*sweep)(struct store *, int64_t before_us, bool remove, uint64_t *n, uint64_t *bytes, struct err *);
@@ -99,6 +101,13 @@ bool store_size(struct store *s, struct str key, uint64_t *out, struct err *e); 
 bool store_list(struct store *s, struct str folder, struct arena *a, struct store_listing *out, struct err *e);
 /* The same where sizes and times are not asked for: they may be 0. On a disk they cost a call per object. */
 bool store_list_names(struct store *s, struct str folder, struct arena *a, struct store_listing *out, struct err *e);
+/* All objects below `folder`, however deep, with what follows it as their names ("2013-01-01/g1/ledger/0.json"), in byte
+ * order, no folders. What lies in folders of the name `skip` ("": none) may be left out. Only where store_can_list_all. */
+bool store_list_all(struct store *s, struct str folder, struct str skip, struct arena *a, struct store_listing *out, struct err *e);
+static inline bool store_can_list_all(const struct store *s)
+{
+	return s->ops->list_all != NULL;
+}
 bool store_remove(struct store *s, struct str key, struct err *e); /* missing is fine */
 /* An empty folder; one that is not there, or not empty, is fine. Nothing to do on object stores. */
 bool store_remove_folder(struct store *s, struct str key, struct err *e);

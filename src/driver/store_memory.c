@@ -250,6 +250,25 @@ static bool memory_list(struct store *s, struct str folder, struct arena *a, str
 	return ok;
 }
 
+static bool memory_list_all(struct store *s, struct str folder, struct str skip, struct arena *a, struct store_listing *out,
+			    struct err *e)
+{
+	struct memory *m = of(s);
+	(void)skip;
+	(void)e;
+	*out = (struct store_listing){ 0 };
+	pthread_mutex_lock(&m->lock);
+	for (size_t i = 0; i < m->n; i++) {
+		struct str key = m->v[i].key;
+		if (key.n > folder.n && str_starts(key, folder) && key.p[folder.n] == '/')
+			*arena_push(a, *out) = (struct store_item){ .name = arena_copy(a, str_sub(key, folder.n + 1, SIZE_MAX)),
+								    .size_bytes = m->v[i].bytes.n,
+								    .changed_us = m->v[i].changed_us };
+	}
+	pthread_mutex_unlock(&m->lock);
+	return true;
+}
+
 static void remove_locked(struct memory *m, struct str key)
 {
 	bool found;
@@ -386,6 +405,7 @@ static const struct store_ops memory_ops = {
 	.read_at = memory_read_at,
 	.size = memory_size,
 	.list = memory_list,
+	.list_all = memory_list_all,
 	.remove = memory_remove,
 	.remove_folder = memory_remove_folder,
 	.sweep = memory_sweep,

@@ -2,14 +2,9 @@
 
 #include "base/check.h"
 
-struct reader {
-	struct store store;
-	struct store *inner;
-};
-
 static struct store *in(struct store *s)
 {
-	return ((struct reader *)s)->inner;
+	return ((struct store_reader *)s)->inner;
 }
 
 /* ── what it does ── */
@@ -38,6 +33,12 @@ static bool reader_list(struct store *s, struct str folder, struct arena *a, str
 static bool reader_list_names(struct store *s, struct str folder, struct arena *a, struct store_listing *out, struct err *e)
 {
 	return store_list_names(in(s), folder, a, out, e);
+}
+
+static bool reader_list_all(struct store *s, struct str folder, struct str skip, struct arena *a, struct store_listing *out,
+			    struct err *e)
+{
+	return in(s)->ops->list_all(in(s), folder, skip, a, out, e);
 }
 
 static bool reader_path(struct store *s, struct str key, struct arena *a, char **out, struct err *e)
@@ -111,12 +112,20 @@ static const struct store_ops reader_ops = {
 	.close = reader_close,
 };
 
+void store_reader_set_up(struct store_reader *r, struct store *inner)
+{
+	r->ops = reader_ops;
+	if (store_can_list_all(inner))
+		r->ops.list_all = reader_list_all;
+	r->store = (struct store){ .ops = &r->ops, .abilities = inner->abilities, .url = inner->url };
+	r->inner = inner;
+}
+
 bool store_open_reader(struct store *inner, struct store **out, struct err *e)
 {
 	(void)e;
-	struct reader *r = mem_alloc(sizeof *r);
-	r->store = (struct store){ .ops = &reader_ops, .abilities = inner->abilities, .url = inner->url };
-	r->inner = inner;
+	struct store_reader *r = mem_alloc(sizeof *r);
+	store_reader_set_up(r, inner);
 	*out = &r->store;
 	return true;
 }

@@ -8,4 +8,12 @@
 /* Owns `inner` from then on. */
 bool store_open_reader(struct store *inner, struct store **out, struct err *e);
 
+/* For stores that are made of this one: what begins with it, set up so, has its calls. */
+struct store_reader {
+	struct store store;
+	struct store_ops ops;
+	struct store *inner;
+};
+void store_reader_set_up(struct store_reader *r, struct store *inner);
+
 #endif

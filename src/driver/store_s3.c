@@ -249,6 +249,7 @@ static const struct store_ops s3_ops = {
 	.read_at = s3_read_at,
 	.size = s3_size,
 	.list = s3_list,
+	.list_all = s3_list_all,
 	.remove = s3_remove,
 	.remove_folder = s3_no_folder,
 	.sweep = s3_sweep,

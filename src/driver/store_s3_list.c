@@ -54,6 +54,8 @@ struct lister {
 	struct s3 *s;
 	struct str prefix; /* whole, with its '/' */
 	bool at_root;
+	bool all;          /* however deep */
+	struct str skip;   /* with `all`: a folder of that name, where a page ends in it, is gone past: "/segments/" */
 	struct arena *arena; /* of the names */
 	struct store_listing *out;
 };
@@ -66,7 +68,7 @@ static void take_name(struct lister *l, struct str whole, bool is_folder, uint64
 	struct str name = str_sub(whole, l->prefix.n, SIZE_MAX);
 	if (is_folder && str_ends(name, STR("/")))
 		name.n--;
-	if (str_find_char(name, '/') < name.n || (!store_key_ok(name) && (l->at_root || !str_eq_z(name, ".tmp"))))
+	if ((!l->all && str_find_char(name, '/') < name.n) || (!store_key_ok(name) && (l->at_root || !str_eq_z(name, ".tmp"))))
 		return;
 	*arena_push(l->arena, *l->out) = (struct store_item){ arena_copy(l->arena, name), is_folder, size_bytes, changed_us };
 }
@@ -158,38 +160,62 @@ static bool take_object(void *user, const struct xml *x, const struct entry *n)
 	return true;
 }
 
-static void list_query(struct s3_call *c, struct str prefix, struct str token)
+/* Where the next page begins. */
+struct place {
+	struct str token, after; /* one of them, or none: at the beginning, and at the end */
+};
+
+static void list_query(struct s3_call *c, const struct lister *l, const struct place *at)
 {
 	s3_query(c, "list-type", STR("2"));
-	s3_query(c, "delimiter", STR("/"));
+	if (!l->all)
+		s3_query(c, "delimiter", STR("/"));
 	s3_query(c, "encoding-type", STR("url"));
-	if (prefix.n > 0)
-		s3_query(c, "prefix", prefix);
-	if (token.n > 0)
-		s3_query(c, "continuation-token", token);
+	if (l->prefix.n > 0)
+		s3_query(c, "prefix", l->prefix);
+	if (at->token.n > 0)
+		s3_query(c, "continuation-token", at->token);
+	if (at->after.n > 0)
+		s3_query(c, "start-after", at->after);
 }
 
-static bool list_page(struct lister *l, struct str folder, struct str *token, struct arena *a, struct err *e)
+/* A page that ends inside of what is not asked for: the next one begins behind it ('0' follows '/'). */
+static struct str past_skipped(const struct lister *l, struct str last, struct arena *a)
+{
+	if (l->skip.n == 0 || !str_starts(last, l->prefix))
+		return STR_NONE;
+	struct str name = str_sub(last, l->prefix.n, SIZE_MAX);
+	size_t at = str_find(name, l->skip);
+	return at == name.n ? STR_NONE : arena_format(a, "%.*s0", STR_ARG(str_sub(last, 0, l->prefix.n + at + l->skip.n - 1)));
+}
+
+static bool list_page(struct lister *l, struct str folder, struct place *at, struct arena *a, struct err *e)
 {
 	struct s3_call c = { .name = "ListObjectsV2", .method = STR("GET"), .shown = folder, .max_body_bytes = S3_LIST_BODY_MAX,
 			     .error_in_200 = true, .root = "ListBucketResult" };
-	list_query(&c, l->prefix, *token);
+	list_query(&c, l, at);
 	if (!s3_call(l->s, &c, a, e))
 		return false;
 	struct xml x = xml_begin(c.answer->body, a);
 	struct page p = { 0 };
 	struct pending found = { .arena = a };
+	struct str whole = STR_NONE;
 	bool ok = page_read(&x, &p, take_object, &found);
 	for (size_t i = 0; ok && i < found.n; i++) {
-		struct str whole = p.url_encoded ? url_decode(found.v[i].key, a) : found.v[i].key;
+		whole = p.url_encoded ? url_decode(found.v[i].key, a) : found.v[i].key;
 		take_name(l, whole, found.v[i].is_folder, found.v[i].size_bytes, found.v[i].changed_us);
 	}
 	/* A list that does not move on would go on for ever. */
-	if (ok && p.truncated && (p.token.n == 0 || str_eq(p.token, *token)))
+	struct place next = { .after = ok && p.truncated ? past_skipped(l, whole, a) : STR_NONE };
+	if (ok && p.truncated && next.after.n == 0 && (p.token.n == 0 || str_eq(p.token, at->token)))
+		ok = false;
+	if (ok && next.after.n > 0 && str_cmp(next.after, at->after) <= 0)
 		ok = false;
 	if (!ok)
 		no_xml(l->s, folder, &c, &x, e);
-	*token = p.truncated && ok ? arena_copy(a, p.token) : STR_NONE;
+	if (ok && p.truncated && next.after.n == 0)
+		next.token = arena_copy(a, p.token);
+	*at = next;
 	s3_call_end(&c);
 	return ok;
 }
@@ -206,23 +232,39 @@ static struct str folder_prefix(const struct s3 *s, struct str folder, struct ar
 	return s->o.prefix.n > 0 ? arena_format(a, "%.*s/", STR_ARG(s->o.prefix)) : STR_NONE;
 }
 
-bool s3_list(struct store *store, struct str folder, struct arena *out_arena, struct store_listing *out, struct err *e)
+static bool list_pages(struct lister *l, struct str folder, struct err *e)
 {
-	struct s3 *s = s3_of(store);
 	struct arena a = ARENA_INIT, page = ARENA_INIT;
-	struct lister l = { .s = s, .prefix = folder_prefix(s, folder, &a), .at_root = folder.n == 0, .arena = out_arena, .out = out };
-	struct str token = STR_NONE;
+	struct place at = { 0 };
 	bool ok;
-	*out = (struct store_listing){ 0 };
+	*l->out = (struct store_listing){ 0 };
+	l->prefix = folder_prefix(l->s, folder, &a);
 	do {
-		token = arena_copy(&a, token);
+		at = (struct place){ arena_copy(&a, at.token), arena_copy(&a, at.after) };
 		arena_reset(&page);
-		ok = list_page(&l, folder, &token, &page, e);
-	} while (ok && token.n > 0);
-	if (ok && out->n > 0)
-		qsort(out->v, out->n, sizeof *out->v, by_name);
+		ok = list_page(l, folder, &at, &page, e);
+	} while (ok && at.token.n + at.after.n > 0);
+	if (ok && l->out->n > 0)
+		qsort(l->out->v, l->out->n, sizeof *l->out->v, by_name);
 	arena_free(&page);
 	arena_free(&a);
+	return ok;
+}
+
+bool s3_list(struct store *store, struct str folder, struct arena *a, struct store_listing *out, struct err *e)
+{
+	struct lister l = { .s = s3_of(store), .at_root = folder.n == 0, .arena = a, .out = out };
+	return list_pages(&l, folder, e);
+}
+
+bool s3_list_all(struct store *store, struct str folder, struct str skip, struct arena *a, struct store_listing *out, struct err *e)
+{
+	struct lister l = { .s = s3_of(store), .all = true, .arena = a, .out = out };
+	struct arena own = ARENA_INIT;
+	if (skip.n > 0)
+		l.skip = arena_format(&own, "/%.*s/", STR_ARG(skip));
+	bool ok = list_pages(&l, folder, e);
+	arena_free(&own);
 	return ok;
 }
 

@@ -159,6 +159,7 @@ void s3_multipart_abort(struct s3_multipart *m); /* nothing of it stays; frees m
 bool s3_read_at(struct store *s, struct str key, uint64_t offset, void *p, size_t n, struct err *e);
 void s3_windows_forget(struct s3 *s, struct str key); /* "": all */
 bool s3_list(struct store *s, struct str folder, struct arena *a, struct store_listing *out, struct err *e);
+bool s3_list_all(struct store *s, struct str folder, struct str skip, struct arena *a, struct store_listing *out, struct err *e);
 bool s3_sweep(struct store *s, int64_t before_us, bool remove, uint64_t *n, uint64_t *bytes, struct err *e);
 struct str s3_whole_key(const struct s3 *s, struct str key, struct arena *a); /* with the prefix */
 

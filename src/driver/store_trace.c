@@ -15,6 +15,7 @@ static const size_t LINE_MAX_BYTES = (size_t)2 << 30;
 
 struct trace {
 	struct store store;
+	struct store_ops ops;
 	struct store *inner;
 	int fd;
 	atomic_uint_least64_t calls;
@@ -125,6 +126,15 @@ static bool trace_list_names(struct store *s, struct str folder, struct arena *a
 	if (!begin(s, &l, "list", folder, NULL, e))
 		return false;
 	return end(s, &l, store_list_names(of(s)->inner, folder, a, out, e), "ok", e);
+}
+
+static bool trace_list_all(struct store *s, struct str folder, struct str skip, struct arena *a, struct store_listing *out,
+			   struct err *e)
+{
+	struct line l;
+	if (!begin(s, &l, "list", folder, NULL, e))
+		return false;
+	return end(s, &l, store_list_all(of(s)->inner, folder, skip, a, out, e), "ok", e);
 }
 
 static bool trace_remove(struct store *s, struct str key, struct err *e)
@@ -251,7 +261,10 @@ bool store_open_trace(struct store *inner, const char *file, struct store **out,
 	if (fd == -1)
 		return err_set_errno(e, ERR_STORAGE, errno, "SLUICE_STORE_TRACE=%s", file);
 	struct trace *t = mem_alloc(sizeof *t);
-	t->store = (struct store){ .ops = &trace_ops, .abilities = inner->abilities, .url = inner->url };
+	t->ops = trace_ops;
+	if (store_can_list_all(inner))
+		t->ops.list_all = trace_list_all;
+	t->store = (struct store){ .ops = &t->ops, .abilities = inner->abilities, .url = inner->url };
 	t->inner = inner;
 	t->fd = fd;
 	*out = &t->store;

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "driver/store_view.h"
 #include "format/layout.h"
 #include "format/process.h"
 
@@ -160,8 +161,9 @@ bool ledger_open(struct store *s, struct clock *c, struct str generation_key, st
 	if (!read_entry(l, l->n_entries - 1, a, &last, e))
 		return false;
 	take_entry(l, &last);
-	/* The lease and the seal may stand further back: at the claim of this epoch, in the entry before an accept. */
-	if (!last.has_lease) {
+	/* The lease and the seal may stand further back: at the claim of this epoch, in the entry before an accept. A lease
+	 * means something only while nothing is closed, and each entry may be a request. */
+	if (!last.has_lease && l->status == GENERATION_OPEN) {
 		if (!read_entry(l, last.epoch, a, &other, e))
 			return false;
 		l->lease = other.lease;
@@ -359,6 +361,38 @@ bool ledger_walk_next(struct ledger_walk *w, struct ledger_entry *entry, bool *e
 void ledger_walk_end(struct ledger_walk *w)
 {
 	arena_free(&w->arena);
+}
+
+static bool look_ahead_generation(struct store *s, struct str generation_key, enum window_ahead what, struct arena *a, struct err *e)
+{
+	struct store_listing list = { 0 };
+	bool ok = store_list_names(s, key_ledger(generation_key, a), a, &list, e);
+	for (size_t i = 0; ok && i < list.n; i++) {
+		uint64_t n = 0;
+		bool wanted = what == WINDOW_AHEAD_ALL || i + 1 == list.n || (i == 0 && what == WINDOW_AHEAD_ORIGIN);
+		if (wanted && entry_number(list.v[i].name, &n))
+			ok = store_view_ahead(s, key_entry(generation_key, n, a), e);
+	}
+	return ok;
+}
+
+bool window_look_ahead(struct store *s, struct str window_key, enum window_ahead what, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct store_listing list = { 0 };
+	unsigned newest = 0, g = 0;
+	if (!store_is_view(s))
+		return true;
+	bool ok = store_list_names(s, window_key, &a, &list, e);
+	for (size_t i = 0; ok && i < list.n; i++)
+		if (list.v[i].is_folder && generation_from_name(list.v[i].name, &g)) {
+			newest = g > newest ? g : newest;
+			ok = what != WINDOW_AHEAD_ALL || look_ahead_generation(s, key_generation(window_key, g, &a), what, &a, e);
+		}
+	if (ok && newest > 0 && what != WINDOW_AHEAD_ALL)
+		ok = look_ahead_generation(s, key_generation(window_key, newest, &a), what, &a, e);
+	arena_free(&a);
+	return ok;
 }
 
 bool window_generations_read(struct store *s, struct clock *c, struct str window_key, struct arena *a,

@@ -220,6 +220,11 @@ struct window_generations {
 	unsigned open;     /* an unsealed one, 0 none */
 	unsigned candidate; /* newest sealed one that is not promoted and newer than `promoted`, 0 none */
 };
+/* Where `s` is a view (driver/store_view.h): announces the entries that will be asked for, so that those of many windows are read
+ * at once. END: the newest entry of the newest generation, which says where the window stands; ORIGIN: its first one, too;
+ * ALL: each of each generation. On other stores it does nothing. */
+enum window_ahead { WINDOW_AHEAD_END, WINDOW_AHEAD_ORIGIN, WINDOW_AHEAD_ALL };
+bool window_look_ahead(struct store *s, struct str window_key, enum window_ahead what, struct err *e);
 bool window_generations_read(struct store *s, struct clock *c, struct str window_key, struct arena *a,
 			     struct window_generations *out, struct err *e);
 bool store_create_checked(struct store *s, struct str key, struct str bytes, bool *ours, struct arena *a,

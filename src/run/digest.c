@@ -47,16 +47,18 @@ static bool digest_raw(struct digest *d, struct err *e)
 	struct arena a = ARENA_INIT;
 	struct store_listing list = { 0 };
 	struct project *j = d->project;
+	bool begun = project_view_begin(j, false);
 	bool ok = store_list_names(project_raw(j), key_raw_pipeline(j->pipeline->name, &a), &a, &list, e);
 	for (size_t i = 0; ok && i < list.n; i++) {
 		struct raw_windows w;
 		if (!list.v[i].is_folder || !name_ok(list.v[i].name) || !only_has(d->only, list.v[i].name))
 			continue;
 		struct str key = key_resource(j->pipeline->name, list.v[i].name, &a);
-		ok = raw_windows(project_raw(j), key, &a, &w, e);
+		ok = raw_windows(project_raw(j), key, &a, &w, e) && raw_look_ahead(j, key, &w, WINDOW_AHEAD_END, e);
 		for (size_t k = 0; ok && k < w.n; k++)
 			ok = digest_window(d, list.v[i].name, key, w.v[k].name, e);
 	}
+	project_view_end(j, begun);
 	arena_free(&a);
 	return ok;
 }

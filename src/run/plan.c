@@ -95,7 +95,8 @@ static bool plan_one(struct project *j, const struct plan_request *q, struct pla
 		p->tables[i].contract = p->contract ? contract_table(p->contract, i) : NULL;
 		p->tables[i].name = i > 0 ? p->tables[i].contract->name : r->name;
 	}
-	if (!grid_load(project_raw(j), key, plan_step(j, r), a, &p->grid, &p->grid_missing, e) ||
+	/* A view of Raw must not be older than the tables: a fetch that they have would not be in it. */
+	if (!grid_load(project_raw_now(j), key, plan_step(j, r), a, &p->grid, &p->grid_missing, e) ||
 	    !grid_agrees(&p->grid, plan_step(j, r), r->name, e))
 		return false;
 	if (!plan_tables_load(j, p, a, e))
@@ -271,7 +272,7 @@ static bool plan_models(struct project *j, struct plan *p, struct arena *a, stru
 	return true;
 }
 
-bool plan_make(struct project *j, const struct plan_request *q, struct arena *a, struct plan *out, struct err *e)
+static bool make(struct project *j, const struct plan_request *q, struct arena *a, struct plan *out, struct err *e)
 {
 	memset(out, 0, sizeof *out);
 	out->request = *q;
@@ -315,4 +316,11 @@ bool plan_make(struct project *j, const struct plan_request *q, struct arena *a,
 	for (size_t i = 0; i < out->n_models; i++)
 		out->anything = out->anything || (out->models[i].selected && out->models[i].run);
 	return true;
+}
+
+bool plan_make(struct project *j, const struct plan_request *q, struct arena *a, struct plan *out, struct err *e)
+{
+	bool begun = project_view_begin(j, false), ok = make(j, q, a, out, e);
+	project_view_end(j, begun);
+	return ok;
 }

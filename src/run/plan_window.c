@@ -451,6 +451,26 @@ static bool is_taken_in(const struct plan_request *q, const struct resource *r, 
 	return r->kind == KIND_WINDOW && !q->stale && (w.to_us <= in->from_us || w.to_us > in->to_us);
 }
 
+/* Ledgers that will be looked at, announced: those of windows that the table does not have as they are in Raw. */
+static bool look_ahead(struct project *j, const struct plan_request *q, const struct plan_resource *p, const struct raw_windows *raw,
+		       const struct window_list *list, struct arena *a, struct err *e)
+{
+	struct str resource = key_resource(j->pipeline->name, p->resource->name, a);
+	bool outside = p->contract && p->resource->kind == KIND_WINDOW, ok = true;
+	for (size_t i = 0; ok && j->raw_view && i < raw->n; i++) {
+		const struct table_window *tag = table_find_window(&p->tables[0].table, raw->v[i].name);
+		struct str key = key_window(resource, raw->v[i].name, a);
+		bool inside = list_has(list, raw->v[i].window);
+		unsigned newest = 0;
+		if (!inside && !outside)
+			continue;
+		ok = newest_generation(j, key, a, &newest, e);
+		if (ok && (!tag || tag->generation != newest || (inside && q->refetch)))
+			ok = window_look_ahead(j->raw_view, key, inside && q->refetch ? WINDOW_AHEAD_ORIGIN : WINDOW_AHEAD_END, e);
+	}
+	return ok;
+}
+
 static void count_windows(struct plan_resource *p)
 {
 	for (size_t i = 0; i < p->n_windows; i++) {
@@ -472,6 +492,8 @@ bool plan_resource_windows(struct project *j, const struct plan_request *q, stru
 	    !grid_windows(&p->grid, in.from_us, in.to_us, PLAN_WINDOWS_MAX, a, &list, e))
 		return err_wrap(e, "%.*s", STR_ARG(p->resource->name));
 	if (p->resource->kind == KIND_SNAPSHOT && !only_newest(j, &raw, q, p, &list, a, e))
+		return err_wrap(e, "%.*s", STR_ARG(p->resource->name));
+	if (!look_ahead(j, q, p, &raw, &list, a, e))
 		return err_wrap(e, "%.*s", STR_ARG(p->resource->name));
 	if (!elsewhere(j, q, p, &raw, &list, a, e))
 		return false;

@@ -7,6 +7,7 @@
 #include "driver/child.h"
 #include "driver/store_reader.h"
 #include "driver/store_trace.h"
+#include "driver/store_view.h"
 #include "format/engine_job.h"
 #include "prepare/record.h"
 #include "refine/lint.h"
@@ -233,14 +234,34 @@ bool project_lake_there(const struct project *j, struct err *e)
 	return true;
 }
 
+bool project_view_begin(struct project *j, bool sizes)
+{
+	struct arena a = ARENA_INIT;
+	if (j->raw_view || !store_can_list_all(project_raw_now(j)))
+		return false;
+	j->raw_view = store_open_view(project_raw_now(j), key_raw_pipeline(j->pipeline->name, &a), sizes ? STR_NONE : STR("segments"));
+	arena_free(&a);
+	return true;
+}
+
+void project_view_end(struct project *j, bool begun)
+{
+	if (!begun)
+		return;
+	store_close(j->raw_view);
+	j->raw_view = NULL;
+}
+
 void project_close(struct project *j)
 {
+	if (j->raw_view)
+		store_close(j->raw_view);
 	if (j->raw_other)
 		store_close(j->raw_other);
 	if (j->store)
 		store_close(j->store);
 	scratch_close(&j->cache);
-	j->store = j->raw_other = NULL;
+	j->store = j->raw_other = j->raw_view = NULL;
 }
 
 /* ── what jobs are told ── */

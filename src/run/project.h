@@ -37,6 +37,7 @@ struct project {
 	char *lake_path;             /* what keys stand behind for an engine: the absolute path of a folder, else the URL */
 	struct store *raw_other;     /* --raw-from: the lake that Raw is read from, and nobody can write to; else NULL */
 	char *raw_path;              /* the same of that one */
+	struct store *raw_view;      /* between project_view_begin and project_view_end, where listing all at once is cheaper */
 	struct str raw_from;         /* as given; "" without */
 	struct scratch cache;        /* what engine jobs brought from a lake that is no folder; opened when first needed */
 	uint64_t lake_device, lake_inode; /* which folder that was when it was opened; 0: not known */
@@ -60,11 +61,21 @@ bool project_link(struct project *j, struct problems *p, struct err *e);
  * engine other than DuckDB must not run a model while there are any; under DuckDB only `check` calls them mistakes. */
 void project_lint(const struct project *j, struct problems *p);
 
-/* Where Raw is read, by all who do not write it. */
-static inline struct store *project_raw(const struct project *j)
+/* Where Raw is read, by all who do not write it: as it is now, or, between project_view_begin and its end, as it was. */
+static inline struct store *project_raw_now(const struct project *j)
 {
 	return j->raw_other ? j->raw_other : j->store;
 }
+static inline struct store *project_raw(const struct project *j)
+{
+	return j->raw_view ? j->raw_view : project_raw_now(j);
+}
+/* From here on project_raw is Raw as it stands when a resource is first looked at: for whoever looks at many windows and waits
+ * for none of them to change. On lakes where a small question is a request, it costs one listing of a resource and, for what is
+ * announced (window_look_ahead), requests that go many at a time; elsewhere nothing changes. Whoever holds tables against Raw
+ * reads the tables first: what they name is then in it. `sizes`: segments are listed, too. False: nothing to end. */
+bool project_view_begin(struct project *j, bool sizes);
+void project_view_end(struct project *j, bool begun);
 /* Are objects of the lake files of this machine? */
 static inline bool project_has_paths(const struct project *j)
 {

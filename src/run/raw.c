@@ -27,6 +27,19 @@ bool raw_windows(struct store *s, struct str resource_key, struct arena *a, stru
 	return true;
 }
 
+bool raw_look_ahead(struct project *j, struct str resource_key, const struct raw_windows *windows, enum window_ahead what,
+		    struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	bool ok = true;
+	for (size_t i = 0; ok && j->raw_view && i < windows->n; i++) {
+		arena_reset(&a);
+		ok = window_look_ahead(j->raw_view, key_window(resource_key, windows->v[i].name, &a), what, e);
+	}
+	arena_free(&a);
+	return ok;
+}
+
 bool raw_generation(struct project *j, struct str resource, struct str window, unsigned number, struct arena *a,
 		    struct window_generations *all, struct ledger *out, struct err *e)
 {

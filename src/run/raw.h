@@ -17,6 +17,9 @@ struct raw_windows {
 };
 /* In time order; resource_key: raw/<pipeline>/<resource>. */
 bool raw_windows(struct store *s, struct str resource_key, struct arena *a, struct raw_windows *out, struct err *e);
+/* Between project_view_begin and its end: announces what will be read of them (window_look_ahead). */
+bool raw_look_ahead(struct project *j, struct str resource_key, const struct raw_windows *windows, enum window_ahead what,
+		    struct err *e);
 
 /* Generation `number` of a window, or for 0 the one that stands for it: the promoted one, else the newest. ERR_MISSING: the
  * window is not in Raw, or has no such generation. *all may be NULL. */

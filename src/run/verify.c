@@ -213,6 +213,19 @@ static bool look_at(struct verify *v, const struct unit *u, bool *done, struct e
 	return !verify_stopped(v, e);
 }
 
+static bool look_ahead(struct verify *v, const struct units *u, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	bool ok = true;
+	for (size_t i = 0; ok && v->project->raw_view && i < u->n; i++, arena_reset(&a)) {
+		struct str resource = key_resource(v->project->pipeline->name, u->v[i].resource, &a);
+		if (u->v[i].window.n > 0)
+			ok = window_look_ahead(v->project->raw_view, key_window(resource, u->v[i].window, &a), WINDOW_AHEAD_ALL, e);
+	}
+	arena_free(&a);
+	return ok;
+}
+
 static bool look_at_all(struct verify *v, const struct units *u, struct err *e)
 {
 	struct arena each = ARENA_INIT;
@@ -246,11 +259,14 @@ bool verify_lake(struct project *j, const struct verify_options *o, struct verif
 		out->not_read = STR("--fast");
 	if (o->budget_us > 0)
 		v.deadline_us = j->clock->monotonic_us(j->clock) + o->budget_us;
-	bool ok = list_raw(&v, &units, e) && list_tables(&v, &units, e) && verify_records(&v, e) && look_at_all(&v, &units, e);
+	bool ok = list_raw(&v, &units, e) && list_tables(&v, &units, e) && verify_records(&v, e);
+	bool begun = ok && project_view_begin(j, true);
+	ok = ok && look_ahead(&v, &units, e) && look_at_all(&v, &units, e);
 	if (ok && v.trouble.code != ERR_NONE && out->findings == 0) { /* damage weighs more, and was told */
 		*e = v.trouble;
 		ok = false;
 	}
+	project_view_end(j, begun);
 	verify_engine_close(&v);
 	raw_record_free(&v.record);
 	buf_free(&v.segment);

@@ -190,9 +190,11 @@ static bool ls_windows(struct ls *l, struct str resource, struct err *e)
 	struct project *j = &l->u->project;
 	struct raw_windows w;
 	struct str key = key_resource(j->pipeline->name, resource, &l->u->arena);
-	bool ok = raw_windows(project_raw(j), key, &l->u->arena, &w, e);
+	bool begun = project_view_begin(j, false);
+	bool ok = raw_windows(project_raw(j), key, &l->u->arena, &w, e) && raw_look_ahead(j, key, &w, WINDOW_AHEAD_END, e);
 	for (size_t i = 0; ok && i < w.n; i++)
 		ok = ls_window(l, key, w.v[i].name, e) && ui_flush_some(l->u, e);
+	project_view_end(j, begun);
 	return ok;
 }
 

@@ -28,7 +28,7 @@ static bool count_windows(struct project *j, const struct resource *r, struct ar
 	struct arena each = ARENA_INIT;
 	struct raw_windows w;
 	struct str key = key_resource(j->pipeline->name, r->name, a);
-	bool ok = raw_windows(project_raw(j), key, a, &w, e);
+	bool ok = raw_windows(project_raw(j), key, a, &w, e) && raw_look_ahead(j, key, &w, WINDOW_AHEAD_END, e);
 	*out = (struct window_states){ .n = ok ? w.n : 0 };
 	out->there = arena_array(a, struct window, out->n + 1);
 	for (size_t i = 0; ok && i < w.n; i++) {
@@ -521,6 +521,7 @@ int cmd_status(struct ui *u)
 	q.run_id = run_id_new(u->project.clock, &u->arena);
 	struct str *changed = follow_grids(u);
 	bool *refuses = arena_array(&u->arena, bool, u->project.pipeline->n_resources + 1);
+	bool begun = project_view_begin(&u->project, false);
 	bool ok = plan_make(&u->project, &q, &u->arena, &p, &e);
 	for (size_t i = 0; ok && i < p.n_resources; i++)
 		for (size_t k = 0; k < u->project.pipeline->n_resources; k++)
@@ -528,7 +529,9 @@ int cmd_status(struct ui *u)
 				p.resources[i].note = changed[k];
 				refuses[i] = true;
 			}
-	if (!ok || !put_status(u, &p, refuses, &e)) {
+	ok = ok && put_status(u, &p, refuses, &e);
+	project_view_end(&u->project, begun);
+	if (!ok) {
 		if (u->args.given[OPT_JSON])
 			buf_clear(&u->out);
 		return ui_fail(u, &e);
