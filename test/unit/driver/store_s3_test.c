@@ -123,7 +123,7 @@ static struct str methods(struct world *w)
 
 /* ── the table ── */
 
-enum op { CREATE, GET, READ, SIZE, LIST, REMOVE, FINISH, SWEEP, LOOK };
+enum op { CREATE, GET, READ, SIZE, LIST, LIST_ALL, REMOVE, FINISH, SWEEP, LOOK };
 
 #define SHA_ABC "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0="
 #define AWS_IS true
@@ -238,6 +238,22 @@ static const struct {
 	{ "list, a DTD", LIST, AWS_IS, { "200 =<ListBucketResult><!ENTITY a 'b'></ListBucketResult>" }, "!STORAGE a DTD", "GET", NULL },
 	{ "list, an error in 200", LIST, AWS_IS, { "200 SlowDown", "200 =<ListBucketResult/>" }, "", "GET GET", NULL },
 	{ "list, no list", LIST, AWS_IS, { "200 =<html>", "200 =", "200 =<ListBucketResult/>" }, "", "GET GET GET", NULL },
+	/* LIST_ALL leaves out what lies in folders of the name "skip" */
+	{ "list all", LIST_ALL, AWS_IS, { "200 =<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>pre/fix/k/a/b/c</Key><LastModified>2024-01-01T00:00:00Z</LastModified><Size>1</Size></Contents>"
+	  "<Contents><Key>pre/fix/k/a//b</Key><LastModified>2024-01-01T00:00:00Z</LastModified><Size>1</Size></Contents>"
+	  "<Contents><Key>pre/fix/k/z</Key><LastModified>2024-01-01T00:00:00Z</LastModified><Size>1</Size></Contents></ListBucketResult>" },
+	  "a/b/c:1 z:1 ", "GET", "GET https://bkt.s3.eu-west-1.amazonaws.com/?encoding-type=url&list-type=2&prefix=pre%2Ffix%2Fk%2F\n" },
+	{ "list all, pages", LIST_ALL, AWS_IS, { "200 =<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
+	  "<Contents><Key>pre/fix/k/a/1</Key><LastModified>2024-01-01T00:00:00Z</LastModified><Size>1</Size></Contents></ListBucketResult>",
+	  "200 =<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>pre/fix/k/a/2</Key><LastModified>2024-01-01T00:00:00Z</LastModified><Size>1</Size></Contents></ListBucketResult>" },
+	  "a/1:1 a/2:1 ", "GET GET", "continuation-token=t" },
+	{ "list all, past what is not asked for", LIST_ALL, AWS_IS, { "200 =<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
+	  "<Contents><Key>pre/fix/k/a/skip/1</Key><LastModified>2024-01-01T00:00:00Z</LastModified><Size>1</Size></Contents></ListBucketResult>",
+	  "200 =<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>pre/fix/k/b/1</Key><LastModified>2024-01-01T00:00:00Z</LastModified><Size>1</Size></Contents></ListBucketResult>" },
+	  "a/skip/1:1 b/1:1 ", "GET GET", "start-after=pre%2Ffix%2Fk%2Fa%2Fskip0\n" },
+	{ "list all, stuck", LIST_ALL, AWS_IS, { "200 =<ListBucketResult><IsTruncated>true</IsTruncated><Contents><Key>pre/fix/k/a/skip/1</Key><LastModified>2024-01-01T00:00:00Z</LastModified><Size>1</Size></Contents></ListBucketResult>",
+	  "200 =<ListBucketResult><IsTruncated>true</IsTruncated><Contents><Key>pre/fix/k/a/skip/1</Key><LastModified>2024-01-01T00:00:00Z</LastModified><Size>1</Size></Contents></ListBucketResult>" },
+	  "!STORAGE cannot be read", "GET GET", NULL },
 	{ "look", LOOK, AWS_IS, { "200 =<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>" }, "empty", "GET", "max-keys=1" },
 	{ "look, something there", LOOK, AWS_IS, { "200 =<ListBucketResult><Contents><Key>k</Key><LastModified>2024-01-01T00:00:00Z</LastModified><Size>1</Size></Contents></ListBucketResult>" },
 	  "there", "GET", NULL },
@@ -273,10 +289,10 @@ static const struct {
 	  "2 6", "GET DELETE GET DELETE", "DELETE https://bkt.s3.eu-west-1.amazonaws.com/pre/fix/a?uploadId=old\n" },
 };
 
-static bool op_list(struct world *w, struct str *got)
+static bool op_list(struct world *w, bool all, struct str *got)
 {
 	struct store_listing list;
-	if (!store_list(w->s, STR("k"), &w->arena, &list, &w->e))
+	if (all ? !store_list_all(w->s, STR("k"), STR("skip"), &w->arena, &list, &w->e) : !store_list(w->s, STR("k"), &w->arena, &list, &w->e))
 		return false;
 	for (size_t i = 0; i < list.n; i++)
 		*got = list.v[i].is_folder ? arena_format(&w->arena, "%.*s%.*s/ ", STR_ARG(*got), STR_ARG(list.v[i].name))
@@ -310,7 +326,8 @@ static bool op_run(struct world *w, enum op op, struct str *got)
 			return false;
 		*got = arena_format(&w->arena, "%d", (int)n);
 		return true;
-	case LIST: return op_list(w, got);
+	case LIST:
+	case LIST_ALL: return op_list(w, op == LIST_ALL, got);
 	case REMOVE: return store_remove(w->s, key, &w->e);
 	case FINISH:
 		assert_true(store_writer_open(w->s, &writer, &w->e));

@@ -222,6 +222,12 @@ static void many_names(void **state)
 	assert_int_equal(list.n, 1003); /* more than a page */
 	for (size_t i = 1; i < list.n; i++)
 		assert_true(str_cmp(list.v[i - 1].name, list.v[i].name) < 0);
+	for (int skip = 0; skip < 2; skip++) {
+		assert_true(store_list_all(w.s, STR("m"), skip ? STR("000007") : STR_NONE, &w.arena, &list, &w.e));
+		assert_true(list.n == 1003 || (skip && list.n == 1002));
+		for (size_t i = 1; i < list.n; i++)
+			assert_true(str_cmp(list.v[i - 1].name, list.v[i].name) < 0 && !list.v[i].is_folder && list.v[i].size_bytes == 1);
+	}
 	world_close(&w);
 }
 
