@@ -1,6 +1,7 @@
 """Errors with the codes of src/base/err.def."""
 
 import json
+import re
 
 
 class JobError(Exception):
@@ -45,7 +46,11 @@ def from_spark(failure):
         except ValueError:
             pass
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    said = next((line for line in lines if "Job aborted" in line or "Exception" in line), lines[0] if lines else "no reason")
+    # Of a Python exception in a task the last line says what it was.
+    said = (next((line for line in lines if re.match(r"[A-Za-z_][\w.]*(Error|Exception|Warning)(:|$)", line)
+                  and not line.startswith(("org.", "java.", "py4j."))), None)
+            or next((line for line in lines if "Job aborted" in line or "Exception" in line), None)
+            or (lines[0] if lines else "no reason"))
     if "OutOfMemoryError" in text or "Container killed" in text and "memory" in text:
         return JobError("MEMORY", f"Spark: {said[:1500]}", "give the executors more memory (spark.executor.memory, "
                         "spark.executor.memoryOverhead), or make files smaller")

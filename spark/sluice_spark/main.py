@@ -46,13 +46,16 @@ def ship_package(context):
     with open(path, "wb") as out:
         out.write(packed.getvalue())
     context.addPyFile(path)
-    if not context.master.startswith("local"):
-        context.addFile(native.library_path())
+    for file in native.library_files():
+        context.addFile(file)
 
 
 def open_session(job):
+    from pyspark import SparkConf
     from pyspark.sql import SparkSession
 
+    if SparkConf().get("spark.master", "local").startswith("local"):  # workers find the packages that this one has found
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     name = f"sluice {job['pipeline']}.{job['table']} {job['kind']}"
     return SparkSession.builder.appName(name).getOrCreate()
 

@@ -1,5 +1,5 @@
-"""libsluice.so (src/prepare/native.h), found at SLUICE_LIBRARY, beside this file (in the wheel), in ../lib of the sluice
-program, or among the files that the driver ships."""
+"""libsluice.so (src/prepare/native.h), found at SLUICE_LIBRARY, beside this file (in the wheel), among the files that the
+driver has sent, or in ../lib of the sluice program."""
 
 import array
 import ctypes
@@ -27,21 +27,23 @@ class Calls(ctypes.Structure):
 KEY_BYTES = 32  # struct sluice_key: two words of the hash, record, task
 
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
 def _candidates():
     if os.environ.get("SLUICE_LIBRARY"):
         yield os.environ["SLUICE_LIBRARY"]
         return
-    here = os.path.dirname(os.path.abspath(__file__))
-    yield os.path.join(here, NAME)
-    program = shutil.which("sluice")
-    if program:
-        yield os.path.join(os.path.dirname(os.path.realpath(program)), "..", "lib", NAME)
+    yield os.path.join(HERE, NAME)
     try:
         from pyspark import SparkFiles
 
         yield SparkFiles.get(NAME)
     except Exception:  # no Spark here (yet)
         pass
+    program = shutil.which("sluice")
+    if program:
+        yield os.path.join(os.path.dirname(os.path.realpath(program)), "..", "lib", NAME)
 
 
 def library_path():
@@ -51,6 +53,14 @@ def library_path():
             return os.path.abspath(path)
         tried.append(path)
     raise JobError("ENGINE", f"{NAME} is not at {', '.join(tried)}", "set SLUICE_LIBRARY to its path")
+
+
+def library_files():
+    """The library, and what lies beside it in the wheel, which it finds there."""
+    path = library_path()
+    if os.path.dirname(path) != HERE:
+        return [path]
+    return sorted(os.path.join(HERE, n) for n in os.listdir(HERE) if ".so" in n)
 
 
 def library():

@@ -1,6 +1,7 @@
 """DuckDB and Spark side by side, each with the settings that a run pins: one Spark for all files that compare them."""
 import os
 import shutil
+import sys
 
 import pytest
 
@@ -46,6 +47,7 @@ def spark_missing():
 def spark_open(folder):
     from pyspark.sql import SparkSession
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     b = (SparkSession.builder.master("local[2]").appName("models").config("spark.ui.enabled", "false")
          .config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.memory", "1g")
          .config("spark.driver.extraJavaOptions", f"-Duser.timezone=UTC -Dderby.system.home={folder}")
