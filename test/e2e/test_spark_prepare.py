@@ -160,14 +160,14 @@ schema:
   - name: orders
     customProperties:
       - {property: sluice.window_column, value: at}
-      - {property: sluice.sort, value: [-n, s]}
+      - {property: sluice.sort, value: [-day, s]}
       - {property: sluice.budget_percent, value: 60}
     properties:
       - {name: id, logicalType: integer, primaryKey: true}
       - {name: at, logicalType: timestamp, required: true}
       - {name: n, logicalType: number, customProperties: [{property: sluice.type, value: double}]}
       - {name: s, logicalType: string}
-      - {name: "naïve.name", logicalType: string}
+      - {name: naive_name, logicalType: string, customProperties: [{property: sluice.path, value: naïveName}]}
       - {name: small, logicalType: number, customProperties: [{property: sluice.precision, value: 9}, {property: sluice.scale, value: 2}]}
       - {name: middle, logicalType: number, customProperties: [{property: sluice.precision, value: 18}, {property: sluice.scale, value: 3}]}
       - {name: large, logicalType: number, customProperties: [{property: sluice.precision, value: 38}, {property: sluice.scale, value: 10}]}
@@ -183,7 +183,7 @@ def wild():
     decimals = ["1.005", "-0.00", "9999999.99", "99999999.99", "null", "1e2", '"7.25"', "0.125"]
     for day in range(1, 5):
         for i in range(90 if day != 2 else 0):
-            yield ('{"id":%d,"at":"2024-01-%02dT%02d:%02d:00.%06dZ","n":%s,"s":%s,"naïve.name":%s,"small":%s,"middle":%s,'
+            yield ('{"id":%d,"at":"2024-01-%02dT%02d:%02d:00.%06dZ","n":%s,"s":%s,"naïveName":%s,"small":%s,"middle":%s,'
                    '"large":%s,"day":%s,"yes":%s,"any":%s%s}') % (
                 day * 1000 + i % 71, day, i % 24, i % 60, i * 11111 % 1000000, doubles[i % 9], texts[i % 11], texts[i % 7],
                 decimals[i % 8], decimals[i % 5], ["1234567890123456789012345678.0123456789", "-0.0000000001"][i % 2],
