@@ -258,14 +258,8 @@ static void root_read(struct reader *r, struct yaml_node *root)
 	out->file_rows = 200000;
 	if (keys_check(prepare, "prepare", r->p))
 		key_u64(r, prepare, "file_rows", 1000, 100000000, &out->file_rows);
-	out->memory_bytes = 256 << 20;
-	out->scratch_bytes = UINT64_C(64) << 30;
-	out->portable = true;
-	if (keys_check(engine, "engine", r->p)) {
-		key_size(r, engine, "memory", 64 << 20, UINT64_C(1) << 44, &out->memory_bytes);
-		key_size(r, engine, "scratch", 64 << 20, UINT64_C(1) << 50, &out->scratch_bytes);
-		key_bool(r, engine, "portable", &out->portable);
-	}
+	engine_read(r, engine);
+	models_read(r, key_get(root, "models"));
 }
 
 static struct yaml_node *root_load(const char *path, struct arena *a, struct problems *p)

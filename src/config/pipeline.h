@@ -115,6 +115,23 @@ struct source {
 
 /* ── resources ── */
 
+/* ── engines ── */
+
+enum engine_use { ENGINE_USE_UNSAID, ENGINE_USE_DUCKDB, ENGINE_USE_SPARK, ENGINE_USE_AUTO };
+bool engine_use_from(struct str word, enum engine_use *out); /* "duckdb" */
+
+struct spark_settings {
+	struct str submit, master;    /* empty: looked for; local[threads] */
+	struct str *names, *values;   /* of `conf` */
+	size_t n_conf;
+	uint64_t from_bytes;          /* of input, for `auto` */
+};
+struct model_settings {
+	struct str name;
+	enum engine_use engine;
+	unsigned line, column;
+};
+
 enum resource_kind { KIND_WINDOW, KIND_SNAPSHOT };
 enum page_style { PAGE_NONE, PAGE_NUMBER, PAGE_OFFSET, PAGE_CURSOR, PAGE_NEXT_URL, PAGE_LINK };
 enum page_end { END_EMPTY, END_SHORT }; /* page, offset: an empty page ends; or (if declared) one shorter than size */
@@ -166,6 +183,7 @@ struct resource {
 	uint64_t segment_pages, segment_bytes;
 	int64_t segment_us;
 	bool secret_in_body_keep;
+	enum engine_use engine;   /* UNSAID: that of the pipeline */
 	const char *file;         /* where it was declared, for messages */
 	unsigned line, column;
 };
@@ -191,6 +209,10 @@ struct pipeline {
 	uint64_t file_rows;   /* rule 29: records per table file; default 200,000 */
 	uint64_t memory_bytes; /* for the engine; default 256 MiB */
 	uint64_t scratch_bytes; /* of a job's inputs, where they have to be brought to this machine; default 64 GiB */
+	enum engine_use engine; /* default DUCKDB */
+	struct spark_settings spark;
+	struct model_settings *models; /* not every model has some */
+	size_t n_models;
 	bool portable;         /* models must mean the same to every engine; default true */
 	struct sha256 digest; /* of the file's meaning */
 };

@@ -275,6 +275,8 @@ static void help_map(const char *map, struct buf *out)
 				buf_addf(out, "\n%s  (also in sources.NAME%s)\n", what, map + 6);
 			else if (strncmp(map, "resource", 8) == 0)
 				buf_addf(out, "\nresources.NAME%s\n", map + 8);
+			else if (strcmp(map, "model") == 0)
+				buf_add_z(out, "\nmodels.NAME\n");
 			else if (strncmp(map, "environment", 11) == 0)
 				buf_addf(out, "\nenvironments.NAME%s\n", map + 11);
 			else

@@ -44,6 +44,10 @@ void key_zone(struct reader *r, const struct yaml_node *map, const char *key, co
 
 /* ── pipeline_source.c, pipeline_resource.c, pipeline_paginate.c, pipeline_body.c ── */
 
+/* pipeline_engine.c */
+void engine_read(struct reader *r, const struct yaml_node *n);
+void engine_use_read(struct reader *r, const struct yaml_node *map, const char *key, enum engine_use *out);
+void models_read(struct reader *r, const struct yaml_node *map);
 void source_read(struct reader *r, const struct yaml_node *n, struct source *out);
 void resources_read(struct reader *r, const struct yaml_node *map, const struct yaml_node *sources);
 void paginate_read(struct reader *r, const struct yaml_node *n, const struct yaml_node *resource, bool post,

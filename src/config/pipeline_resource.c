@@ -305,6 +305,7 @@ static void resource_read(struct reader *r, const struct yaml_node *n, bool seve
 		window_read(r, n, errors_before, out);
 	answer_read(r, n, out);
 	paginate_read(r, key_get(n, "paginate"), n, out->post, &out->paginate);
+	engine_use_read(r, n, "engine", &out->engine);
 	auth_double_check(r, n, out);
 }
 

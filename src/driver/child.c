@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -32,6 +33,7 @@ enum {
 
 struct child {
 	const struct child_options *o;
+	char **environment;
 	pid_t pid;
 	int out, err, exec_error; /* read ends; -1 closed */
 	int pid_fd;               /* -1: not supported, then the tick finds its end */
@@ -56,8 +58,31 @@ static void close_pair(int fds[2])
 			close(fds[i]);
 }
 
+/* Ours, with what the options put over it. */
+static char **environment_new(const struct child_options *o)
+{
+	size_t n = 0, more = 0, kept = 0;
+	while (environ[n])
+		n++;
+	while (o->environment && o->environment[more])
+		more++;
+	char **out = calloc(n + more + 1, sizeof *out);
+	CHECK(out != NULL);
+	for (size_t i = 0; i < n; i++) {
+		bool over = false;
+		size_t name = strcspn(environ[i], "=") + 1;
+		for (size_t k = 0; k < more; k++)
+			over = over || strncmp(environ[i], o->environment[k], name) == 0;
+		if (!over)
+			out[kept++] = environ[i];
+	}
+	for (size_t k = 0; k < more; k++)
+		out[kept++] = (char *)(uintptr_t)o->environment[k];
+	return out;
+}
+
 /* Between fork and exec: only calls that are safe after fork in a threaded program. */
-static _Noreturn void child_exec(const struct child_options *o, pid_t parent, int null, int out, int err, int report)
+static _Noreturn void child_exec(const struct child_options *o, char **environment, pid_t parent, int null, int out, int err, int report)
 {
 	sigset_t none;
 	struct sigaction standard = { .sa_handler = SIG_DFL };
@@ -84,6 +109,7 @@ static _Noreturn void child_exec(const struct child_options *o, pid_t parent, in
 			failed = errno;
 	}
 	if (!failed) {
+		environ = environment;
 		sys_execv(o->argv[0], (char *const *)(uintptr_t)o->argv);
 		failed = errno;
 	}
@@ -105,18 +131,21 @@ static bool child_start(struct child *c, struct err *e)
 	int out[2] = { -1, -1 }, err[2] = { -1, -1 }, report[2] = { -1, -1 };
 	int null = sys_open("/dev/null", O_RDONLY | O_CLOEXEC);
 	pid_t parent = getpid();
+	c->environment = environment_new(c->o);
 	if (null == -1 || sys_pipe2(out, O_CLOEXEC) == -1 || sys_pipe2(err, O_CLOEXEC) == -1 ||
 	    sys_pipe2(report, O_CLOEXEC) == -1 || (c->pid = sys_fork()) == -1) {
 		cannot_start(c, errno, e);
 		close_pair(out);
 		close_pair(err);
 		close_pair(report);
+		free(c->environment);
 		if (null >= 0)
 			close(null);
 		return false;
 	}
 	if (c->pid == 0)
-		child_exec(c->o, parent, null, out[1], err[1], report[1]);
+		child_exec(c->o, c->environment, parent, null, out[1], err[1], report[1]);
+	free(c->environment);
 	setpgid(c->pid, c->pid); /* here too: whichever of us comes first */
 	close(null);
 	close(out[1]);

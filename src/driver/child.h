@@ -16,6 +16,7 @@
 
 struct child_options {
 	const char *const *argv; /* NULL-terminated; argv[0] a path */
+	const char *const *environment; /* NULL-terminated NAME=VALUE that are put over ours; may be NULL */
 	const char *result_path;
 	uint64_t max_result_bytes;
 	uint64_t address_space_bytes; /* RLIMIT_AS; 0 none */

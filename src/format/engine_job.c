@@ -161,6 +161,13 @@ static void put_refine(struct json_out *o, const struct engine_job *j)
 		json_end_object(o);
 	}
 	json_end_array(o);
+	if (j->spark_file.n > 0) {
+		json_begin_object(o, "spark");
+		json_put_z(o, "language", j->spark_python ? "python" : "sql");
+		json_put_str(o, "file", j->spark_file);
+		json_put_str(o, "text", j->spark_text);
+		json_end_object(o);
+	}
 	json_begin_array(o, "inputs");
 	for (size_t i = 0; i < j->n_inputs; i++)
 		put_input(o, &j->inputs[i]);
@@ -308,6 +315,14 @@ static bool get_refine(const struct json_node *root, struct arena *a, struct eng
 		if (!json_need_str(n, "name", &j->sql_names[j->n_sql], e) ||
 		    !json_need_str(n, "text", &j->sql[j->n_sql], e))
 			return false;
+	const struct json_node *spark = json_get(root, "spark");
+	if (spark) {
+		struct str language;
+		if (!json_need_str(spark, "language", &language, e) || !json_need_str(spark, "file", &j->spark_file, e) ||
+		    !json_need_str(spark, "text", &j->spark_text, e))
+			return false;
+		j->spark_python = str_eq_z(language, "python");
+	}
 	j->inputs = arena_array(a, struct job_input, inputs->n_children + 1);
 	for (const struct json_node *n = inputs->child; n; n = n->next)
 		if (!get_input(n, a, &j->inputs[j->n_inputs++], e))

@@ -93,6 +93,9 @@ struct engine_job {
 	size_t n_sql;
 	struct job_input *inputs;
 	size_t n_inputs;
+	/* refine on Spark: what is run in place of `sql`, tables by their views' names (model_spark.h) */
+	struct str spark_text, spark_file; /* file: for messages; empty: the job is not for Spark */
+	bool spark_python;
 	/* checkpoint */
 	struct str table_key;     /* prepare/<p>/<table> */
 	uint64_t version;
@@ -146,6 +149,7 @@ struct engine_output { /* prepare: what came of one table */
 
 struct engine_result {
 	struct str engine;        /* "DuckDB v1.5.5" */
+	struct str settings;      /* of Spark, as it was read back: a JSON object; else empty */
 	/* Path is relative to the table folder; windows filled in with rows and hashes; with the file's own hash where the
 	 * child sent it to the lake. */
 	struct table_file *files;

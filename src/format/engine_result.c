@@ -130,6 +130,8 @@ struct str engine_result_encode(const struct engine_result *r, struct arena *a)
 	json_begin_object(&o, NULL);
 	json_put_z(&o, "format", result_format);
 	json_put_str(&o, "engine", r->engine);
+	if (r->settings.n > 0)
+		json_put_raw(&o, "settings", r->settings);
 	json_put_u64(&o, "rows", r->rows);
 	put_files(&o, "files", r->files, r->n_files);
 	put_files(&o, "quarantine_files", r->quarantine_files, r->n_quarantine_files);
@@ -306,6 +308,9 @@ bool engine_result_decode(struct str text, struct arena *a, struct engine_result
 		return err_wrap(e, "engine result");
 	if (!str_eq_z(format, result_format))
 		return err_set(e, ERR_ENGINE, "the engine answered in the format \"%.*s\"", STR_ARG(format));
+	const struct json_node *settings = json_get(root, "settings");
+	if (settings)
+		r->settings = settings->raw;
 	bool ok = json_need_str(root, "engine", &r->engine, e) && json_need_u64(root, "rows", &r->rows, e) &&
 		  get_files(root, "files", a, &r->files, &r->n_files, e) &&
 		  get_files(root, "quarantine_files", a, &r->quarantine_files, &r->n_quarantine_files, e) &&

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Rows of a model cannot be set aside: they would be missing from what other models count. So a rule warns or fails. The
  * strict kinds (type, key, record, window) are quarantine wherever a contract says nothing else; here they fail. */
@@ -77,6 +78,45 @@ static void model_load(struct str folder, struct str name, const char *file, str
 	m->meaning = sha256_end(&s);
 }
 
+/* models/<name>.spark.sql or models/<name>.py, where there is one. */
+static void spark_load(struct str folder, struct arena *a, struct model *m, struct problems *p)
+{
+	static const char *const ends[] = { ".spark.sql", ".py" };
+	struct err e = ERR_INIT;
+	struct sha256_state s;
+
+	for (size_t i = 0; i < 2; i++) {
+		const char *file = arena_format(a, "%.*s/models/%.*s%s", STR_ARG(folder), STR_ARG(m->name), ends[i]).p;
+		if (sys_access(file, F_OK) != 0)
+			continue;
+		if (m->spark_file) {
+			problem_file(p, file, 0, 0, "keep one of them", "model `%.*s` has two texts for Spark", STR_ARG(m->name));
+			return;
+		}
+		m->spark_file = file;
+		m->spark_python = i == 1;
+		if (!file_read(file, MODEL_MAX_BYTES, a, &m->spark_text, &e)) {
+			problem_unread(p, file, NULL, &e);
+			return;
+		}
+		if (!str_is_utf8(m->spark_text) || str_find_char(m->spark_text, '\0') < m->spark_text.n ||
+		    (!m->spark_python && sql_body(m->spark_text).n == 0)) {
+			problem_file(p, file, 0, 0, "write one SELECT, as UTF-8", "the model is empty, or no text in UTF-8");
+			return;
+		}
+	}
+	if (!m->spark_file || !m->contract)
+		return;
+	sha256_begin(&s);
+	sha256_add_str(&s, m->spark_python ? STR("sluice model 1, Python for Spark\n") : STR("sluice model 1, SQL for Spark\n"));
+	if (m->spark_python)
+		sha256_add_str(&s, m->spark_text);
+	else
+		sql_digest_add(&s, m->spark_text);
+	sha256_add(&s, m->contract->meaning.b, SHA256_SIZE);
+	m->spark_meaning = sha256_end(&s);
+}
+
 static int text_cmp(const void *x, const void *y)
 {
 	return str_cmp(*(const struct str *)x, *(const struct str *)y);
@@ -94,8 +134,8 @@ static void unlisted(const char *path, int sys_errno, struct arena *a, struct pr
 	problem_unread(p, arena_zero_terminated(a, str_from(path)), NULL, &e);
 }
 
-/* Files *.sql of the folder, by name; none where there is no folder. */
-static void names_list(const char *path, struct arena *a, struct names *out, struct problems *p)
+/* Files of the folder with that end, by name; none where there is no folder. */
+static void names_list(const char *path, const char *end, struct arena *a, struct names *out, struct problems *p)
 {
 	DIR *dir = sys_opendir(path);
 	struct dirent *entry;
@@ -107,8 +147,8 @@ static void names_list(const char *path, struct arena *a, struct names *out, str
 	}
 	while ((errno = 0, entry = sys_readdir(dir)) != NULL) {
 		struct str name = str_from(entry->d_name);
-		if (str_ends(name, STR(".sql")) && name.p[0] != '.')
-			*arena_push(a, *out) = arena_copy(a, str_sub(name, 0, name.n - 4));
+		if (str_ends(name, str_from(end)) && name.p[0] != '.')
+			*arena_push(a, *out) = arena_copy(a, str_sub(name, 0, name.n - strlen(end)));
 	}
 	if (errno != 0) /* a part of the models is not what is asked for */
 		unlisted(path, errno, a, p);
@@ -120,11 +160,6 @@ static void names_list(const char *path, struct arena *a, struct names *out, str
 static bool name_check(struct str name, const char *file, const struct str *resources, size_t n_resources,
 		       struct problems *p)
 {
-	if (str_ends(name, STR(".spark"))) {
-		problem_file(p, file, 0, 0, "write the model so that both engines understand it",
-			     "a model's own text for Spark is not there yet");
-		return false;
-	}
 	if (!name_ok(name)) {
 		problem_file(p, file, 0, 0, "names are [a-z][a-z0-9_]*, at most 63 bytes",
 			     "`%.*s` cannot be the name of a model", STR_ARG(name));
@@ -139,15 +174,38 @@ static bool name_check(struct str name, const char *file, const struct str *reso
 	return true;
 }
 
+/* A text for Spark says nothing of what the model reads: that is its SELECT's part. */
+static void strays_tell(const char *folder, const struct names *of, const char *end, const struct names *models, struct problems *p)
+{
+	for (size_t i = 0; i < of->n; i++) {
+		bool known = false;
+		for (size_t k = 0; k < models->n; k++)
+			known = known || str_eq(models->v[k], of->v[i]);
+		if (!known)
+			problem_file(p, arena_format(p->arena, "%s/%.*s%s", folder, STR_ARG(of->v[i]), end).p, 0, 0,
+				     "write models/NAME.sql beside it: it says what the model reads, and is what DuckDB runs",
+				     "there is no model `%.*s`", STR_ARG(of->v[i]));
+	}
+}
+
 bool models_load(struct str folder, const struct str *resources, size_t n_resources, struct arena *a, struct models *out,
 		 struct problems *p)
 {
 	struct str path = arena_format(a, "%.*s/models", STR_ARG(folder));
-	struct names names = { 0 };
+	struct names names = { 0 }, all = { 0 }, python = { 0 }, spark = { 0 };
 	size_t errors = p->n_errors;
 
 	*out = (struct models){ 0 };
-	names_list(path.p, a, &names, p);
+	names_list(path.p, ".sql", a, &all, p);
+	names_list(path.p, ".py", a, &python, p);
+	for (size_t i = 0; i < all.n; i++) {
+		if (str_ends(all.v[i], STR(".spark")))
+			*arena_push(a, spark) = str_sub(all.v[i], 0, all.v[i].n - 6);
+		else
+			*arena_push(a, names) = all.v[i];
+	}
+	strays_tell(path.p, &spark, ".spark.sql", &names, p);
+	strays_tell(path.p, &python, ".py", &names, p);
 	if (names.n > MODELS_MAX) {
 		problem_file(p, path.p, 0, 0, NULL, "%zu models: more than %d", names.n, MODELS_MAX);
 		return false;
@@ -159,6 +217,8 @@ bool models_load(struct str folder, const struct str *resources, size_t n_resour
 		if (name_check(names.v[i], file, resources, n_resources, p))
 			model_load(folder, names.v[i], file, a, &out->v[out->n++], p);
 	}
+	for (size_t i = 0; i < out->n; i++)
+		spark_load(folder, a, &out->v[i], p);
 	return p->n_errors == errors;
 }
 

@@ -14,6 +14,12 @@ struct model {
 	struct contract *contract; /* with a primary key: the compulsory total order */
 	struct str *reads;        /* "prepare.flights", "refine.delays": filled in by models_link, sorted */
 	size_t n_reads;
+	/* Its own text for Spark, beside the SELECT, which still says what it reads: models/<name>.spark.sql or models/<name>.py
+	 * (`def model(spark, inputs)`). NULL: none. */
+	const char *spark_file;
+	struct str spark_text;
+	bool spark_python;
+	struct sha256 spark_meaning; /* where there is one: as `meaning`, of that text */
 	struct sha256 meaning;    /* of the SQL's tokens (comments and white space do not count) and the contract's meaning */
 };
 struct models {

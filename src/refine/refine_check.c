@@ -1,13 +1,15 @@
 #include "refine/refine_check.h"
 
 #include "base/check.h"
+#include "base/json.h"
 #include "contract/stats.h"
 #include "contract/verdict.h"
+#include "format/json_parts.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-enum { EXAMPLES = 3, EXAMPLE_BYTES = 300, KEY_MAX_BYTES = 64 << 20, READ_SQL_MAX_BYTES = 1 << 20 };
+enum { EXAMPLES = 3, EXAMPLE_BYTES = 300, KEY_MAX_BYTES = 64 << 20, READ_SQL_MAX_BYTES = 1 << 20, PART_MAX_BYTES = 16 << 20 };
 
 struct examples {
 	struct str row[EXAMPLES];
@@ -241,17 +243,63 @@ static bool written_take(void *user, const struct batch *b, struct err *e)
 	return true;
 }
 
+void check_written_begin(struct check *k)
+{
+	k->sum = ROW_SUM_INIT;
+	k->shape_checked = false;
+}
+
+bool check_written_batch(struct check *k, const struct batch *b, struct err *e)
+{
+	return written_take(k, b, e);
+}
+
+struct row_sum check_written_end(const struct check *k)
+{
+	return k->sum;
+}
+
 bool check_written(struct check *k, struct engine_connection *c, struct str select, struct row_sum *written, struct err *e)
 {
 	struct batch_shape *shape;
 	size_t n_columns;
 	bool ok;
 
-	k->sum = ROW_SUM_INIT;
-	k->shape_checked = false;
+	check_written_begin(k);
 	ok = engine_query(c, select, k->a, &shape, &n_columns, written_take, k, e);
 	*written = k->sum;
 	return ok;
+}
+
+void check_file_begin(struct check *k)
+{
+	k->hash = ROW_HASH_INIT;
+	k->sum = ROW_SUM_INIT;
+	k->shape_checked = false;
+	file_stats_clear(k->stats);
+}
+
+bool check_file_batch(struct check *k, const struct batch *b, struct err *e)
+{
+	return check_take(k, b, e);
+}
+
+bool check_file_end(struct check *k, const char *path, const struct row_sum *written, struct table_file *file, struct err *e)
+{
+	bool ok = true;
+
+	if (k->hash.rows != written->rows)
+		ok = err_set(e, ERR_ENGINE, "%" PRIu64 " rows where %" PRIu64 " were written", k->hash.rows, written->rows);
+	if (ok && !row_sum_eq(&k->sum, written))
+		ok = err_set(e, ERR_ENGINE, "%" PRIu64 " rows were written, and come back with other values", k->hash.rows);
+	if (!ok)
+		return err_wrap(e, "%s, read back", path);
+	file->rows = k->hash.rows;
+	file->stats = file_stats_json(k->stats, k->a);
+	file->n_windows = 1;
+	file->windows = arena_new(k->a, struct table_window);
+	*file->windows = (struct table_window){ .name = STR("full"), .generation = 1, .rows = file->rows, .hash = k->hash };
+	return true;
 }
 
 bool check_file(struct check *k, struct engine_connection *c, const char *path, const struct row_sum *written,
@@ -262,32 +310,85 @@ bool check_file(struct check *k, struct engine_connection *c, const char *path, 
 	size_t n_columns;
 	bool ok;
 
-	k->hash = ROW_HASH_INIT;
-	k->sum = ROW_SUM_INIT;
-	k->shape_checked = false;
-	file_stats_clear(k->stats);
+	check_file_begin(k);
 	ok = read_sql(k, path, &sql) || err_set(e, ERR_ENGINE, "its SQL is too long");
 	ok = ok && engine_query(c, buf_str(&sql), k->a, &shape, &n_columns, check_take, k, e);
 	buf_free(&sql);
-	if (ok && k->hash.rows != written->rows)
-		ok = err_set(e, ERR_ENGINE, "%" PRIu64 " rows where %" PRIu64 " were written", k->hash.rows, written->rows);
-	if (ok && !row_sum_eq(&k->sum, written))
-		ok = err_set(e, ERR_ENGINE, "%" PRIu64 " rows were written, and come back with other values", k->hash.rows);
 	if (!ok)
 		return err_wrap(e, "%s, read back", path);
-	file->stats = file_stats_json(k->stats, k->a);
-	file->n_windows = 1;
-	file->windows = arena_new(k->a, struct table_window);
-	*file->windows = (struct table_window){ .name = STR("full"), .generation = 1, .rows = file->rows, .hash = k->hash };
-	return true;
+	return check_file_end(k, path, written, file, e);
 }
-
-/* ── the end ── */
 
 static uint64_t broken(const struct check *k, size_t rule)
 {
 	return rule == k->unique_rule ? k->doubles : k->verdicts->total[rule];
 }
+
+/* ── parts: the files of one table, checked in several processes ── */
+
+struct str check_part_json(const struct check *k, struct arena *a)
+{
+	struct buf b = BUF_INIT(PART_MAX_BYTES);
+	struct json_out o = JSON_OUT(&b);
+
+	json_begin_object(&o, NULL);
+	json_put_u64(&o, "rows", k->rows);
+	json_begin_array(&o, "broken");
+	for (size_t i = 0; i < k->c->n_rules; i++) {
+		if (broken(k, i) == 0)
+			continue;
+		json_begin_object(&o, NULL);
+		json_put_str(&o, "rule", k->c->rules[i].id);
+		json_put_u64(&o, "rows", broken(k, i));
+		json_begin_array(&o, "examples");
+		for (size_t x = 0; x < k->examples[i].n; x++)
+			json_put_str(&o, NULL, k->examples[i].row[x]);
+		json_end_array(&o);
+		json_end_object(&o);
+	}
+	json_end_array(&o);
+	json_end_object(&o);
+	return json_text(&b, a);
+}
+
+static bool part_rule_add(struct check *k, const struct json_node *n, struct err *e)
+{
+	const struct json_node *examples;
+	struct str id;
+	uint64_t rows;
+	size_t i = 0;
+
+	if (!json_need_str(n, "rule", &id, e) || !json_need_u64(n, "rows", &rows, e) ||
+	    !json_need(n, "examples", JSON_ARRAY, &examples, e))
+		return false;
+	while (i < k->c->n_rules && !str_eq(k->c->rules[i].id, id))
+		i++;
+	if (i == k->c->n_rules)
+		return err_set(e, ERR_DAMAGE, "the contract has no rule %.*s", STR_ARG(id));
+	if (i == k->unique_rule)
+		k->doubles += rows;
+	else
+		k->verdicts->total[i] += rows;
+	for (const struct json_node *x = examples->child; x && k->examples[i].n < EXAMPLES; x = x->next)
+		k->examples[i].row[k->examples[i].n++] = arena_copy(k->a, x->text);
+	return true;
+}
+
+bool check_part_add(struct check *k, const struct json_node *part, struct err *e)
+{
+	const struct json_node *rules;
+	uint64_t rows;
+
+	if (!json_need_u64(part, "rows", &rows, e) || !json_need(part, "broken", JSON_ARRAY, &rules, e))
+		return err_wrap(e, "a part of the check");
+	k->rows += rows;
+	for (const struct json_node *n = rules->child; n; n = n->next)
+		if (!part_rule_add(k, n, e))
+			return err_wrap(e, "a part of the check");
+	return true;
+}
+
+/* ── the end ── */
 
 static bool rule_fail(const struct check *k, size_t rule, size_t others, struct str model, struct err *e)
 {

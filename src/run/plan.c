@@ -206,11 +206,28 @@ static struct str table_part(struct str name)
 	return str_sub(name, dot + 1, name.n);
 }
 
+uint64_t table_bytes(const struct table_snapshot *t)
+{
+	uint64_t n = 0;
+	for (size_t i = 0; i < t->n_files; i++)
+		n += t->files[i].size_bytes;
+	return n;
+}
+
+uint64_t plan_prepare_bytes(const struct plan_resource *p)
+{
+	uint64_t n = 0;
+	for (size_t i = 0; i < p->n_windows; i++)
+		n += p->windows[i].known && !p->windows[i].prepared ? p->windows[i].bytes : 0;
+	return n;
+}
+
 /* Whether it would run as things stand; the run itself decides again once its inputs are there. */
-static void plan_model(const struct plan *p, struct plan_model *m, struct arena *a)
+static void plan_model(const struct project *j, const struct plan *p, struct plan_model *m, struct arena *a)
 {
 	struct sha256 *inputs = arena_array(a, struct sha256, m->model->n_reads + 1);
 	const struct table_window *full = table_find_window(&m->table, STR("full"));
+	uint64_t input_bytes = 0;
 	for (size_t i = 0; i < m->model->n_reads; i++) {
 		struct str name = m->model->reads[i], table = table_part(name);
 		bool changes = false, damaged = false;
@@ -222,12 +239,14 @@ static void plan_model(const struct plan *p, struct plan_model *m, struct arena 
 			changes = r->selected && ((p->request.ingest && r->n_fetch > 0 && r->contract) ||
 						  (p->request.prepare && r->n_prepare > 0));
 			inputs[i] = table_content_key(&of->table);
+			input_bytes += table_bytes(&of->table);
 		} else {
 			const struct plan_model *from = find_model(p, table);
 			CHECK(from != NULL);
 			damaged = from->damage.code != ERR_NONE;
 			changes = from->selected && from->run;
 			inputs[i] = table_content_key(&from->table);
+			input_bytes += table_bytes(&from->table);
 		}
 		if (damaged) {
 			m->run = false;
@@ -239,9 +258,10 @@ static void plan_model(const struct plan *p, struct plan_model *m, struct arena 
 			m->reason = full ? arena_format(a, "%.*s changes", STR_ARG(name)) : STR("never made");
 		}
 	}
+	m->engine = engine_choose(j, p->request.engine, m->model->name, true, input_bytes, a);
 	if (m->run)
 		return;
-	struct sha256 key = model_key(m->model, inputs, m->model->n_reads);
+	struct sha256 key = model_key(m->model, m->engine.spark, inputs, m->model->n_reads);
 	m->run = full == NULL || !sha256_eq(full->key, key);
 	m->reason = full == NULL ? STR("never made") : m->run ? STR("its inputs or its text changed")
 							      : STR("nothing to do: nothing that it reads changed");
@@ -268,7 +288,7 @@ static bool plan_models(struct project *j, struct plan *p, struct arena *a, stru
 	}
 	for (size_t i = 0; i < p->n_models; i++)
 		if (p->models[i].damage.code == ERR_NONE)
-			plan_model(p, &p->models[i], a);
+			plan_model(j, p, &p->models[i], a);
 	return true;
 }
 
@@ -303,6 +323,7 @@ static bool make(struct project *j, const struct plan_request *q, struct arena *
 			return err_wrap(e, "plan");
 		if (r->damage.code != ERR_NONE)
 			continue;
+		r->engine = engine_choose(j, q->engine, r->resource->name, false, plan_prepare_bytes(r), a);
 		r->note = resource_note(r, q, a);
 		if (r->definition_changed && r->selected)
 			r->note = arena_format(a, "%.*s; fetched in another way than the pipeline file says now: "

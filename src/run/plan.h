@@ -7,6 +7,7 @@
 #include "format/delta.h"
 #include "format/grid.h"
 #include "format/ledger.h"
+#include "run/engine_choice.h"
 #include "run/project.h"
 
 /* One of them goes up when the same input gives other rows; _WALL holds where a contract reads wall clocks of a zone. */
@@ -22,6 +23,7 @@ struct plan_request {
 	bool every_window;         /* repair: all that Raw has, compared with its ledgers, and of snapshots the newest */
 	bool ingest, prepare, refine; /* which stages; Raw of another lake (--raw-from) is never added to */
 	bool takeover;
+	enum engine_use engine;    /* --engine; UNSAID: as the pipeline file says */
 	struct str run_id;
 	int64_t now_us;
 };
@@ -47,7 +49,7 @@ struct plan_window {
 	/* the window's truth, where there is one (promoted generation) */
 	unsigned promoted;
 	struct sha256 content, seal;
-	uint64_t records;
+	uint64_t records, bytes;      /* bytes: of its pages; 0 where the tags alone say the rest */
 	bool known;                  /* content, seal, records are filled in */
 	/* prepare */
 	bool taken_in;               /* it lies outside the interval, and its truth is newer than the table's */
@@ -74,6 +76,7 @@ struct plan_resource {
 	size_t n_stale_elsewhere, n_unprepared_elsewhere; /* outside the interval and not in `windows`: reported only */
 	struct plan_table *tables;
 	size_t n_tables;             /* at least one, also without a contract */
+	struct engine_choice engine; /* of what is to be prepared */
 	bool contract_changed;       /* differs from the one in the table */
 	bool definition_changed;     /* the newest sealed window was asked for in another way (rule 6): it stays true */
 	struct str note;             /* "nothing to do: 365 windows are sealed and prepared" */
@@ -85,6 +88,7 @@ struct plan_model {
 	const struct model *model;
 	struct table_snapshot table;
 	bool run;
+	struct engine_choice engine;
 	struct str reason;           /* "prepare.flights changed", "nothing changed" */
 	bool selected;
 	struct err damage;           /* ERR_DAMAGE: its table cannot be read */
@@ -105,6 +109,9 @@ struct plan {
 bool plan_make(struct project *j, const struct plan_request *r, struct arena *a, struct plan *out, struct err *e);
 /* The first damage, only among what is selected or in all; NULL: none. */
 const struct err *plan_damage(const struct plan *p, bool selected);
+/* Of the pages of what is to be prepared, as far as it is fetched. */
+uint64_t plan_prepare_bytes(const struct plan_resource *p);
+uint64_t table_bytes(const struct table_snapshot *t);
 /* Reads their newest versions. */
 bool plan_tables_load(struct project *j, struct plan_resource *p, struct arena *a, struct err *e);
 /* The resource that gives prepare.<table>, and which of its tables that is; NULL: none. */
@@ -121,6 +128,6 @@ void plan_print(const struct plan *p, struct buf *out);
 /* Rule 26. */
 struct sha256 window_key(const struct resource *r, struct str window, struct sha256 content, const struct contract *c);
 struct sha256 table_content_key(const struct table_snapshot *t); /* of all window keys of a table */
-struct sha256 model_key(const struct model *m, const struct sha256 *inputs, size_t n_inputs);
+struct sha256 model_key(const struct model *m, bool spark, const struct sha256 *inputs, size_t n_inputs);
 
 #endif

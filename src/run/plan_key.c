@@ -69,13 +69,15 @@ struct sha256 table_content_key(const struct table_snapshot *t)
 	return sha256_end(&s);
 }
 
-struct sha256 model_key(const struct model *m, const struct sha256 *inputs, size_t n_inputs)
+struct sha256 model_key(const struct model *m, bool spark, const struct sha256 *inputs, size_t n_inputs)
 {
 	struct sha256_state s;
 	uint32_t version = OUTPUT_VERSION_REFINE;
 	sha256_begin(&s);
 	add_text(&s, STR("sluice-model-key/1"));
-	sha256_add(&s, m->meaning.b, sizeof m->meaning.b);
+	/* The engine is no part of it: the same text gives the same rows in both. */
+	const struct sha256 *meaning = spark && m->spark_file ? &m->spark_meaning : &m->meaning;
+	sha256_add(&s, meaning->b, sizeof meaning->b);
 	for (size_t i = 0; i < n_inputs; i++)
 		sha256_add(&s, inputs[i].b, sizeof inputs[i].b);
 	sha256_add(&s, &version, sizeof version);

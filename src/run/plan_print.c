@@ -4,6 +4,12 @@
 
 enum { PLAN_MAX_BYTES = 256 << 20 };
 
+static void put_engine(struct json_out *o, const struct engine_choice *c)
+{
+	json_put_z(o, "engine", c->spark ? "spark" : "duckdb");
+	json_put_str(o, "engine_why", c->why);
+}
+
 static void put_windows(struct json_out *o, const struct plan_resource *p, struct arena *a)
 {
 	json_begin_array(o, "windows");
@@ -36,6 +42,7 @@ static void put_resource(struct json_out *o, const struct plan_resource *p, stru
 	json_put_str(o, "note", p->note);
 	if (p->damage.code != ERR_NONE)
 		json_put_z(o, "damaged", p->damage.message);
+	put_engine(o, &p->engine);
 	json_put_u64(o, "fetch", p->n_fetch);
 	json_put_u64(o, "prepare", p->n_prepare);
 	json_put_u64(o, "stale_elsewhere", p->n_stale_elsewhere);
@@ -91,6 +98,9 @@ struct str plan_json(const struct plan *p, struct arena *a)
 		json_put_bool(&o, "selected", m->selected);
 		json_put_bool(&o, "run", m->selected && m->run);
 		json_put_str(&o, "reason", m->reason);
+		put_engine(&o, &m->engine);
+		if (m->model->spark_file)
+			json_put_z(&o, "spark_text", m->model->spark_file);
 		json_put_i64(&o, "table_version", m->table.version);
 		json_begin_array(&o, "reads");
 		for (size_t k = 0; k < m->model->n_reads; k++)
@@ -121,11 +131,22 @@ struct str plan_elsewhere(const struct plan_resource *p, struct arena *a)
 
 enum { SHOWN_WINDOWS = 6 };
 
+/* Nothing where it is DuckDB because nobody asked for anything else. */
+static void print_engine(const struct engine_choice *c, const char *file, struct buf *out)
+{
+	bool usual = !c->spark && !str_starts(c->why, STR("auto"));
+	if (!usual)
+		buf_addf(out, "    by %s%s%s (%.*s)\n", c->spark ? "Spark" : "DuckDB", c->spark && file ? ", which runs " : "",
+			 c->spark && file ? file : "", STR_ARG(c->why));
+}
+
 static void print_resource(const struct plan_resource *p, bool fetches, struct arena *a, struct buf *out)
 {
 	struct str left = plan_elsewhere(p, a);
 	size_t shown = 0, more = 0;
 	buf_addf(out, "  %-20.*s %.*s\n", STR_ARG(p->resource->name), STR_ARG(p->note));
+	if (p->selected && p->n_prepare + p->n_fetch > 0 && p->contract)
+		print_engine(&p->engine, NULL, out);
 	for (size_t i = 0; p->selected && i < p->n_windows; i++) {
 		const struct plan_window *w = &p->windows[i];
 		bool told = str_eq_z(w->reason, window_action_name(w->action));
@@ -173,6 +194,8 @@ void plan_print(const struct plan *p, struct buf *out)
 		const struct plan_model *m = &p->models[i];
 		buf_addf(out, "  %-20.*s %s%.*s\n", STR_ARG(m->model->name),
 			 !m->selected ? "not asked for; " : m->run ? "run: " : "", STR_ARG(m->reason));
+		if (m->selected && m->run)
+			print_engine(&m->engine, m->model->spark_file, out);
 	}
 	arena_free(&a);
 }

@@ -130,6 +130,7 @@ static bool take_ledger(struct project *j, struct str key, unsigned generation, 
 	w->content = l.seal.digest;
 	w->seal = l.seal_hash;
 	w->records = l.seal.records;
+	w->bytes = l.seal.bytes;
 	w->known = true;
 	return true;
 }

@@ -116,6 +116,23 @@ static bool check_names(const struct project *j, struct problems *p)
 	return ok;
 }
 
+/* `models` in the pipeline file is of models that are there. */
+static bool settings_check(const struct project *j, struct problems *p)
+{
+	const struct pipeline *f = j->pipeline;
+	bool ok = true;
+	for (size_t i = 0; i < f->n_models; i++) {
+		bool known = false;
+		for (size_t k = 0; k < j->models.n; k++)
+			known = known || str_eq(j->models.v[k].name, f->models[i].name);
+		if (!known)
+			problem_file(p, f->file, f->models[i].line, f->models[i].column, "it has the name of models/NAME.sql",
+				     "there is no model `%.*s`", STR_ARG(str_sub(f->models[i].name, 0, 80)));
+		ok = ok && known;
+	}
+	return ok;
+}
+
 bool project_load(const struct project_options *o, struct arena *a, struct project *j, struct problems *p)
 {
 	memset(j, 0, sizeof *j);
@@ -130,7 +147,7 @@ bool project_load(const struct project_options *o, struct arena *a, struct proje
 	size_t n = 0;
 	struct str *names = project_table_names(j, a, &n);
 	contracts = check_names(j, p) && contracts;
-	bool models = models_load(j->pipeline->folder, names, n, a, &j->models, p);
+	bool models = models_load(j->pipeline->folder, names, n, a, &j->models, p) && settings_check(j, p);
 	j->tables_ok = contracts && models;
 	if (!j->tables_ok)
 		j->models = (struct models){ 0 };

@@ -67,7 +67,7 @@ static bool carry_out(struct publish *u, const struct plan_resource *p, struct s
 		return false;
 	if (x)
 		return exchange_write(x, s, ZONE_PREPARE, job, a, e);
-	struct engine_call call = { .job = job, .progress = u->progress, .user = u->user, .stop = u->options->stop,
+	struct engine_call call = { .job = job, .spark = p->engine.spark ? &u->project->pipeline->spark : NULL, .progress = u->progress, .user = u->user, .stop = u->options->stop,
 				    .deadline_us = u->options->deadline_us };
 	bool ok = engine_call(&call, a, r, e);
 	if (call.peak_rss_bytes > u->peak_rss_bytes)
@@ -328,6 +328,8 @@ static bool build(struct publish *u, struct plan_resource *p, struct todo *t, st
 		out[i].loss = engine_result_table(&r, i).loss;
 		out[i].rows_written = out[i].loss.published;
 		out[i].changed = true;
+		out[i].engine = r.engine;
+		out[i].settings = r.settings;
 	}
 	return *again || tags_agree(u, p, t, a, e);
 }

@@ -1,6 +1,7 @@
 #include "run/publish.h"
 
 #include "base/check.h"
+#include "refine/model_spark.h"
 
 #include <string.h>
 
@@ -62,8 +63,8 @@ static bool check_inputs(struct publish *u, const struct inputs *in, struct err 
 /* ── the table ── */
 
 /* With its folder, by an engine of ours or of somebody else. */
-static bool carry_out(struct publish *u, struct sha256 key, struct str table, struct engine_job *job, struct engine_result *r,
-		      struct arena *a, struct err *e)
+static bool carry_out(struct publish *u, struct sha256 key, struct str table, struct engine_choice engine,
+		      struct engine_job *job, struct engine_result *r, struct arena *a, struct err *e)
 {
 	struct engine_exchange *x = u->options->exchange;
 	struct store *s = u->project->store;
@@ -76,7 +77,7 @@ static bool carry_out(struct publish *u, struct sha256 key, struct str table, st
 		return false;
 	if (x)
 		return exchange_write(x, s, ZONE_REFINE, job, a, e);
-	struct engine_call call = { .job = job, .progress = u->progress, .user = u->user, .stop = u->options->stop,
+	struct engine_call call = { .job = job, .spark = engine.spark ? &u->project->pipeline->spark : NULL, .progress = u->progress, .user = u->user, .stop = u->options->stop,
 				    .deadline_us = u->options->deadline_us };
 	bool ok = engine_call(&call, a, r, e);
 	if (call.peak_rss_bytes > u->peak_rss_bytes)
@@ -85,7 +86,7 @@ static bool carry_out(struct publish *u, struct sha256 key, struct str table, st
 }
 
 static bool call_engine(struct publish *u, const struct model *m, struct inputs *in, struct sha256 key, struct str table,
-			struct engine_result *r, struct arena *a, struct err *e)
+			struct engine_choice engine, struct engine_result *r, struct arena *a, struct err *e)
 {
 	struct project *j = u->project;
 	struct str sql = m->sql, name = m->name;
@@ -105,7 +106,9 @@ static bool call_engine(struct publish *u, const struct model *m, struct inputs 
 		return false;
 	for (size_t i = 0; i < in->n; i++)
 		project_job_input(j, &job, in->table_keys[i], &in->tables[i], &in->v[i], a);
-	return carry_out(u, key, table, &job, r, a, e) && publish_settle(u, table, r->files, r->n_files, a, e);
+	if (engine.spark)
+		model_for_spark(m, &job, a);
+	return carry_out(u, key, table, engine, &job, r, a, e) && publish_settle(u, table, r->files, r->n_files, a, e);
 }
 
 /* The table of a model is one window; its key says what it was made of. */
@@ -174,7 +177,11 @@ static bool publish_once(struct publish *u, const struct model *m, struct run_ta
 	*again = false;
 	if (!project_table_load(j, table, a, &t, e) || !load_inputs(u, m, &in, a, e))
 		return false;
-	struct sha256 key = model_key(m, in.keys, in.n);
+	uint64_t input_bytes = 0;
+	for (size_t i = 0; i < in.n; i++)
+		input_bytes += table_bytes(&in.tables[i]);
+	struct engine_choice engine = engine_choose(j, u->options->request.engine, m->name, true, input_bytes, a);
+	struct sha256 key = model_key(m, engine.spark, in.keys, in.n);
 	const struct table_window *full = table_find_window(&t, STR("full"));
 	bool forced = publish_renews(u, table);
 	for (size_t i = 0; i < t.n_files; i++)
@@ -184,9 +191,14 @@ static bool publish_once(struct publish *u, const struct model *m, struct run_ta
 		publish_totals(&t, out);
 		return true;
 	}
-	if (!check_inputs(u, &in, e) || !call_engine(u, m, &in, key, table, &r, a, e))
+	if (engine.spark && !engine_may_run(j, m, e))
+		return false;
+	if (!check_inputs(u, &in, e) || !call_engine(u, m, &in, key, table, engine, &r, a, e))
 		return false;
 	tag_files(&r, key);
+	out->engine = r.engine;
+	out->settings = r.settings;
+	out->spark_file = engine.spark ? m->spark_file : NULL;
 	out->loss.rules = r.failed_rules;
 	out->loss.n_rules = r.n_failed_rules;
 	out->rows_written = r.rows;

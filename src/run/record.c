@@ -86,6 +86,12 @@ static void put_table(struct json_out *o, const struct run_table *t)
 		put_left(o, &t->quarantine);
 		json_end_object(o);
 	}
+	if (t->engine.n > 0)
+		json_put_str(o, "engine", t->engine);
+	if (t->settings.n > 0)
+		json_put_raw(o, "engine_settings", t->settings);
+	if (t->spark_file)
+		json_put_z(o, "spark_text", t->spark_file);
 	json_put_u64(o, "rows", t->rows);
 	json_put_u64(o, "files", t->files);
 	json_put_u64(o, "size_bytes", t->size_bytes);

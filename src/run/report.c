@@ -154,6 +154,9 @@ static void print_tables(const struct run_result *r, enum lake_zone zone, const 
 		}
 		if (x->shared > 0)
 			buf_addf(out, "\n    %.*s", STR_ARG(x->note));
+		if (str_starts(x->engine, STR("Spark")))
+			buf_addf(out, "\n    by %.*s%s%s", STR_ARG(x->engine), x->spark_file ? ", which ran " : "",
+				 x->spark_file ? x->spark_file : "");
 		buf_add_char(out, '\n');
 		print_rules(x, out);
 	}

@@ -66,6 +66,8 @@ struct run_table {
 	int64_t version;           /* after the run */
 	uint64_t rows, files, size_bytes; /* of the whole table */
 	uint64_t rows_written;
+	struct str engine, settings; /* that made it, "Spark 3.5.7", with the settings that it read back (JSON); "": not made */
+	const char *spark_file;    /* the model's own text for Spark, if that was run; else NULL */
 	struct loss_report loss;   /* of this run's job; prepare only */
 	struct rule_count *relationships; /* rule 24: rows without a partner */
 	size_t n_relationships;

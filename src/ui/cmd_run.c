@@ -66,6 +66,8 @@ static bool fill_request(struct ui *u, struct plan_request *q, struct err *e)
 		.refine = all || str_eq(name, STR("refine")),
 		.now_us = u->project.clock->wall_us(u->project.clock),
 	};
+	if (g->given[OPT_ENGINE] && !engine_use_from(g->value[OPT_ENGINE], &q->engine))
+		return err_set(e, ERR_USAGE, "--engine %.*s: duckdb, spark or auto", STR_ARG(g->value[OPT_ENGINE]));
 	q->run_id = run_id_new(u->project.clock, &u->arena);
 	if (q->refetch && q->refetch_name.n == 0)
 		q->refetch_name = q->run_id;

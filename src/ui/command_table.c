@@ -10,7 +10,7 @@ const struct option option_table[OPT_COUNT] = {
 #define O(id) (UINT64_C(1) << OPT_##id)
 #define PROJECT (O(FILE) | O(ENV) | O(LAKE))
 #define SELECTION (O(FROM) | O(TO) | O(ONLY))
-#define RUN (O(THREADS) | O(STALE) | O(KEEP_GOING) | O(TAKEOVER) | O(JSON) | O(NO_PROGRESS) | O(QUIET))
+#define RUN (O(THREADS) | O(ENGINE) | O(STALE) | O(KEEP_GOING) | O(TAKEOVER) | O(JSON) | O(NO_PROGRESS) | O(QUIET))
 const struct command command_table[] = {
 #define COMMAND(name, run, operands, least, most, options, exits, summary, about, examples) \
 	{ name, run, operands, least, most, options, exits, summary, about, examples },

@@ -1,0 +1,403 @@
+"""One model on Spark: its inputs as views, its SELECT, the contract's columns in their order and types, files, and what
+these hold, read back. Mirrors src/refine/refine.c; the texts of errors are the same.
+
+Tasks write Parquet straight to its final place, under a name that no other attempt has, read it back, and answer with that
+name. A file counts only if an answer that Spark took names it: of an attempt that failed, was lost or came second there is at
+most a file that nobody names. Nothing is renamed, so a store without renames (S3) is as safe as a disk."""
+
+import ctypes
+import functools
+import json
+import math
+import os
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+from sluice_spark import native
+from sluice_spark.errors import JobError, TaskError
+
+GROUP_ROWS, GROUP_BYTES = 122880, 64 << 20  # of a row group
+READ_ROWS = 1 << 16
+
+# ── libsluice (src/refine/refine_native.h) ──
+
+
+@functools.lru_cache(maxsize=None)
+def _functions():
+    lib = native.library()
+    handle, text, pointer = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p
+    for name, result, arguments in (
+            ("shape", pointer, [text]), ("open", handle, [text, ctypes.POINTER(pointer)]), ("close", None, [handle]),
+            ("written", pointer, [handle, pointer, pointer]), ("read", pointer, [handle, pointer, pointer]),
+            ("file", pointer, [handle, text]), ("part", pointer, [handle]), ("finish", pointer, [text, text, text])):
+        function = getattr(lib, "sluice_refine_" + name)
+        function.restype, function.argtypes = result, arguments
+    return lib
+
+
+def _answer(pointer, raising):
+    answer = native.answer_of(pointer)
+    if "error" in answer:
+        raise raising(answer)
+    return answer
+
+
+class Check:
+    """What the files of one task hold."""
+
+    def __init__(self, contract):
+        self.lib = _functions()
+        failure = ctypes.c_void_p()
+        self.handle = self.lib.sluice_refine_open(contract.encode(), ctypes.byref(failure))
+        if not self.handle:
+            _answer(failure.value, TaskError)
+
+    def _rows(self, function, batch):
+        schema, array = (ctypes.c_uint64 * 9)(), (ctypes.c_uint64 * 10)()  # the two structures of the C data interface
+        at = [ctypes.addressof(x) for x in (schema, array)]
+        batch._export_to_c(at[1], at[0])
+        failed = function(self.handle, *at)
+        if failed:
+            _answer(failed, TaskError)
+
+    def written(self, batch):
+        self._rows(self.lib.sluice_refine_written, batch)
+
+    def read(self, batch):
+        self._rows(self.lib.sluice_refine_read, batch)
+
+    def file(self, path):
+        return _answer(self.lib.sluice_refine_file(self.handle, path.encode()), TaskError)
+
+    def part(self):
+        return native.answer_of(self.lib.sluice_refine_part(self.handle))
+
+    def close(self):
+        self.lib.sluice_refine_close(self.handle)
+
+
+# ── in a task: rows into files ──
+
+
+def _parquet_schema(columns):
+    import pyarrow as pa
+    types = {"string": pa.string(), "json": pa.string(), "boolean": pa.bool_(), "integer": pa.int64(), "double": pa.float64(),
+             "date": pa.date32(), "timestamp": pa.timestamp("us", "UTC")}
+    return pa.schema([pa.field(c["name"], pa.decimal128(c["precision"], c["scale"]) if c["type"] == "decimal"
+                               else types[c["type"]]) for c in columns])
+
+
+class FileWriter:
+    """Rows of a partition, in their order, into files of at most file_rows rows."""
+
+    def __init__(self, shape, output, file_rows, prefix):
+        self.output, self.file_rows, self.prefix = output, file_rows, prefix
+        self.schema = _parquet_schema(shape["columns"])
+        # A dictionary would keep one of several doubles that equal each other with other bits.
+        self.dictionary = [c["name"] for c in shape["columns"] if c["type"] not in ("double", "boolean")]
+        self.check = Check(shape["contract"])
+        self.writer, self.held, self.held_rows, self.held_bytes, self.rows = None, [], 0, 0, 0
+        self.files, self.write_us, self.read_us = [], 0, 0
+
+    def _open(self):
+        import pyarrow.parquet as pq
+        self.name = f"{self.prefix}-{len(self.files):05d}.parquet"
+        self.path = os.path.join(self.output, self.name)
+        self.writer = pq.ParquetWriter(self.path, self.schema, version="2.6", compression="zstd", data_page_version="1.0",
+                                       use_dictionary=self.dictionary, coerce_timestamps="us", store_schema=False)
+        self.rows = 0
+
+    def _flush(self):
+        import pyarrow as pa
+        if self.held:
+            self.writer.write_table(pa.Table.from_batches(self.held, self.schema), row_group_size=GROUP_ROWS)
+        self.held, self.held_rows, self.held_bytes = [], 0, 0
+
+    def add(self, batch):
+        import pyarrow as pa
+        batch = pa.RecordBatch.from_arrays(batch.columns, schema=self.schema)
+        at = 0
+        while at < batch.num_rows:
+            started = time.monotonic()
+            if self.writer is None:
+                self._open()
+            take = min(batch.num_rows - at, self.file_rows - self.rows, GROUP_ROWS - self.held_rows)
+            piece = batch.slice(at, take)
+            self.check.written(piece)
+            self.held.append(piece)
+            self.held_rows += take
+            self.held_bytes += piece.nbytes
+            self.rows += take
+            at += take
+            if self.held_rows >= GROUP_ROWS or self.held_bytes >= GROUP_BYTES:
+                self._flush()
+            self.write_us += int((time.monotonic() - started) * 1e6)
+            if self.rows == self.file_rows:
+                self.end_file()
+
+    def end_file(self):
+        import pyarrow.parquet as pq
+        started = time.monotonic()
+        self._flush()
+        self.writer.close()
+        self.writer = None
+        middle = time.monotonic()
+        with pq.ParquetFile(self.path) as f:
+            for batch in f.iter_batches(batch_size=READ_ROWS, columns=self.schema.names):
+                self.check.read(batch)
+        found = self.check.file(self.path)
+        found.update(path=self.name, size=os.path.getsize(self.path))
+        self.files.append(found)
+        self.write_us += int((middle - started) * 1e6)
+        self.read_us += int((time.monotonic() - middle) * 1e6)
+
+    def finish(self, at_least_one=False):
+        if self.writer is None and at_least_one and not self.files:
+            self._open()
+        if self.writer is not None:
+            self.end_file()
+        return {"files": self.files, "part": self.check.part(), "write_us": self.write_us, "read_back_us": self.read_us}
+
+    def close(self):
+        if self.writer is not None:
+            self.writer.close()
+        self.check.close()
+
+
+def write_partition(shape, output, file_rows, batches):
+    import pyarrow as pa
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    prefix = f"{context.partitionId():05d}-{context.taskAttemptId()}-{uuid.uuid4().hex[:12]}"
+    writer = FileWriter(shape, output, file_rows, prefix)
+    try:
+        for batch in batches:
+            writer.add(batch)
+        answer = writer.finish()
+    finally:
+        writer.close()
+    yield pa.RecordBatch.from_arrays([pa.array([context.partitionId()], pa.int64()), pa.array([json.dumps(answer)])],
+                                     names=["part", "answer"])
+
+
+# ── inputs ──
+
+
+def _spark_type(column):
+    names = {"string": "string", "json": "string", "boolean": "boolean", "integer": "bigint", "double": "double",
+             "date": "date", "timestamp": "timestamp"}
+    if column["type"] == "decimal":
+        return f"decimal({column['precision']},{column['scale']})"
+    return names[column["type"]]
+
+
+def _quoted(name):
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _file_schema(path):
+    import pyarrow.parquet as pq
+    return str(pq.read_schema(path).remove_metadata())
+
+
+def read_input(spark, table):
+    """The table as its contract types it; a file that lacks a column has NULL there."""
+    from pyspark.sql import functions as f
+    from pyspark.sql.types import StructType, _parse_datatype_string
+
+    if not table["files"]:
+        return spark.createDataFrame([], _parse_datatype_string(
+            ", ".join(f"{_quoted(c['name'])} {_spark_type(c)}" for c in table["columns"])))
+    with ThreadPoolExecutor(8) as pool:  # files of one shape are read together
+        schemas = list(pool.map(_file_schema, table["files"]))
+    groups = {}
+    for path, schema in zip(table["files"], schemas):
+        groups.setdefault(schema, []).append(path)
+    out = None
+    for files in groups.values():
+        rows = spark.read.option("mergeSchema", "false").option("recursiveFileLookup", "true").parquet(*files)
+        there = {c.lower() for c in rows.columns}
+        rows = rows.select([(f.col(_quoted(c["name"])) if c["name"].lower() in there else f.lit(None))
+                            .cast(_spark_type(c)).alias(c["name"]) for c in table["columns"]])
+        out = rows if out is None else out.union(rows)
+    return out
+
+
+def view_name(table):
+    """As src/refine/model_spark.c writes it."""
+    return f"sluice_{table['schema']}_{table['table']}"
+
+
+# ── the model ──
+
+
+def _said(failure):
+    text = getattr(failure, "desc", None) or str(failure)
+    text = text.split("\nJVM stacktrace")[0].strip()
+    return " ".join(line.strip() for line in text.split("\n== SQL")[0].split(";\n'")[0].splitlines() if line.strip())[:1500]
+
+
+def select(spark, job, inputs):
+    from pyspark.sql import DataFrame
+    from pyspark.errors import AnalysisException, ParseException
+
+    text, file = job["spark"]["text"], job["spark"]["file"]
+    if job["spark"]["language"] == "sql":
+        try:
+            return spark.sql(text)
+        except (ParseException, AnalysisException) as e:
+            raise JobError("CONFIG", f"{file}: Spark: {_said(e)}") from e
+    space = {"__name__": "sluice_model", "__file__": file}
+    try:
+        exec(compile(text, file, "exec"), space)
+        model = space.get("model")
+        if not callable(model):
+            raise JobError("CONFIG", f"{file}: there is no function model(spark, inputs)")
+        rows = model(spark, inputs)
+    except JobError:
+        raise
+    except Exception as e:  # whatever an author's code may raise
+        raise JobError("CONFIG", f"{file}: {type(e).__name__}: {_said(e)}") from e
+    if not isinstance(rows, DataFrame):
+        raise JobError("CONFIG", f"{file}: model() gave a {type(rows).__name__}, not a DataFrame")
+    return rows
+
+
+def columns_match(given, wanted, name):
+    lacking = [c for c in wanted if c.lower() not in {g.lower() for g in given}]
+    extra = [g for g in given if g.lower() not in {c.lower() for c in wanted}]
+    said = []
+    if lacking:
+        said.append("the SELECT does not give columns of the contract: " + ", ".join(lacking))
+    if extra:
+        said.append("the contract does not have columns of the SELECT: " + ", ".join(extra))
+    if said:
+        raise JobError("CONFIG", "; ".join(said)[:1500],
+                       f"the columns of models/{name}.sql and contracts/{name}.yaml must be the same")
+    for i, g in enumerate(given):
+        if g.lower() in {x.lower() for x in given[:i]}:
+            raise JobError("CONFIG", f"the SELECT gives two columns {g}")
+
+
+# Every value of the first is one of the second, and stays what it is.
+EXACT = {("tinyint", "integer"), ("smallint", "integer"), ("int", "integer"), ("bigint", "integer"), ("float", "double"),
+         ("double", "double"), ("string", "string"), ("string", "json"), ("boolean", "boolean"), ("date", "date"),
+         ("timestamp", "timestamp"), ("timestamp_ntz", "timestamp")}
+PLAIN = {"tinyint", "smallint", "int", "bigint", "float", "double", "string", "boolean", "date", "timestamp", "timestamp_ntz",
+         "void"}
+
+
+def losses_check(rows, columns, name):
+    """A value is lost where it does not come back from the column's type."""
+    types = {field.name.lower(): field.dataType.simpleString() for field in rows.schema.fields}
+    asked, sums = [], []
+    for c in columns:
+        given = types[c["name"].lower()]
+        if given not in PLAIN and not given.startswith("decimal("):
+            raise JobError("CONFIG", f"column {c['name']} is a {given.upper()}: models give plain columns, so cast it")
+        if given == "void" or (given, c["type"]) in EXACT or given == _spark_type(c):
+            continue
+        q = _quoted(c["name"])
+        lost = f"NOT (try_cast(try_cast({q} AS {_spark_type(c)}) AS {given}) <=> {q})"
+        sums += [f"count_if({lost})", f"min(CAST({q} AS string)) FILTER (WHERE {lost})"]
+        asked.append(c)
+    if not asked:
+        return
+    found = rows.selectExpr(*sums).first()
+    for i, c in enumerate(asked):
+        if found[2 * i]:
+            raise JobError("CONTRACT", f"column {c['name']}: {found[2 * i]} values cannot be {c['sql']} without loss, for "
+                           f"instance {str(found[2 * i + 1])[:100]}",
+                           f"round or cast in models/{name}.sql, or give the column another type in its contract")
+
+
+def _order(shape):
+    from pyspark.sql import functions as f
+    order = [f.col(_quoted(s["column"])).desc_nulls_last() if s["descending"] else f.col(_quoted(s["column"])).asc_nulls_first()
+             for s in shape["sort"]]
+    return order + [f.col(_quoted(k)).asc_nulls_first() for k in shape["key"]]
+
+
+def keys_count(rows, shape, name):
+    """Equal keys are neighbours only if the sort order is made of key columns. Otherwise they are counted."""
+    if all(s["column"] in shape["key"] for s in shape["sort"]):
+        return
+    doubles = rows.groupBy(*[_quoted(k) for k in shape["key"]]).count().where("`count` > 1").count()
+    if doubles:
+        raise JobError("CONTRACT", f"{doubles} keys occur more than once (rule primary_key.unique)",
+                       f"nothing was published; mend models/{name}.sql, or the key in contracts/{name}.yaml")
+
+
+# ── all of it ──
+
+
+def write(rows, n, shape, job):
+    """What the tasks said, in the order of the table."""
+    if n == 0:
+        writer = FileWriter(shape, job["output"], job["file_rows"], f"00000-{uuid.uuid4().hex[:12]}")
+        try:
+            return [writer.finish(at_least_one=True)]
+        finally:
+            writer.close()
+    parts, order = math.ceil(n / job["file_rows"]), _order(shape)
+    rows = rows.repartition(1) if parts == 1 else rows.repartitionByRange(parts, *order)
+    task = functools.partial(write_partition, shape, job["output"], job["file_rows"])
+    answers = rows.sortWithinPartitions(*order).mapInArrow(task, "part bigint, answer string").collect()
+    return [json.loads(a["answer"]) for a in sorted(answers, key=lambda a: a["part"])]
+
+
+def sweep(output, files):
+    """What attempts left that nobody took; one that is still at work leaves its file to `sluice gc`."""
+    named = {f["path"] for f in files}
+    for name in os.listdir(output):
+        if name.endswith(".parquet") and name not in named:
+            os.unlink(os.path.join(output, name))
+
+
+def refine(spark, job, shape):
+    from pyspark import StorageLevel
+    from pyspark.sql import functions as f
+
+    started, name = time.monotonic(), job["table"]
+    inputs = {}
+    for table in job["inputs"]:
+        rows = inputs[f"{table['schema']}.{table['table']}"] = read_input(spark, table)
+        rows.createOrReplaceTempView(view_name(table))
+    rows = select(spark, job, inputs)
+    columns_match(rows.columns, [c["name"] for c in shape["columns"]], name)
+    rows = rows.persist(StorageLevel.MEMORY_AND_DISK)  # the SELECT runs once
+    losses_check(rows, shape["columns"], name)
+    rows = rows.select([f.col(_quoted(c["name"])).cast(_spark_type(c)).alias(c["name"]) for c in shape["columns"]])
+    n = rows.count()
+    keys_count(rows, shape, name)
+    parsed = time.monotonic()
+    answers = write(rows, n, shape, job)
+    files = [file for a in answers for file in a["files"]]
+    written = sum(file["rows"] for file in files)
+    if written != n:
+        raise JobError("ENGINE", f"{written} rows were written where there are {n}")
+    sweep(job["output"], files)
+    parts = json.dumps([a["part"] for a in answers])
+    result = _answer(_functions().sluice_refine_finish(shape["contract"].encode(), name.encode(), parts.encode()),
+                     JobError.from_dict)
+    folder = os.path.basename(job["output"].rstrip("/"))
+    for file in files:
+        file["path"] = f"data/{folder}/{file['path']}"
+    result.update(engine=f"Spark {spark.version}", rows=n, files=files, parse_us=int((parsed - started) * 1e6),
+                  write_us=sum(a["write_us"] for a in answers), read_back_us=sum(a["read_back_us"] for a in answers))
+    return result
+
+
+def run(spark, job, text):
+    name = job["table"]
+    if job["lake"].find("://") >= 0:
+        raise JobError("CONFIG", f"model {name}: Spark refines lakes that are folders, and this one is {job['lake']}",
+                       "engine: duckdb")
+    try:
+        shape = _answer(_functions().sluice_refine_shape(text.encode()), JobError.from_dict)
+        return refine(spark, job, shape)
+    except JobError as e:
+        front = f"model {name}: "
+        raise JobError(e.code, e.message if e.message.startswith(front.rstrip()) else front + e.message, e.hint) from e

@@ -1,0 +1,116 @@
+/* `engine` and `models`: which engine does what, and how Spark is called. */
+#include "config/pipeline_parts.h"
+
+#include <string.h>
+
+enum { CONF_MAX = 256, MODEL_SETTINGS_MAX = 512 };
+
+static const char *const use_names[] = { "duckdb", "spark", "auto", NULL }; /* enum engine_use, from 1 */
+
+bool engine_use_from(struct str word, enum engine_use *out)
+{
+	for (size_t i = 0; use_names[i]; i++)
+		if (str_eq_z(word, use_names[i])) {
+			*out = (enum engine_use)(i + 1);
+			return true;
+		}
+	return false;
+}
+
+void engine_use_read(struct reader *r, const struct yaml_node *map, const char *key, enum engine_use *out)
+{
+	size_t which = SIZE_MAX;
+	key_choice(r, map, key, use_names, &which);
+	if (which != SIZE_MAX)
+		*out = (enum engine_use)(which + 1);
+}
+
+/* Words of a command line: nothing that ends one or hides in a log. */
+static bool is_printable(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
+			return false;
+	return s.n > 0;
+}
+
+static void conf_read(struct reader *r, const struct yaml_node *map)
+{
+	struct spark_settings *s = &r->out->spark;
+	if (!map)
+		return;
+	if (map->type != YAML_MAP || map->n_children > CONF_MAX) {
+		problem_at(r->p, map, "conf: {spark.executor.memory: 4g}", "`engine.spark.conf` must be a map of at most %d settings",
+			   CONF_MAX);
+		return;
+	}
+	s->names = arena_array(r->a, struct str, map->n_children + 1);
+	s->values = arena_array(r->a, struct str, map->n_children + 1);
+	for (const struct yaml_node *c = map->child; c; c = c->next) {
+		struct str value;
+		if (!str_starts(c->key, STR("spark.")) || !is_printable(c->key) || str_contains(c->key, STR("=")))
+			problem_at_key(r->p, c, "spark.executor.memory: 4g", "`%.*s` is no setting of Spark",
+				       STR_ARG(str_sub(c->key, 0, 80)));
+		else if (str_eq(c->key, STR("spark.master")))
+			problem_at_key(r->p, c, "engine: {spark: {master: ...}}", "the master has a key of its own");
+		else if (yaml_str(c, &value, r->p)) {
+			if (!is_printable(value))
+				problem_at(r->p, c, NULL, "`%.*s` is empty, or has control characters", STR_ARG(c->key));
+			s->names[s->n_conf] = c->key;
+			s->values[s->n_conf++] = value;
+		}
+	}
+}
+
+static void spark_read(struct reader *r, const struct yaml_node *n)
+{
+	struct spark_settings *s = &r->out->spark;
+	s->from_bytes = UINT64_C(64) << 30;
+	if (!n || !keys_check(n, "engine.spark", r->p))
+		return;
+	key_str(r, n, "submit", &s->submit);
+	key_str(r, n, "master", &s->master);
+	key_size(r, n, "from", 1, UINT64_C(1) << 60, &s->from_bytes);
+	conf_read(r, key_get(n, "conf"));
+	if (s->master.n > 0 && (!is_printable(s->master) || s->master.p[0] == '-'))
+		problem_at(r->p, key_get(n, "master"), "master: local[2]", "`engine.spark.master` is no master's URL");
+	if (s->submit.n > 0 && !is_printable(s->submit))
+		problem_at(r->p, key_get(n, "submit"), "submit: /opt/spark/bin/spark-submit", "`engine.spark.submit` must be a path");
+	if (s->submit.n > 0 && s->submit.p[0] != '/')
+		s->submit = arena_format(r->a, "%.*s/%.*s", STR_ARG(r->out->folder), STR_ARG(s->submit));
+}
+
+void engine_read(struct reader *r, const struct yaml_node *n)
+{
+	struct pipeline *out = r->out;
+	out->memory_bytes = 256 << 20;
+	out->scratch_bytes = UINT64_C(64) << 30;
+	out->portable = true;
+	out->engine = ENGINE_USE_DUCKDB;
+	bool there = keys_check(n, "engine", r->p);
+	spark_read(r, there ? key_get(n, "spark") : NULL);
+	if (!there)
+		return;
+	engine_use_read(r, n, "use", &out->engine);
+	key_size(r, n, "memory", 64 << 20, UINT64_C(1) << 44, &out->memory_bytes);
+	key_size(r, n, "scratch", 64 << 20, UINT64_C(1) << 50, &out->scratch_bytes);
+	key_bool(r, n, "portable", &out->portable);
+}
+
+void models_read(struct reader *r, const struct yaml_node *map)
+{
+	if (!map)
+		return;
+	if (map->type != YAML_MAP || map->n_children > MODEL_SETTINGS_MAX) {
+		problem_at(r->p, map, "models: {delays: {engine: spark}}", "`models` must be a map of at most %d models",
+			   MODEL_SETTINGS_MAX);
+		return;
+	}
+	r->out->models = arena_array(r->a, struct model_settings, map->n_children + 1);
+	for (const struct yaml_node *c = map->child; c; c = c->next) {
+		struct model_settings *m = &r->out->models[r->out->n_models++];
+		*m = (struct model_settings){ .name = c->key, .line = c->key_line, .column = c->key_column };
+		if (!yaml_is_null(c) && keys_check(c, "model", r->p))
+			engine_use_read(r, c, "engine", &m->engine);
+	}
+}

@@ -1,0 +1,204 @@
+/* spark-submit, the package sluice_spark and libsluice.so: where they are, and how they are called.
+ *
+ *   spark-submit   engine.spark.submit, $SPARK_HOME/bin, PATH
+ *   main.py        $SLUICE_SPARK, a folder that holds sluice_spark/; ../lib/sluice/spark from the program's folder; beside the
+ *                  Python that spark-submit belongs to (an installed wheel); where it was built
+ *   libsluice.so   $SLUICE_LIBRARY; ../lib from the program's folder; else what the package finds itself
+ *
+ * Settings on which answers depend are the package's (spark/sluice_spark/settings.py). Here are those without which Spark
+ * does not start well on one machine; `engine.spark.conf` stands behind them and so is stronger. */
+#include "run/engine_call.h"
+
+#include "base/effect.h"
+#include "driver/child.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { WORDS_MAX = 1024, SPARK_LEAST_BYTES = 1 << 30 };
+
+struct words {
+	const char *v[WORDS_MAX];
+	size_t n;
+};
+
+static bool there(const char *path, int mode)
+{
+	return sys_access(path, mode) == 0;
+}
+
+static const char *from_path(const char *program, struct arena *a)
+{
+	const char *path = getenv("PATH");
+	struct str rest = path ? str_from(path) : STR_NONE, folder;
+	while (str_cut(&rest, ':', &folder)) {
+		const char *file = arena_format(a, "%.*s/%s", STR_ARG(folder), program).p;
+		if (folder.n > 0 && there(file, X_OK))
+			return file;
+	}
+	return NULL;
+}
+
+static struct str folder_of(struct str path)
+{
+	while (path.n > 0 && path.p[path.n - 1] != '/')
+		path.n--;
+	return path.n > 1 ? str_sub(path, 0, path.n - 1) : path;
+}
+
+static const char *set(const char *name)
+{
+	const char *value = getenv(name);
+	return value && *value ? value : NULL;
+}
+
+static const char *submit_find(const struct spark_settings *s, struct arena *a, struct err *e)
+{
+	const char *home = set("SPARK_HOME"), *file = NULL;
+	if (s->submit.n > 0) {
+		file = arena_zero_terminated(a, s->submit);
+		if (there(file, X_OK))
+			return file;
+		err_set(e, ERR_CONFIG, "engine.spark.submit: %s is no program that can be started", file);
+		return NULL;
+	}
+	if (home)
+		file = arena_format(a, "%s/bin/spark-submit", home).p;
+	if (file && there(file, X_OK))
+		return file;
+	file = from_path("spark-submit", a);
+	if (file)
+		return file;
+	err_set(e, ERR_CONFIG, "Spark is wanted, and spark-submit is neither in $SPARK_HOME/bin nor in PATH");
+	err_hint(e, "install it (pip install pyspark==3.5.7 pyarrow), name it in engine.spark.submit, or use --engine duckdb");
+	return NULL;
+}
+
+static bool java_check(struct arena *a, struct err *e)
+{
+	const char *home = set("JAVA_HOME");
+	if (home ? there(arena_format(a, "%s/bin/java", home).p, X_OK) : from_path("java", a) != NULL)
+		return true;
+	err_set(e, ERR_CONFIG, home ? "Spark needs a Java, and %s/bin/java is none" : "Spark needs a Java, and there is none in PATH%s",
+		home ? home : "");
+	return err_hint(e, "install Java 17 and set JAVA_HOME, or use --engine duckdb");
+}
+
+static const char *package_find(const char *submit, struct arena *a, struct err *e)
+{
+	struct str self = folder_of(str_from(child_self_path())), bin = folder_of(str_from(submit));
+	const char *given = set("SLUICE_SPARK");
+	const char *tries[] = {
+		given ? given : arena_format(a, "%.*s/../lib/sluice/spark", STR_ARG(self)).p,
+		given ? NULL : arena_format(a, "%.*s/../share/sluice/spark", STR_ARG(self)).p,
+		given ? NULL : SLUICE_SPARK_BUILD_PATH,
+	};
+	for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+		const char *file = tries[i] ? arena_format(a, "%s/sluice_spark/main.py", tries[i]).p : NULL;
+		if (file && there(file, R_OK))
+			return file;
+	}
+	for (unsigned minor = 9; !given && minor < 20; minor++) {
+		const char *file = arena_format(a, "%.*s/../lib/python3.%u/site-packages/sluice_spark/main.py", STR_ARG(bin), minor).p;
+		if (there(file, R_OK))
+			return file;
+	}
+	err_set(e, ERR_CONFIG, "the Python package sluice_spark is not found%s%s", given ? " in SLUICE_SPARK=" : "", given ? given : "");
+	err_hint(e, "set SLUICE_SPARK to the folder that holds sluice_spark/");
+	return NULL;
+}
+
+static void word(struct words *w, const char *text)
+{
+	if (w->n < WORDS_MAX - 1)
+		w->v[w->n++] = text;
+}
+
+static struct str conf_given(const struct spark_settings *s, const char *name)
+{
+	for (size_t i = 0; i < s->n_conf; i++)
+		if (str_eq_z(s->names[i], name))
+			return s->values[i];
+	return STR_NONE;
+}
+
+static void conf_put(struct words *w, const struct spark_settings *s, const char *name, struct str value, struct arena *a)
+{
+	if (conf_given(s, name).n > 0)
+		return;
+	word(w, "--conf");
+	word(w, arena_format(a, "%s=%.*s", name, STR_ARG(value)).p);
+}
+
+/* JVMs in UTC, whatever else they are told. */
+static void java_put(struct words *w, const struct spark_settings *s, const char *name, struct arena *a)
+{
+	struct str given = conf_given(s, name);
+	word(w, "--conf");
+	word(w, arena_format(a, "%s=-Duser.timezone=UTC%s%.*s", name, given.n > 0 ? " " : "", STR_ARG(given)).p);
+}
+
+static void confs_put(struct words *w, const struct spark_settings *s, const struct engine_job *job, bool local, struct arena *a)
+{
+	uint64_t memory = job->memory_bytes > SPARK_LEAST_BYTES ? job->memory_bytes : SPARK_LEAST_BYTES;
+
+	conf_put(w, s, "spark.ui.enabled", STR("false"), a);
+	conf_put(w, s, "spark.sql.catalogImplementation", STR("in-memory"), a); /* nothing of ours in somebody's catalog */
+	conf_put(w, s, "spark.sql.warehouse.dir", arena_format(a, "%.*s/warehouse", STR_ARG(job->scratch)), a);
+	if (local) {
+		conf_put(w, s, "spark.driver.bindAddress", STR("127.0.0.1"), a);
+		conf_put(w, s, "spark.driver.host", STR("127.0.0.1"), a);
+		conf_put(w, s, "spark.driver.memory", arena_format(a, "%" PRIu64 "m", memory >> 20), a);
+		conf_put(w, s, "spark.local.dir", job->scratch, a);
+		conf_put(w, s, "spark.sql.shuffle.partitions", arena_format(a, "%u", 2 * (job->threads > 0 ? job->threads : 1)), a);
+	}
+	for (size_t i = 0; i < s->n_conf; i++) {
+		if (str_ends(s->names[i], STR(".extraJavaOptions")))
+			continue;
+		word(w, "--conf");
+		word(w, arena_format(a, "%.*s=%.*s", STR_ARG(s->names[i]), STR_ARG(s->values[i])).p);
+	}
+	java_put(w, s, "spark.driver.extraJavaOptions", a);
+	java_put(w, s, "spark.executor.extraJavaOptions", a);
+}
+
+static void environment_put(struct words *w, const char *submit, bool local, struct arena *a)
+{
+	struct str self = folder_of(str_from(child_self_path())), bin = folder_of(str_from(submit));
+	const char *library = arena_format(a, "%.*s/../lib/libsluice.so", STR_ARG(self)).p;
+	const char *python = arena_format(a, "%.*s/python3", STR_ARG(bin)).p;
+
+	if (local && !set("SPARK_LOCAL_IP"))
+		word(w, "SPARK_LOCAL_IP=127.0.0.1");
+	if (!set("SLUICE_LIBRARY") && there(library, R_OK))
+		word(w, arena_format(a, "SLUICE_LIBRARY=%s", library).p);
+	if (!set("PYSPARK_PYTHON"))
+		word(w, there(python, X_OK) ? arena_format(a, "PYSPARK_PYTHON=%s", python).p : "PYSPARK_PYTHON=python3");
+	word(w, "PYTHONDONTWRITEBYTECODE=1");
+}
+
+bool spark_command(const struct spark_settings *s, const struct engine_job *job, const char *job_path, struct arena *a,
+		   struct spark_command *out, struct err *e)
+{
+	struct words argv = { .n = 0 }, environment = { .n = 0 };
+	const char *submit = submit_find(s, a, e), *package = NULL;
+	struct str master = s->master.n > 0 ? s->master : arena_format(a, "local[%u]", job->threads > 0 ? job->threads : 1);
+	bool local = str_starts(master, STR("local"));
+
+	if (!submit || !java_check(a, e) || !(package = package_find(submit, a, e)))
+		return false;
+	word(&argv, submit);
+	word(&argv, "--master");
+	word(&argv, arena_zero_terminated(a, master));
+	confs_put(&argv, s, job, local, a);
+	word(&argv, package);
+	word(&argv, job_path);
+	environment_put(&environment, submit, local, a);
+	out->argv = arena_array(a, const char *, argv.n + 1);
+	memcpy(out->argv, argv.v, argv.n * sizeof *argv.v);
+	out->environment = arena_array(a, const char *, environment.n + 1);
+	memcpy(out->environment, environment.v, environment.n * sizeof *environment.v);
+	return true;
+}
