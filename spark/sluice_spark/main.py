@@ -15,7 +15,7 @@ import zipfile
 if __package__ in (None, ""):  # spark-submit runs this file, not the package
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from sluice_spark import native
+from sluice_spark import native, settings
 from sluice_spark.errors import JobError, from_spark
 
 FORMAT = "sluice-engine-job/1"
@@ -61,7 +61,7 @@ def open_session(job):
 
 
 def run(job, text):
-    """The result as JSON text."""
+    """The result."""
     if job.get("format") != FORMAT:
         raise JobError("USAGE", f"the job's format is {job.get('format')!r}, not {FORMAT!r}")
     if job["kind"] == "prepare":
@@ -74,8 +74,12 @@ def run(job, text):
     spark = open_session(job)
     try:
         spark.sparkContext.setLogLevel(os.environ.get("SLUICE_SPARK_LOG", "WARN"))
+        pinned = settings.pin(spark)
         ship_package(spark.sparkContext)
-        return kind.run(spark, job, text)
+        result = kind.run(spark, job, text)
+        result = json.loads(result) if isinstance(result, str) else result
+        result["settings"] = pinned
+        return result
     finally:
         spark.stop()
 
@@ -99,7 +103,7 @@ def main(arguments=None):
         traceback.print_exc()
         failed = from_spark(e)
     else:
-        write_result(job["result"], result if isinstance(result, str) else json.dumps(result, separators=(",", ":")))
+        write_result(job["result"], json.dumps(result, separators=(",", ":")))
         return
     write_result(job["result"], json.dumps(failed.as_dict(), separators=(",", ":")))
     print(f"{failed.code}: {failed.message}", file=sys.stderr)
