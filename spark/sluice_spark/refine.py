@@ -333,6 +333,19 @@ def keys_count(rows, shape, name):
 # ── all of it ──
 
 
+def map_in_arrow(rows, task, schema):
+    """rows.mapInArrow, which in PySpark 3.5 asks for a pandas that it does not use."""
+    import importlib.util
+    if importlib.util.find_spec("pandas") or not hasattr(rows._jdf, "pythonMapInArrow"):
+        return rows.mapInArrow(task, schema)
+    from pyspark.rdd import PythonEvalType
+    from pyspark.sql import DataFrame
+    from pyspark.sql.udf import UserDefinedFunction
+    udf = UserDefinedFunction(task, returnType=schema, name="write_partition", evalType=PythonEvalType.SQL_MAP_ARROW_ITER_UDF)
+    column = udf(*[rows[_quoted(c)] for c in rows.columns])
+    return DataFrame(rows._jdf.pythonMapInArrow(column._jc.expr(), False), rows.sparkSession)
+
+
 def write(rows, n, shape, job):
     """What the tasks said, in the order of the table."""
     if n == 0:
@@ -344,7 +357,7 @@ def write(rows, n, shape, job):
     parts, order = math.ceil(n / job["file_rows"]), _order(shape)
     rows = rows.repartition(1) if parts == 1 else rows.repartitionByRange(parts, *order)
     task = functools.partial(write_partition, shape, job["output"], job["file_rows"])
-    answers = rows.sortWithinPartitions(*order).mapInArrow(task, "part bigint, answer string").collect()
+    answers = map_in_arrow(rows.sortWithinPartitions(*order), task, "part bigint, answer string").collect()
     return [json.loads(a["answer"]) for a in sorted(answers, key=lambda a: a["part"])]
 
 
