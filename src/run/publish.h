@@ -26,6 +26,10 @@ bool publish_resource(struct publish *u, struct plan_resource *p, struct run_tab
 /* Runs it if its key changed. ERR_MISSING: something that it reads was never prepared. */
 bool publish_model(struct publish *u, const struct model *m, struct run_table *out, struct arena *a, struct err *e);
 
+/* The job that it would run, over the newest tables, without an output: for `parity`. */
+bool publish_model_job(struct project *j, const struct model *m, struct str run_id, unsigned threads, struct engine_job *job,
+		       struct arena *a, struct err *e);
+
 /* Totals of the table as it stands. */
 void publish_totals(const struct table_snapshot *t, struct run_table *out);
 

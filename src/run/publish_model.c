@@ -85,27 +85,46 @@ static bool carry_out(struct publish *u, struct sha256 key, struct str table, st
 	return ok;
 }
 
-static bool call_engine(struct publish *u, const struct model *m, struct inputs *in, struct sha256 key, struct str table,
-			struct engine_choice engine, struct engine_result *r, struct arena *a, struct err *e)
+/* The job of a model over these inputs, without an output. */
+static bool make_job(struct project *j, const struct model *m, struct inputs *in, struct str run_id, unsigned threads,
+		     struct engine_job *job, struct arena *a, struct err *e)
 {
-	struct project *j = u->project;
-	struct str sql = m->sql, name = m->name;
-	struct engine_job job = {
+	struct str *text = arena_array(a, struct str, 2);
+	text[0] = m->sql;
+	text[1] = m->name;
+	*job = (struct engine_job){
 		.kind = ENGINE_REFINE,
-		.run_id = u->run_id,
+		.run_id = run_id,
 		.table = m->name,
-		.threads = u->threads,
+		.threads = threads,
 		.contract = m->contract->canonical,
-		.sql = &sql,
-		.sql_names = &name,
+		.sql = &text[0],
+		.sql_names = &text[1],
 		.n_sql = 1,
 		.inputs = in->v,
 		.n_inputs = in->n,
 	};
-	if (!project_job(j, &job, e))
+	if (!project_job(j, job, e))
 		return false;
 	for (size_t i = 0; i < in->n; i++)
-		project_job_input(j, &job, in->table_keys[i], &in->tables[i], &in->v[i], a);
+		project_job_input(j, job, in->table_keys[i], &in->tables[i], &in->v[i], a);
+	return true;
+}
+
+bool publish_model_job(struct project *j, const struct model *m, struct str run_id, unsigned threads, struct engine_job *job,
+		       struct arena *a, struct err *e)
+{
+	struct publish u = { .project = j };
+	struct inputs in;
+	return load_inputs(&u, m, &in, a, e) && check_inputs(&u, &in, e) && make_job(j, m, &in, run_id, threads, job, a, e);
+}
+
+static bool call_engine(struct publish *u, const struct model *m, struct inputs *in, struct sha256 key, struct str table,
+			struct engine_choice engine, struct engine_result *r, struct arena *a, struct err *e)
+{
+	struct engine_job job;
+	if (!make_job(u->project, m, in, u->run_id, u->threads, &job, a, e))
+		return false;
 	if (engine.spark)
 		model_for_spark(m, &job, a);
 	return carry_out(u, key, table, engine, &job, r, a, e) && publish_settle(u, table, r->files, r->n_files, a, e);
