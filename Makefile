@@ -7,7 +7,7 @@ $(error tools/setup --where says nothing: is bash there, and HOME or SLUICE_CACH
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test torture kill lambda spec bench clean install dev unit e2e tidy check-clang coverage requirements
+.PHONY: help setup build demo test torture kill lambda image image-test local-aws spec bench clean install dev unit e2e tidy check-clang coverage requirements
 
 help: ## this list
 	@echo 'sluice: REST API -> Raw -> Prepare -> Refine. Targets:'
@@ -48,6 +48,19 @@ install: ## programs, library and libduckdb under PREFIX=/usr/local (DESTDIR= is
 lambda: ## the zips of the Lambda function, for x86-64 and arm64, into build/lambda/; PIPELINES='folders'
 	@tools/setup lambda
 	@tools/lambda $(PIPELINES)
+
+image: ## the Docker image, with DuckDB and PySpark; ARGS='--base debootstrap' where no base can be pulled (tools/image)
+	@tools/image $(ARGS)
+
+image-test: ## the demo inside the image, against the one here; ARGS=--quick
+	@tools/setup demo
+	@tools/build release programs
+	@tools/image-test $(ARGS)
+
+local-aws: ## API, Lambda, S3, engine, tables on one laptop: in containers, else in processes; ARGS='--with processes --keep'
+	@tools/setup test
+	@tools/build release programs
+	@tools/local-aws $(ARGS)
 
 kill: ## kill it 300 times, let rivals fight; SEED=, ROUNDS=, RACES=; ARGS=--json prints the figures as JSON
 	@tools/setup test
