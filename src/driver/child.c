@@ -66,8 +66,7 @@ static char **environment_new(const struct child_options *o)
 		n++;
 	while (o->environment && o->environment[more])
 		more++;
-	char **out = calloc(n + more + 1, sizeof *out);
-	CHECK(out != NULL);
+	char **out = mem_alloc(mem_size(n + more + 1, sizeof *out));
 	for (size_t i = 0; i < n; i++) {
 		bool over = false;
 		size_t name = strcspn(environ[i], "=") + 1;

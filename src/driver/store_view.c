@@ -1,6 +1,7 @@
 #include "driver/store_view.h"
 
 #include "base/check.h"
+#include "base/effect.h"
 #include "driver/store_reader.h"
 
 #include <pthread.h>
@@ -217,7 +218,7 @@ static void read_ahead(struct view *v, struct part *p, size_t first)
 		b.at[b.n++] = i;
 		bytes += p->all.v[i].size_bytes;
 	}
-	while (n_threads + 1 < THREADS && n_threads + 1 < b.n && pthread_create(&threads[n_threads], NULL, batch_work, &b) == 0)
+	while (n_threads + 1 < THREADS && n_threads + 1 < b.n && sys_pthread_create(&threads[n_threads], NULL, batch_work, &b) == 0)
 		n_threads++;
 	batch_work(&b);
 	for (size_t i = 0; i < n_threads; i++)

@@ -21,8 +21,7 @@ struct refine_native {
 
 static char *text_new(struct str s)
 {
-	char *out = malloc(s.n + 1);
-	CHECK(out != NULL);
+	char *out = mem_alloc(s.n + 1);
 	if (s.n > 0)
 		memcpy(out, s.p, s.n);
 	out[s.n] = '\0';
@@ -100,10 +99,9 @@ char *sluice_refine_shape(const char *job_text)
 
 struct refine_native *sluice_refine_open(const char *contract, char **failure)
 {
-	struct refine_native *n = calloc(1, sizeof *n);
+	struct refine_native *n = mem_alloc(sizeof *n);
 	struct err e = ERR_INIT;
 
-	CHECK(n != NULL);
 	*failure = NULL;
 	n->a = (struct arena)ARENA_INIT;
 	if (!contract_read(contract, &n->a, &n->contract, &e)) {
@@ -122,7 +120,7 @@ void sluice_refine_close(struct refine_native *n)
 		return;
 	check_free(n->check);
 	arena_free(&n->a);
-	free(n);
+	mem_free(n);
 }
 
 static bool batches_take(struct refine_native *n, const struct ArrowSchema *schema, const struct ArrowArray *rows,
