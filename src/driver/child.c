@@ -137,14 +137,14 @@ static bool child_start(struct child *c, struct err *e)
 		close_pair(out);
 		close_pair(err);
 		close_pair(report);
-		free(c->environment);
+		mem_free(c->environment);
 		if (null >= 0)
 			close(null);
 		return false;
 	}
 	if (c->pid == 0)
 		child_exec(c->o, c->environment, parent, null, out[1], err[1], report[1]);
-	free(c->environment);
+	mem_free(c->environment);
 	setpgid(c->pid, c->pid); /* here too: whichever of us comes first */
 	close(null);
 	close(out[1]);
