@@ -3,9 +3,9 @@ import ctypes
 import importlib.machinery
 import importlib.util
 import os
+import resource
 import shutil
 import subprocess
-import time
 
 import pytest
 
@@ -35,11 +35,12 @@ def load(name):
 def test_setup_says_and_does_nothing_when_all_is_there():
     best_s = 1e9
     for _ in range(3):
-        started = time.monotonic()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = run("tools/setup", "test")
-        best_s = min(best_s, time.monotonic() - started)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        best_s = min(best_s, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert best_s < 0.2
+    assert best_s < 0.2  # of work: the machine may have other things to do
 
 
 def fake_machine(tmp_path):
@@ -81,6 +82,24 @@ def test_setup_without_rights_prints_the_line_to_run(tmp_path):
     line = [x for x in done.stderr.splitlines() if "apt-get" in x]
     assert line == ["sudo apt-get update && sudo apt-get install --no-install-recommends -y libfyaml-dev"]
     assert "apt-get" not in (tmp_path / "calls").read_text().replace("sudo apt-get", "")
+
+
+@pytest.mark.parametrize("level,wanted", [("demo", False), ("test", True)])
+def test_setup_goes_on_without_what_tests_can_do_without(tmp_path, level, wanted):
+    """And the demo does not even ask for it."""
+    env = fake_machine(tmp_path)
+    shutil.copytree(os.path.join(ROOT, "tools"), tmp_path / "tools")
+    with open(tmp_path / "tools/setup.d/packages.txt", "a", encoding="utf-8") as f:
+        f.write("test?    far-away\n")
+    script(tmp_path / "fakes/dpkg-query", 'for p; do case $p in -*|far-away) ;; *) echo "$p installed" ;; esac; done')
+    script(tmp_path / "fakes/java", "exit 0")
+    script(tmp_path / "fakes/id", "echo 0")
+    done = run(str(tmp_path / "tools/setup"), level, env=env, cwd=tmp_path)
+    assert "SHA-256 of @duckdb/node-bindings-linux" in done.stderr  # the next step was taken
+    calls = (tmp_path / "calls").read_text().splitlines() if wanted else []
+    assert (tmp_path / "calls").exists() == wanted
+    assert ("not installed: far-away; what needs it will be skipped" in done.stderr) == wanted
+    assert [line.split()[-1] for line in calls] == (["update", "far-away"] if wanted else [])
 
 
 def test_setup_knows_its_levels():
