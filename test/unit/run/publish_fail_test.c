@@ -474,7 +474,8 @@ static void test_a_renewal_behind_what_was_seen(void **state)
 	struct world w;
 	struct flaky f;
 	struct err e = ERR_INIT;
-	struct run_repair r = { .renewed = (bool[1]){ false }, .seen = (int64_t[1]){ 0 } };
+	struct run_repair r = { .renewed = (bool[1]){ false }, .seen = (int64_t[1]){ 0 },
+				 .id = (struct str[1]){ STR("another") } };
 	uint64_t failed = 1, calls = 0;
 	(void)state;
 	begin(&w, &s);
