@@ -70,7 +70,7 @@ struct parquet *parquet_use_duckdb(struct parquet_duckdb *q, struct engine_conne
 {
 	static const struct parquet_ops OPS = { duckdb_write, duckdb_read };
 
-	*q = (struct parquet_duckdb){ .base = { &OPS }, .connection = connection };
+	*q = (struct parquet_duckdb){ .base = { .ops = &OPS }, .connection = connection };
 	return &q->base;
 }
 
