@@ -176,7 +176,7 @@ class Judge:
             for name in names:
                 path = os.path.relpath(os.path.join(where, name), self.lake)
                 if not re.match(self.case.known or r"\.tmp/|raw/torture/things/(grid/\d+\.json|\w+/g\d+/(ledger/\d{20}\.json|segments/\d+-[0-9a-f]{64}"
-                                r"\.warc\.gz))$|(prepare|quarantine|refine)/torture/\w+/(_delta_log/(\d{20}\.(json|checkpoint\.parquet)|_last_checkpoint)|"
+                                r"\.warc\.gz))$|(prepare|quarantine|refine)/torture/\w+/(_delta_log/(\d{20}\.(json|checkpoint\.parquet)|_last_checkpoint|_repair\.\d{20}\.json)|"
                                 r"damaged/[\w-]+/\d{20}\.json|state/\d+\.json|"
                                 r"data/[0-9a-f]{16}-[0-9a-f]{12}/[\d.]+\.parquet)$|runs/torture/", path):
                     self.complain(f"a file that no rule knows: {path}")
