@@ -89,6 +89,7 @@ torture: ## developers: each effect fails in turn, and the power is cut at each 
 	@tools/build dev
 	@tools/build effects programs
 	@SLUICE_DEV_BIN_DIR='$(CURDIR)/build/effects/bin' test/torture/torture $(ARGS)
+	@SLUICE_DEV_BIN_DIR='$(CURDIR)/build/effects/bin' test/torture/torture --lake s3 $(ARGS)
 	@test/torture/power $(ARGS)
 	@test/torture/power --mutants
 

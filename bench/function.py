@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 
+import s3
 from measure import BUILD, DEPS, ROOT, Mock, Project, Wrong, median, run
 
 ARCH = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), "?")
@@ -39,12 +40,12 @@ def first_entry(lake, until):
     raise Wrong("function: nothing was committed")
 
 
-def one(bootstrap, task, lake, event):
-    """(init ms, first commit ms, peak RSS bytes)"""
+def one(bootstrap, task, lake, event, files=None, more=()):
+    """(init ms, first commit ms, peak RSS bytes). `files`: where its server keeps a lake that is no folder."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(WAIT_S)
         env = {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:%d" % server.getsockname()[1], "LAMBDA_TASK_ROOT": task, "SLUICE_LAKE": lake,
-               "AWS_LAMBDA_LOG_FORMAT": "JSON", "SLUICE_MARGIN_MS": "100"}
+               "AWS_LAMBDA_LOG_FORMAT": "JSON", "SLUICE_MARGIN_MS": "100", **dict(more)}
         began = time.monotonic()
         process = subprocess.Popen([bootstrap], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
@@ -56,7 +57,7 @@ def one(bootstrap, task, lake, event):
             body = json.dumps(event).encode()
             sent = time.monotonic()
             connection.sendall(NEXT % (int((time.time() + WAIT_S) * 1000), len(body), body))
-            commit = first_entry(lake, sent + WAIT_S) - sent
+            commit = first_entry(files or lake, sent + WAIT_S) - sent
             head, answer = question(connection)
             connection.sendall(TAKEN)
             if b"/response " not in head or json.loads(answer)["status"] != "done":
@@ -68,6 +69,17 @@ def one(bootstrap, task, lake, event):
             process.kill()
             process.wait()
     return init * 1000, commit * 1000, rss
+
+
+def measure_s3(figures, bootstrap, task, event):
+    if not os.access(s3.SERVER, os.X_OK):
+        return []
+    server = s3.Server(figures.place("function-s3"))
+    try:
+        keys = {k: v for k, v in os.environ.items() if k.startswith("AWS_")}
+        return [one(bootstrap, task, f"s3://lakes/f{n}", event, os.path.join(server.folder, f"f{n}"), keys) for n in range(11)]
+    finally:
+        server.stop()
 
 
 def measure(figures):
@@ -88,8 +100,13 @@ def measure(figures):
         for _ in range(21):
             p.fresh()
             got.append(one(bootstrap, task, p.lake, event))
+        on_s3 = measure_s3(figures, bootstrap, task, event)
     init, commit = median([g[0] for g in got]), median([g[1] for g in got])
     figures.add("function, start to first question", f"{init:.1f} ms", "", 10, init, unit="ms", better=min)
     figures.add("  event to first commit", f"{commit:.1f} ms", "", None, commit, unit="ms")
     figures.add("  peak memory", f"{max(g[2] for g in got) / 1e6:.1f} MB", "", None)
+    if on_s3:
+        commit = median([g[1] for g in on_s3])
+        figures.add("  the lake on S3 (versitygw): event to first commit", f"{commit:.1f} ms", "", None, commit, unit="ms")
+        figures.add("    peak memory", f"{max(g[2] for g in on_s3) / 1e6:.1f} MB", "", None)
     figures.add("  size of the program", f"{os.path.getsize(bootstrap) / 1e6:.1f} MB", said.split("  ")[0].strip() and f"zip {said.split('bytes')[0].strip()} B", None)

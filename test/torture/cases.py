@@ -4,7 +4,7 @@ A case has resources (what the mock serves, how the pipeline asks for it), contr
 bring the lake to where the case begins; `command`: the one that is disturbed, and afterwards, undisturbed, ends the job.
 `second`: what the mock serves to `--env second`. `secret`: the token stands in a file. `damage`: what happens to the lake
 after `before`, and what is run after that. `good`: how the command ends when nothing goes wrong. `once`: what it says, with exit
-status 2, where it has been done already."""
+status 2, where it has been done already. `lake`: where it lies, disk or s3."""
 
 INTERVAL = ["--from", "2026-01-01", "--to", "2026-01-02"]
 SEVEN = [{"id": i, "name": f"thing {i}", "price": i + 0.5} for i in range(1, 8)]
@@ -99,9 +99,10 @@ WINDOWS = {
 }
 
 
-def case(name, what, command, before=(), models=False, contract=CONTRACT, second=None, secret=False, damage=(), good=0, once=None):
+def case(name, what, command, before=(), models=False, contract=CONTRACT, second=None, secret=False, damage=(), good=0, once=None,
+         lake="disk"):
     return dict(name=name, resource=what, command=command, before=list(before), models=MODELS if models else {},
-                contract=contract, second=second, secret=secret, damage=list(damage), good=good, once=once)
+                contract=contract, second=second, secret=secret, damage=list(damage), good=good, once=once, lake=lake)
 
 
 INGEST, PREPARE, REFINE, RUN = (["ingest", *INTERVAL], ["prepare", *INTERVAL], ["refine", *INTERVAL], ["run", *INTERVAL])
@@ -136,4 +137,8 @@ CASES = [
     case("query", PAGED["none"], ["query", "SELECT count(*) FROM prepare.things"], before=[RUN], models=True),
     case("gc", BAD, ["gc", "--yes", "--generations", "--keep-days", "0", "--keep-versions", "1"], before=[RUN, OTHERS],
          models=True, second=OTHER),
+    # The lake is s3://: what fails are the calls of sockets and of HTTP, memory, scratch.
+    case("s3_ingest", PAGED["cursor_body"], INGEST, contract=None, lake="s3"),
+    case("s3_run", PAGED["page"], RUN, models=True, lake="s3"),
+    case("s3_refetch", BAD, OTHERS, before=[RUN], second=OTHER, lake="s3"),
 ]

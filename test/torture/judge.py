@@ -102,6 +102,8 @@ class Judge:
         allowed = set()
         for site in self.failed:
             allowed |= SPECIAL.get((site.place.split(":")[0], site.call), STATUSES.get(site.cls, STORAGE))
+        if self.case.server and any(s.cls == "http" for s in self.failed):  # of the API or of the store
+            allowed |= {7}
         if self.engine_says():  # of a disk, of memory
             allowed = {0, 7}
         if self.case.command[0] in ("verify", "repair"):  # an object that the disk does not give back is a finding
@@ -168,7 +170,7 @@ class Judge:
             self.complain("the project's files have changed")
         died = any(s.cls == "memory" for s in self.failed) and self.done.status == 7
         died = died or any(s.cls == "wait" for s in self.failed)  # the child is killed; the next scratch folder sweeps its own
-        cleaning = any(s.cls in ("unlink", "list", "open") for s in self.failed)
+        cleaning = any(s.cls in ("unlink", "list", "open", *(["http", "descriptor"] if self.case.server else [])) for s in self.failed)
         left = sorted(os.listdir(self.scratch))
         if left and not died and not cleaning and not self.all_after:
             self.complain(f"left behind in TMPDIR: {left}")
@@ -199,11 +201,14 @@ class Judge:
             self.looked = True
         self.complaints += c.outcomes[key]
 
+    def has_anything(self):
+        return bool(files(self.lake)) if self.case.server else bool(os.listdir(self.lake))
+
     def come_after(self, scratch):
         """The complaints of whoever comes next."""
         c, wrong = self.case, []
         found = c.verify(self.lake, scratch)
-        if found.status != 0 and not (found.status == 6 and not os.listdir(self.lake)) and not (found.status == 8 and c.damaged):
+        if found.status != 0 and not (found.status == 6 and not self.has_anything()) and not (found.status == 8 and c.damaged):
             wrong.append(f"verify: {found}")
         again = c.again(self.lake, scratch)
         if again.status != c.good and not (c.once and again.status == 2 and c.once in again.err):

@@ -13,6 +13,9 @@ import effects as E
 import judge as J
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "test", "e2e"))
+from s3_server import KEYS, SERVER, Server  # noqa: E402
+
 DEV = os.environ.get("SLUICE_DEV_BIN_DIR", os.path.join(ROOT, "build", "dev", "bin"))
 RELEASE = os.environ.get("SLUICE_BIN_DIR", os.path.join(ROOT, "build", "release", "bin"))
 TIMEOUT_S = 60
@@ -73,7 +76,9 @@ def damage(lake, how, pattern):
 class Case:
     """A project, the lake in which the case begins, and the digest with which it must end."""
 
-    def __init__(self, case, folder, mock, second):
+    def __init__(self, case, folder, mock, second, server=None):
+        self.server = server  # of S3; the lakes are its files
+        self.timeout_s = 240 if server else TIMEOUT_S  # a store that does not answer is asked again, with pauses
         self.name, self.command, self.folder = case["name"], case["command"], os.path.join(folder, case["name"])
         self.good, self.damage, self.damaged = case["good"], case["damage"], case["command"][0] == "repair"
         self.once = case["once"]
@@ -83,6 +88,8 @@ class Case:
         self.project, self.begin = os.path.join(self.folder, "project"), os.path.join(self.folder, "begin")
         self.environment = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "SLUICE_DUCKDB",
                                                                          "LD_LIBRARY_PATH", "SLUICE_CACHE")}
+        if server:
+            self.environment |= {**KEYS, "AWS_ENDPOINT_URL_S3": server.url}
         pipeline = {
             "pipeline": "torture", "lake": "./lake",
             "source": {"url": mock.url, "retry": {"attempts": 3, "first": "1ms", "max": "2ms"}},
@@ -102,17 +109,31 @@ class Case:
         write(os.path.join(self.project, "pipeline.yaml"), json.dumps(pipeline, indent=1))
         self.before = case["before"]
 
+    def place(self, work):
+        """Where a lake stands for a run that has the folder `work`."""
+        return os.path.join(self.server.folder, "lakes", os.path.basename(work)) if self.server else os.path.join(work, "lake")
+
+    def name_of(self, lake):
+        """As the program is told: the URL, where it is a server's. Where the case begins is a folder in any case."""
+        buckets = os.path.join(self.server.folder, "") if self.server else None
+        return "s3://" + lake[len(buckets):] if buckets and lake.startswith(buckets) else lake
+
+    def end(self, work):
+        shutil.rmtree(work)
+        if self.server:
+            shutil.rmtree(self.place(work), ignore_errors=True)
+
     def call(self, program, command, lake, scratch, **environment):
-        line = [program, *command, "-f", os.path.join(self.project, "pipeline.yaml"), "--lake", lake]
+        line = [program, *command, "-f", os.path.join(self.project, "pipeline.yaml"), "--lake", self.name_of(lake)]
         if command == ["init"]:
             line = [program, "init", self.url, "-f", os.path.join(lake, "pipeline.yaml")]
         if command[0] in ("ingest", "prepare", "refine", "run"):
             line += ["--threads", "1"]
         try:
-            done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=scratch, timeout=TIMEOUT_S,
+            done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=scratch, timeout=self.timeout_s,
                                   env={**self.environment, "TMPDIR": scratch, **environment})
         except subprocess.TimeoutExpired as e:
-            return J.Done(line, f"no end after {TIMEOUT_S} s", "", (e.stderr or b"").decode("utf-8", "replace"))
+            return J.Done(line, f"no end after {self.timeout_s} s", "", (e.stderr or b"").decode("utf-8", "replace"))
         return J.Done(line, done.returncode, done.stdout.decode(), done.stderr.decode("utf-8", "replace"))
 
     def release(self, command, lake, scratch):
@@ -149,7 +170,7 @@ class Case:
             done = self.release(command, self.begin, scratch)
             assert done.status == status, f"{self.name}: {done}"
         self.now_us = time.time_ns() // 1000
-        lake, counted = os.path.join(work, "lake"), os.path.join(work, "effects")
+        lake, counted = self.place(work), os.path.join(work, "effects")
         copy(self.begin, lake)
         self.begin_tree = J.tree(self.begin)
         done = self.call(os.path.join(DEV, "sluice"), self.command, lake, scratch, SLUICE_EFFECTS=counted,
@@ -162,11 +183,11 @@ class Case:
         assert self.digest.strip(), f"{self.name}: a digest of nothing proves nothing"
         self.project_files = J.files(self.project)
         assert os.listdir(scratch) == [], os.listdir(scratch)
-        shutil.rmtree(work)
+        self.end(work)
 
     def torture(self, spec, work):
         """One run with something wrong, and its outcome: a list of complaints, what it said, what was met."""
-        lake, scratch, counted = (os.path.join(work, n) for n in ("lake", "tmp", "effects"))
+        lake, scratch, counted = self.place(work), *(os.path.join(work, n) for n in ("tmp", "effects"))
         os.makedirs(scratch)
         copy(self.begin, lake)
         reports = os.path.join(work, "asan")
@@ -179,8 +200,9 @@ class Case:
             if name.startswith("asan"):
                 with open(os.path.join(work, name), encoding="utf-8", errors="replace") as f:
                     j.complain("a report of the sanitizers:\n" + f.read()[:3000])
+        os.makedirs(lake, exist_ok=True)  # the server takes folders away that have become empty
         j.judge()
-        shutil.rmtree(work)
+        self.end(work)
         return j.complaints, done, met, j.looked
 
     def begin_is_whole(self):
@@ -190,21 +212,23 @@ class Case:
 class World:
     """A folder, the mocks and the chosen cases in it; gone at the end."""
 
-    def __init__(self, names):
+    def __init__(self, names, lake="disk"):
         known = [c["name"] for c in C.CASES]
         for name in names:
             if name not in known:
                 sys.exit(f"no case {name}: {', '.join(known)}")
-        self.chosen = [c for c in C.CASES if not names or c["name"] in names]
+        self.chosen = [c for c in C.CASES if (c["name"] in names if names else c["lake"] == lake)]
         # Short, since paths stand in messages; in memory where that can be: nothing here is cut off from real power.
         base = os.environ.get("SLUICE_TORTURE_DIR") or ("/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
-        self.folder, self.mocks = tempfile.mkdtemp(prefix="torture-", dir=base), []
+        self.folder, self.mocks, self.server = tempfile.mkdtemp(prefix="torture-", dir=base), [], None
 
     def __enter__(self):
         try:
             for second in (False, True):
                 self.mocks.append(Mock(os.path.join(self.folder, f"mock{second}"), self.chosen, second))
-            self.cases = [Case(c, self.folder, *self.mocks) for c in self.chosen]
+            if any(c["lake"] == "s3" for c in self.chosen):
+                self.server = Server(self.folder)
+            self.cases = [Case(c, self.folder, *self.mocks, self.server if c["lake"] == "s3" else None) for c in self.chosen]
             for case in self.cases:
                 case.prepare(os.path.join(self.folder, "setup"))
         except BaseException:
@@ -213,6 +237,6 @@ class World:
         return self
 
     def __exit__(self, *_):
-        for m in self.mocks:
+        for m in [*self.mocks, *([self.server] if self.server else [])]:
             m.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
