@@ -102,6 +102,7 @@ struct arena_block {
 	size_t used;      /* of data, a multiple of ALIGN */
 	size_t next_size; /* of the next shared block, header included */
 	bool alone;       /* made for one large allocation */
+	void *adopted;    /* goes with the block; may be NULL */
 	alignas(max_align_t) char data[];
 };
 
@@ -120,21 +121,35 @@ static struct arena_block *block_new(size_t size, size_t next_size, bool alone)
 static void block_free(struct arena_block *b)
 {
 	MEM_SHOW(b->data, b->size);
+	mem_free(b->adopted);
 	mem_free(b);
 }
 
-/* A block with room for `room` bytes. A large one goes behind the head, whose room is still good for others. */
+/* Behind the head, whose room is still good for others. */
+static struct arena_block *block_add_alone(struct arena *a, size_t size)
+{
+	struct arena_block *b = block_new(size, a->head ? a->head->next_size : BLOCK_FIRST, true);
+	struct arena_block **place = a->head ? &a->head->older : &a->head;
+	b->older = *place;
+	*place = b;
+	return b;
+}
+
+void arena_adopt(struct arena *a, void *p, size_t n)
+{
+	if (!p)
+		return;
+	block_add_alone(a, 0)->adopted = p;
+	a->used_bytes += n;
+}
+
+/* A block with room for `room` bytes. A large one is alone. */
 static struct arena_block *block_add(struct arena *a, size_t room)
 {
 	const size_t header = sizeof(struct arena_block);
 	size_t size = a->head ? a->head->next_size : BLOCK_FIRST;
-	if (room > (BLOCK_LAST - header) / 2) {
-		struct arena_block *b = block_new(room, size, true);
-		struct arena_block **place = a->head ? &a->head->older : &a->head;
-		b->older = *place;
-		*place = b;
-		return b;
-	}
+	if (room > (BLOCK_LAST - header) / 2)
+		return block_add_alone(a, room);
 	while (size < BLOCK_LAST && room > (size - header) / 2)
 		size *= 2;
 	struct arena_block *b = block_new(size - header, size < BLOCK_LAST ? size * 2 : BLOCK_LAST, false);

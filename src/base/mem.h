@@ -41,6 +41,8 @@ struct str arena_copy(struct arena *a, struct str s);
 char *arena_zero_terminated(struct arena *a, struct str s);
 struct str arena_format(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
 struct str arena_vformat(struct arena *a, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+/* What mem_alloc or mem_grow gave (n bytes; p may be NULL) lives as long as the arena from now on: a large buffer need not be copied into it. */
+void arena_adopt(struct arena *a, void *p, size_t n);
 void arena_reset(struct arena *a); /* empties it and keeps one block */
 void arena_free(struct arena *a);  /* empties it and gives everything back; may be used again */
 

@@ -135,6 +135,18 @@ void http_exchange_free(struct http_exchange *x)
 	mem_free(h);
 }
 
+struct str http_body_keep(struct http_exchange *x, struct arena *a)
+{
+	struct http_held *h = (struct http_held *)x;
+	struct str body = x->body;
+	if (body.n == 0)
+		return arena_copy(a, STR_NONE);
+	CHECK(body.p == h->body.p);
+	arena_adopt(a, h->body.p, h->body.cap);
+	h->body = BUF_INIT(0);
+	return body;
+}
+
 /* ── private addresses ── */
 
 struct range4 {

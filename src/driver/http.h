@@ -26,6 +26,7 @@ struct http_request {
 	const struct http_header *headers;
 	size_t n_headers;
 	struct str body;   /* empty: none */
+	bool body_stays;   /* until the exchange is here: it need not be copied */
 	uint64_t max_header_bytes, max_body_bytes;
 	int64_t connect_us, first_byte_us, total_us; /* 0: no limit */
 	uint32_t low_speed_bytes_s; /* 0: no limit; on average over low_speed_us once the answer has begun */
@@ -106,6 +107,7 @@ void http_wake(struct http *h);
 void http_cancel_all(struct http *h);
 void http_close(struct http *h);
 void http_exchange_free(struct http_exchange *x);
+struct str http_body_keep(struct http_exchange *x, struct arena *a); /* x->body, which lives as long as the arena then; uncopied */
 struct str http_header_get(const struct http_exchange *x, const char *name); /* first one; STR_NONE if absent */
 /* The test used when connecting; IPv4, IPv6, mapped and translated forms. What is no numeric address counts as
  * private. */

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { INTERIMS_MAX = 32, RECEIVE_BYTES = 256 << 10, LOW_SPEED_US = 10 * 1000000 };
+enum { INTERIMS_MAX = 32, RECEIVE_BYTES = 256 << 10, SEND_BYTES = 256 << 10, LOW_SPEED_US = 10 * 1000000 };
 
 static int64_t now_us(const struct flight *f)
 {
@@ -266,7 +266,9 @@ static void set_method(struct flight *f, const struct http_request *r)
 	if (str_eq_z(r->method, "HEAD")) {
 		SET(CURLOPT_NOBODY, 1L);
 	} else if (r->body.n || str_eq_z(r->method, "POST") || str_eq_z(r->method, "PUT")) {
-		f->body = arena_copy(&f->held->x.arena, r->body);
+		f->body = r->body_stays ? r->body : arena_copy(&f->held->x.arena, r->body);
+		if (f->body.n > SEND_BYTES / 4)
+			SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)SEND_BYTES);
 		SET(CURLOPT_POST, 1L);
 		SET(CURLOPT_POSTFIELDS, f->body.p ? f->body.p : "");
 		SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)f->body.n);

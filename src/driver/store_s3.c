@@ -9,7 +9,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { PART_BYTES = 8 << 20 };
+enum { PART_BYTES = 8 << 20, COPIED_MAX = 64 << 10 };
 
 struct str s3_whole_key(const struct s3 *s, struct str key, struct arena *a)
 {
@@ -25,10 +25,9 @@ static bool missing(struct s3 *s, struct str key, struct err *e)
 
 /* ── writing ── */
 
-bool s3_put(struct s3 *s, struct str key, struct str bytes, bool *exists, bool *lost, struct err *e)
+bool s3_put(struct s3 *s, struct str key, struct str bytes, struct sha256 hash, bool *exists, bool *lost, struct err *e)
 {
 	struct arena a = ARENA_INIT;
-	struct sha256 hash = sha256_of(bytes);
 	struct s3_call c = { .name = "PutObject", .method = STR("PUT"), .key = key, .body = bytes, .body_hash = &hash, .expects = { 412 } };
 	s3_header(&c, "x-amz-checksum-sha256", s3_sha256_text(hash, &a));
 	if (s->condition == S3_CONDITIONAL)
@@ -63,7 +62,7 @@ static bool s3_create(struct store *store, struct str key, struct str bytes, enu
 	if (s->condition == S3_LOOK_FIRST && !look_first(s, key, &exists, e))
 		return false;
 	s3_windows_forget(s, key);
-	if (!exists && !s3_put(s, key, bytes, &exists, &lost, &why)) {
+	if (!exists && !s3_put(s, key, bytes, sha256_of(bytes), &exists, &lost, &why)) {
 		if (!lost) {
 			*e = why;
 			return false;
@@ -194,7 +193,7 @@ static bool s3_get(struct store *store, struct str key, uint64_t offset, uint64_
 	} else if (ok && c.answer->body.n > max_bytes) {
 		ok = s3_fail(s, key, ERR_TOO_LARGE, e, "%zu bytes, at most %" PRIu64 " are read", c.answer->body.n, max_bytes);
 	} else if (ok) {
-		*out = arena_copy(out_arena, c.answer->body);
+		*out = c.answer->body.n > COPIED_MAX ? http_body_keep(c.answer, out_arena) : arena_copy(out_arena, c.answer->body);
 	}
 	s3_call_end(&c);
 	arena_free(&a);

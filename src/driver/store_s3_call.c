@@ -164,6 +164,7 @@ static bool attempt(struct s3 *s, struct s3_call *c, const struct aws_credential
 		.headers = ok ? signed_request.headers : NULL,
 		.n_headers = ok ? signed_request.n_headers : 0,
 		.body = c->body,
+		.body_stays = true,
 		.max_header_bytes = HEAD_MAX,
 		.max_body_bytes = c->max_body_bytes > S3_ERROR_BODY_MAX ? c->max_body_bytes : S3_ERROR_BODY_MAX,
 		.connect_us = CONNECT_US,

@@ -137,7 +137,7 @@ bool s3_ready_to_write(struct s3 *s, struct err *e); /* the probe; once */
 struct str s3_sha256_text(struct sha256 h, struct arena *a);
 struct str s3_crc64_text(uint64_t crc, struct arena *a);
 /* One PUT; *exists: there is something under that key already. False with *lost: it may have been done. */
-bool s3_put(struct s3 *s, struct str key, struct str bytes, bool *exists, bool *lost, struct err *e);
+bool s3_put(struct s3 *s, struct str key, struct str bytes, struct sha256 hash, bool *exists, bool *lost, struct err *e);
 bool s3_writer_open(struct store *s, struct store_writer **out, struct err *e);
 bool s3_writer_open_named(struct store *s, struct str key, struct store_writer **out, struct err *e);
 bool s3_writer_add(struct store_writer *w, struct str bytes, struct err *e);

@@ -92,6 +92,7 @@ static bool spill_open(struct s3_writer *w, struct err *e)
 
 static bool spill(struct s3_writer *w, struct err *e)
 {
+	w->crc64 = crc64_add(w->crc64, w->part, w->n);
 	if ((w->spill_fd < 0 && !spill_open(w, e)) || !file_write_all(w->spill_fd, w->part, w->n, e))
 		return err_wrap(e, "%.*s: what waits for its upload", STR_ARG(w->writer.store->url));
 	w->spilled += w->n;
@@ -107,6 +108,7 @@ static bool part_send(struct s3_writer *w, struct err *e)
 		return false;
 	char *own = w->part;
 	size_t n = w->n;
+	w->crc64 = crc64_add(w->crc64, own, n); /* which goes as one PUT has its SHA-256, and needs none */
 	w->part = NULL;
 	w->n = w->cap = 0;
 	return s3_multipart_add(w->multipart, own, n, e);
@@ -134,7 +136,6 @@ bool s3_writer_add(struct store_writer *writer, struct str bytes, struct err *e)
 	if (w->failed)
 		return err_set(e, ERR_STORAGE, "%.*s: an earlier write of this object failed", STR_ARG(writer->store->url));
 	sha256_add_str(&w->sha, bytes);
-	w->crc64 = crc64_add(w->crc64, bytes.p, bytes.n);
 	w->size_bytes += bytes.n;
 	while (bytes.n > 0) {
 		/* A full part waits for the byte after it: the last part must not be empty. */
@@ -194,11 +195,11 @@ static bool same_bytes(struct store *store, struct str key, uint64_t size_bytes,
 	return ok;
 }
 
-static bool upload(struct s3_writer *w, struct str key, bool *exists, bool *lost, struct err *e)
+static bool upload(struct s3_writer *w, struct str key, struct sha256 hash, bool *exists, bool *lost, struct err *e)
 {
 	struct s3 *s = s3_of(w->writer.store);
 	if (!w->multipart && w->spill_fd < 0)
-		return s3_put(s, key, (struct str){ w->part, w->n }, exists, lost, e);
+		return s3_put(s, key, (struct str){ w->part, w->n }, hash, exists, lost, e);
 	if ((!w->multipart && !unspill(w, key, e)) || (w->n > 0 && !part_send(w, e)))
 		return false;
 	struct s3_multipart *m = w->multipart;
@@ -223,7 +224,7 @@ static bool finish(struct s3_writer *w, struct str key, struct err *e)
 			return false;
 		}
 	}
-	if (!exists && !upload(w, key, &exists, &lost, e) && !lost)
+	if (!exists && !upload(w, key, want, &exists, &lost, e) && !lost)
 		return false;
 	if (!exists && !lost)
 		return true;

@@ -250,9 +250,32 @@ static void counting_in_threads(void **state)
 	assert_int_equal(WEXITSTATUS(status), 7);
 }
 
+/* A block of somebody else's goes with the arena, whatever comes before and after it. */
+static void adopted(void **state)
+{
+	(void)state;
+	for (int order = 0; order < 4; order++) {
+		struct arena a = ARENA_INIT;
+		for (int round = 0; round < 2; round++) {
+			char *before = order & 1 ? arena_alloc(&a, 100) : NULL, *own = mem_alloc(1000);
+			size_t used = a.used_bytes;
+			memset(own, 7, 1000);
+			arena_adopt(&a, own, 1000);
+			arena_adopt(&a, NULL, 0);
+			assert_int_equal(a.used_bytes, used + 1000);
+			char *after = arena_alloc(&a, order & 2 ? 1 << 20 : 100);
+			assert_true(all_zero(after, 100) && (!before || all_zero(before, 100)));
+			assert_int_equal(own[999], 7);
+			arena_reset(&a); /* the leak checker sees what stays */
+		}
+		arena_free(&a);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(adopted),
 		cmocka_unit_test(places),     cmocka_unit_test(reset_zeroes), cmocka_unit_test(reset_keeps_a_block),
 		cmocka_unit_test(copies),     cmocka_unit_test(lists),	      cmocka_unit_test(single),
 		cmocka_unit_test(exhaustion), cmocka_unit_test(counting_in_threads),
