@@ -7,7 +7,7 @@ $(error tools/setup --where says nothing: is bash there, and HOME or SLUICE_CACH
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test torture kill lambda image image-test local-aws spec bench clean install dev unit e2e tidy check-clang coverage requirements
+.PHONY: help setup build demo test torture kill lambda wheel image image-test local-aws spec bench clean install dev unit e2e tidy check-clang coverage requirements
 
 help: ## this list
 	@echo 'sluice: REST API -> Raw -> Prepare -> Refine. Targets:'
@@ -48,6 +48,10 @@ install: ## programs, library and libduckdb under PREFIX=/usr/local (DESTDIR= is
 lambda: ## the zips of the Lambda function, for x86-64 and arm64, into build/lambda/; PIPELINES='folders'
 	@tools/setup lambda
 	@tools/lambda $(PIPELINES)
+
+wheel: ## the Python package sluice-spark with libsluice.so inside, for x86-64 and arm64, into build/wheel/
+	@tools/setup lambda
+	@tools/wheel
 
 image: ## the Docker image, with DuckDB and PySpark; ARGS='--base debootstrap' where no base can be pulled (tools/image)
 	@tools/image $(ARGS)

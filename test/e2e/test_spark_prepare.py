@@ -240,3 +240,98 @@ def test_damage_is_told_as_such(shop, shipped, tmp_path):
     assert a.result["error"]["code"] == "DAMAGE"
     assert b.result["error"]["code"] == "DAMAGE" and b.result["error"]["message"] == a.result["error"]["message"]
     assert glob.glob(str(tmp_path / "b/*/*/*/*")) == []
+
+
+# ── the whole way: spark-submit, a month of the demo, and workers that are killed ──
+
+def submit(case, *settings):
+    """spark-submit, begun; the program's own standard output is kept."""
+    import pyspark
+    program = os.path.join(os.path.dirname(pyspark.__file__), "bin", "spark-submit")
+    line = [program, "--master", "local[2,4]", "--conf", "spark.ui.enabled=false", "--driver-memory", "1g"]
+    for s in settings:
+        line += ["--conf", s]
+    env = {**os.environ, "SLUICE_LIBRARY": LIBRARY, "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable}
+    with open(case.folder + "/out", "wb") as out, open(case.folder + "/err", "wb") as err:
+        return subprocess.Popen([*line, os.path.join(PACKAGE, "sluice_spark", "main.py"), case.path], stdout=out, stderr=err,
+                                env=env, start_new_session=True)
+
+
+def ended(case, process, status=0):
+    try:
+        got = process.wait(240)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    with open(case.folder + "/err", encoding="utf-8") as err:
+        assert got == status, err.read()[-3000:]
+    case.result = L.load_json(case.job["result"])
+    with open(case.folder + "/out", encoding="utf-8") as out:
+        case.progress = [json.loads(line)["progress"]["rows"] for line in out if line.startswith("{")]
+    return case
+
+
+def workers_of(process):
+    """Python processes that do tasks: children of Spark's daemon, below `process`."""
+    parents, names = {}, {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat", encoding="utf-8") as f:
+                    parents[int(entry)] = int(f.read().rsplit(")", 1)[1].split()[1])
+                with open(f"/proc/{entry}/cmdline", encoding="utf-8") as f:
+                    names[int(entry)] = f.read()
+            except (OSError, UnicodeDecodeError):
+                pass
+    found = []
+    for pid in names:
+        if "pyspark.daemon" in names[pid] and "pyspark.daemon" in names.get(parents[pid], ""):
+            up = parents[pid]
+            while up > 1 and up != process.pid:
+                up = parents.get(up, 0)
+            if up == process.pid:
+                found.append(pid)
+    return found
+
+
+@pytest.fixture(scope="module")
+def january(tmp_path_factory, calm):
+    folder = tmp_path_factory.mktemp("january")
+    p = L.example_project(str(folder / "pipelines" / "nycflights"), calm.url)
+    p.lake = str(folder / "lake")
+    # The graph of the models comes from an engine: it is kept in the lake by whoever had one.
+    p.sluice("plan", "--from", "2013-01-01", "--to", "2013-02-01", status=None)
+    return jobs_of(folder, p, "2013-01-01", "2013-02-01")
+
+
+def test_a_month_with_workers_killed(january, tmp_path):
+    job = january["flights"]
+    a = Case(tmp_path / "a", job, file_rows=500).by_duckdb()
+    b = Case(tmp_path / "b", job, file_rows=500)
+    process, killed, limit = submit(b), 0, time.monotonic() + 200
+    out = tables(b.job)[0]["output"]
+    while process.poll() is None and killed < 3 and time.monotonic() < limit:
+        if len(os.listdir(out)) >= 4 * (killed + 1):
+            for pid in workers_of(process)[:1]:
+                os.kill(pid, signal.SIGKILL)
+                killed += 1
+        time.sleep(0.02)
+    ended(b, process)
+    assert killed == 3
+    compare(a, b)
+    assert b.progress == sorted(b.progress) and b.result["rows"] > 20000
+
+
+def test_workers_that_die_every_time_are_told(shop, tmp_path):
+    b = Case(tmp_path / "b", shop, file_rows=13)
+    process, limit = submit(b, "spark.task.maxFailures=1"), time.monotonic() + 200
+    while process.poll() is None and time.monotonic() < limit:
+        for pid in workers_of(process):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(0.01)
+    ended(b, process, 9)
+    assert b.result["error"]["code"] == "ENGINE_FAULT" and "lost an executor" in b.result["error"]["message"]
+    assert glob.glob(str(tmp_path / "b/*/*/*/*")) == []
