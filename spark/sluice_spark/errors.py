@@ -35,6 +35,11 @@ class TaskError(Exception):
         super().__init__(self.MARK + json.dumps(answer["error"]) + "\n")
 
 
+# A process of Spark's ended: the worker that did the task (its pipe broke), its daemon, or the executor around it.
+LOST = ("Python worker exited unexpectedly", "ExecutorLostFailure", "Python worker failed to connect back", "java.io.EOFException",
+        "Connection reset", "Broken pipe", "Executor heartbeat timed out", "SparkContext was shut down")
+
+
 def from_spark(failure):
     """What ended a Spark job: the error that a task told, or that executors were lost."""
     text = str(failure)
@@ -54,6 +59,6 @@ def from_spark(failure):
     if "OutOfMemoryError" in text or "Container killed" in text and "memory" in text:
         return JobError("MEMORY", f"Spark: {said[:1500]}", "give the executors more memory (spark.executor.memory, "
                         "spark.executor.memoryOverhead), or make files smaller")
-    if "Python worker exited unexpectedly" in text or "ExecutorLostFailure" in text or "executor lost" in text.lower():
+    if any(sign in text for sign in LOST):
         return JobError("ENGINE_FAULT", f"Spark lost an executor too often: {said[:1500]}")
     return JobError("ENGINE", f"Spark: {said[:1500]}")

@@ -24,6 +24,7 @@ from sluice_spark.errors import JobError, TaskError, from_spark
 from sluice_spark.files import Calls
 
 PARTITIONS_MAX = 1000  # of what is exchanged
+SCRATCH = "sluice-task-"
 
 
 # ── in executors ──
@@ -32,7 +33,7 @@ PARTITIONS_MAX = 1000  # of what is exchanged
 def _scratch(job_scratch):
     """The job's folder for spilling where this machine has it, else where this machine keeps such things."""
     there = job_scratch if job_scratch and os.path.isdir(job_scratch) else None
-    return tempfile.mkdtemp(prefix="sluice-task-", dir=there)
+    return tempfile.mkdtemp(prefix=SCRATCH, dir=there)
 
 
 def run_task(job, settings, done, exact, task, losers=b""):
@@ -142,7 +143,12 @@ def _folders(job):
 
 
 def _sweep(job, result):
-    """Files of attempts that nobody asks for any more, where the lake is a folder: the folders are this job's alone."""
+    """What attempts left that nobody asks for any more: their scratch, and where the lake is a folder, their files. These
+    folders are this job's alone."""
+    if job["scratch"] and os.path.isdir(job["scratch"]):
+        for name in os.listdir(job["scratch"]):
+            if name.startswith(SCRATCH):
+                shutil.rmtree(os.path.join(job["scratch"], name), ignore_errors=True)
     tables = [] if result is None else [result] + result.get("children", [])
     named = {f["path"].rsplit("/", 1)[-1] for t in tables for kind in ("files", "quarantine_files") for f in t[kind]}
     for folder, _ in _folders(job):

@@ -242,15 +242,13 @@ def test_damage_is_told_as_such(shop, shipped, tmp_path):
     assert glob.glob(str(tmp_path / "b/*/*/*/*")) == []
 
 
-# ── the whole way: spark-submit, a month of the demo, and workers that are killed ──
+# ── the whole way: spark-submit, a week of the demo, and workers that are killed ──
 
-def submit(case, *settings):
+def submit(case, attempts=4):
     """spark-submit, begun; the program's own standard output is kept."""
     import pyspark
     program = os.path.join(os.path.dirname(pyspark.__file__), "bin", "spark-submit")
-    line = [program, "--master", "local[2,4]", "--conf", "spark.ui.enabled=false", "--driver-memory", "1g"]
-    for s in settings:
-        line += ["--conf", s]
+    line = [program, "--master", f"local[2,{attempts}]", "--conf", "spark.ui.enabled=false", "--driver-memory", "1g"]
     env = {**os.environ, "SLUICE_LIBRARY": LIBRARY, "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable}
     with open(case.folder + "/out", "wb") as out, open(case.folder + "/err", "wb") as err:
         return subprocess.Popen([*line, os.path.join(PACKAGE, "sluice_spark", "main.py"), case.path], stdout=out, stderr=err,
@@ -300,18 +298,18 @@ def january(tmp_path_factory, calm):
     p = L.example_project(str(folder / "pipelines" / "nycflights"), calm.url)
     p.lake = str(folder / "lake")
     # The graph of the models comes from an engine: it is kept in the lake by whoever had one.
-    p.sluice("plan", "--from", "2013-01-01", "--to", "2013-02-01", status=None)
-    return jobs_of(folder, p, "2013-01-01", "2013-02-01")
+    p.sluice("plan", "--from", "2013-01-01", "--to", "2013-01-08", status=None)
+    return jobs_of(folder, p, "2013-01-01", "2013-01-08")
 
 
-def test_a_month_with_workers_killed(january, tmp_path):
+def test_a_week_with_workers_killed(january, tmp_path):
     job = january["flights"]
     a = Case(tmp_path / "a", job, file_rows=500).by_duckdb()
     b = Case(tmp_path / "b", job, file_rows=500)
     process, killed, limit = submit(b), 0, time.monotonic() + 200
     out = tables(b.job)[0]["output"]
     while process.poll() is None and killed < 3 and time.monotonic() < limit:
-        if len(os.listdir(out)) >= 4 * (killed + 1):
+        if len(os.listdir(out)) >= 2 * (killed + 1):
             for pid in workers_of(process)[:1]:
                 os.kill(pid, signal.SIGKILL)
                 killed += 1
@@ -319,12 +317,12 @@ def test_a_month_with_workers_killed(january, tmp_path):
     ended(b, process)
     assert killed == 3
     compare(a, b)
-    assert b.progress == sorted(b.progress) and b.result["rows"] > 20000
+    assert b.progress == sorted(b.progress) and b.result["rows"] > 4000
 
 
 def test_workers_that_die_every_time_are_told(shop, tmp_path):
     b = Case(tmp_path / "b", shop, file_rows=13)
-    process, limit = submit(b, "spark.task.maxFailures=1"), time.monotonic() + 200
+    process, limit = submit(b, attempts=1), time.monotonic() + 200
     while process.poll() is None and time.monotonic() < limit:
         for pid in workers_of(process):
             try:
@@ -333,5 +331,6 @@ def test_workers_that_die_every_time_are_told(shop, tmp_path):
                 pass
         time.sleep(0.01)
     ended(b, process, 9)
-    assert b.result["error"]["code"] == "ENGINE_FAULT" and "lost an executor" in b.result["error"]["message"]
+    assert b.result["error"]["code"] == "ENGINE_FAULT", b.result["error"]
+    assert "lost an executor" in b.result["error"]["message"]
     assert glob.glob(str(tmp_path / "b/*/*/*/*")) == []
