@@ -15,6 +15,7 @@ import attack
 import function
 import resume
 import s3
+import spark
 from measure import (DATA, LAND_LIMIT, MOCK, PYTHON, PYTHON_PEERS, ROOT, SLUICE, Mock, Project, Wrong, median, run)
 
 ROWS = 336776
@@ -217,6 +218,10 @@ class Figures:
         """What a lake on S3 costs in requests, and the speed of its store."""
         s3.measure(self)
 
+    def spark(self):
+        """Prepare on Spark, beside Spark's own reader of JSON."""
+        spark.measure(self, write_pages)
+
     def attack(self):
         """Faults, branches, kills: in numbers."""
         attack.measure(self)
@@ -262,7 +267,7 @@ def line_of(r):
 
 def main():
     global AS_JSON
-    names = ["end", "land", "prepare", "memory", "rate", "start", "resume", "s3", "function", "attack"]
+    names = ["end", "land", "prepare", "memory", "rate", "start", "resume", "s3", "function", "spark", "attack"]
     a = argparse.ArgumentParser(prog="bench/run", description="Measures sluice beside limits and peers.")
     a.add_argument("--json", action="store_true", help="the table as JSON on standard output")
     a.add_argument("--runs", type=int, default=5, help="of each side, in turns (default 5)")
