@@ -1,0 +1,321 @@
+"""Models by Spark as a run calls it: the same rows as DuckDB, the same words for what is wrong, nothing but settings that are
+pinned. Most cases are jobs that `run` wrote, carried out in the one Spark of all files; few start spark-submit."""
+import glob
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import types
+
+import pytest
+
+import engines
+import lake as L
+
+pytest_plugins = ["lake_fixtures", "engines"]
+pytestmark = pytest.mark.skipif(bool(engines.spark_missing()), reason=str(engines.spark_missing()))
+
+PACKAGE = os.path.join(L.ROOT, "spark")
+LIBRARY = os.path.join(os.path.dirname(L.BIN), "lib", "libsluice.so")
+SUBMIT = os.path.join(os.path.dirname(sys.executable), "spark-submit")
+WEEK = ("--from", "2013-01-01", "--to", "2013-01-08")
+MODELS = sorted(os.path.basename(f)[:-4] for f in glob.glob(os.path.join(L.EXAMPLE, "models", "*.sql")))
+
+# Keeps the job and how it was called, and gives up.
+FAKE = """#!/bin/sh
+for last; do :; done
+name=$(sed 's/.*"table":"\\([a-z_]*\\)","lake".*/\\1/' "$last" | head -c 100)
+cp "$last" KEEP/$name.json; printf '%s\\n' "$@" > KEEP/$name.argv; env > KEEP/$name.env
+echo "noise of a JVM"; echo '{"progress":{"rows":7}}'; echo "the last words" >&2
+exit 3
+"""
+
+
+def edited(project, change):
+    with open(project.file, encoding="utf-8") as f:
+        text = f.read()
+    with open(project.file, "w", encoding="utf-8") as f:
+        f.write(change(text))
+
+
+def engine(settings):
+    return lambda text: re.sub(r"(?m)^engine: .*\n", "", text) + "\nengine: " + json.dumps(settings) + "\n"
+
+
+@pytest.fixture(scope="module")
+def week(tmp_path_factory, calm):
+    p = L.example_project(os.path.join(tmp_path_factory.mktemp("week"), "flights"), calm.url)
+    p.sluice("run", *WEEK)
+    p.rows = rows_of(p)
+    return p
+
+
+def rows_of(project):
+    return [line for line in project.digest().splitlines() if line.startswith("rows")]
+
+
+def copied(folder, project):
+    p = L.Project(os.path.join(folder, "flights"))
+    shutil.copytree(project.folder, p.folder)
+    return p
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory, week):
+    """What run/ writes for Spark, model by model."""
+    folder = tmp_path_factory.mktemp("jobs")
+    p = copied(folder, week)
+    keep = folder / "keep"
+    keep.mkdir()
+    fake = folder / "spark-submit"
+    fake.write_text(FAKE.replace("KEEP", str(keep)))
+    fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
+    edited(p, engine({"use": "spark", "spark": {"submit": str(fake), "master": "local[2]", "conf": {"spark.x": "y z"}}}))
+    out = {}
+    for name in MODELS:  # a table that is missing is asked for, and what it reads stands
+        shutil.rmtree(p.table("refine", name))
+        done = p.sluice("refine", "--only", name, *WEEK, status=9)
+        assert "the last words" in done.err and "noise" not in done.err
+        out[name] = L.load_json(keep / f"{name}.json")
+        shutil.copytree(week.table("refine", name), p.table("refine", name), dirs_exist_ok=True)
+    out["argv"] = (keep / f"{MODELS[0]}.argv").read_text().splitlines()
+    out["env"] = (keep / f"{MODELS[0]}.env").read_text().splitlines()
+    return out
+
+
+@pytest.fixture(scope="module")
+def refine(spark):
+    """A job by Spark, in this process; and by DuckDB."""
+    sys.path.insert(0, PACKAGE)
+    os.environ["SLUICE_LIBRARY"] = LIBRARY
+    from sluice_spark import errors, main, refine as kind
+    main.ship_package(spark.sparkContext)
+
+    def run(folder, job, **changes):
+        results = []
+        for side in ("duckdb", "spark"):
+            x = json.loads(json.dumps({**job, **changes}))
+            x["output"], x["scratch"] = str(folder / side / "out-1"), str(folder / side / "scratch")
+            x["result"] = str(folder / side / "result.json")
+            os.makedirs(x["output"])
+            os.makedirs(x["scratch"])
+            text = json.dumps(x, separators=(",", ":"), ensure_ascii=False)
+            if side == "duckdb":
+                path = folder / "job.json"
+                path.write_text(text, encoding="utf-8")
+                subprocess.run([L.SLUICE, "engine", "duckdb", str(path)], capture_output=True, timeout=120, check=False)
+                results.append(L.load_json(x["result"]))
+            else:
+                try:
+                    results.append(kind.run(spark, x, text))
+                except errors.JobError as e:
+                    results.append(e.as_dict())
+                names = [os.path.basename(f["path"]) for f in results[-1].get("files", [])]
+                if names:  # what is named, and nothing else
+                    assert sorted(names) == sorted(os.listdir(x["output"]))
+                    assert all(f["path"].startswith("data/out-1/") for f in results[-1]["files"])
+            results[-1]["folder"] = x["output"]
+        return results
+
+    yield run
+    sys.path.remove(PACKAGE)
+
+
+def table(result):
+    """What is promised across engines, of all files together."""
+    import pyarrow.parquet as pq
+    assert "error" not in result, result
+    rows = []
+    for f in result["files"]:
+        t = pq.read_table(os.path.join(result["folder"], os.path.basename(f["path"])))
+        assert t.num_rows == f["rows"] and json.loads(f["stats"])["numRecords"] == f["rows"]
+        rows.append((t.schema.remove_metadata(), t.to_pylist()))
+    assert len({str(s) for s, _ in rows}) == 1
+    return rows[0][0], [r for _, part in rows for r in part]
+
+
+def hashes(result):
+    return [(w["rows"], w["row_hash"] if "row_hash" in w else w["hash"]) for f in result["files"] for w in f["windows"]]
+
+
+def test_how_it_is_called(jobs):
+    argv, env = jobs["argv"], jobs["env"]
+    assert argv[:2] == ["--master", "local[2]"] and argv[-2].endswith("/sluice_spark/main.py")
+    assert "spark.x=y z" in argv and "spark.driver.extraJavaOptions=-Duser.timezone=UTC" in argv
+    assert "SPARK_LOCAL_IP=127.0.0.1" in env and "SLUICE_LIBRARY=" + LIBRARY in [
+        e.split("=")[0] + "=" + os.path.realpath(e.split("=", 1)[1]) if e.startswith("SLUICE_LIB") else e for e in env]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_same_rows(tmp_path, jobs, refine, name):
+    duck, spark = refine(tmp_path, jobs[name])
+    assert table(spark) == table(duck) and table(spark)[1]
+    assert hashes(spark) == hashes(duck)
+    assert [f["stats"] for f in spark["files"]] == [f["stats"] for f in duck["files"]]
+    assert spark["failed_rules"] == duck["failed_rules"] and spark["engine"].startswith("Spark ")
+
+
+def with_text(job, text, language="sql", **changes):
+    """The same for both engines; DuckDB's with the names of the lake."""
+    out = json.loads(json.dumps({**job, **changes}))
+    out["spark"].update(text=text.replace("prepare.", "sluice_prepare_"), language=language)
+    out["sql"][0]["text"] = text
+    return out
+
+
+ALL = "SELECT * FROM ({}) AS made"
+
+
+def test_many_files_and_none(tmp_path, jobs, refine):
+    name = "route_punctuality"
+    small = refine(tmp_path / "small", jobs[name], file_rows=50)
+    assert table(small[1]) == table(small[0]) and len(small[1]["files"]) > 3
+    assert max(f["rows"] for f in small[1]["files"]) <= 50
+    nothing = json.loads(json.dumps(jobs[name]))
+    for text in (nothing["spark"], nothing["sql"][0]):
+        text["text"] = ALL.format(text["text"]) + " WHERE 1 = 0"
+    none = refine(tmp_path / "none", nothing)
+    assert table(none[1]) == table(none[0]) and len(none[1]["files"]) == 1 and none[1]["rows"] == 0
+
+
+def test_python_model(tmp_path, jobs, refine):
+    name = "airport_hour_load"
+    job = json.loads(json.dumps(jobs[name]))
+    job["spark"].update(language="python", file="models/x.py",
+                        text="def model(spark, inputs):\n    return spark.sql('''" + jobs[name]["spark"]["text"] + "''')\n")
+    duck, spark = refine(tmp_path / "same", job)
+    assert hashes(spark) == hashes(duck)
+    for text, said in (("def other(): pass", "no function model"), ("def model(s, i): return 1", "gave a int"),
+                       ("def model(s, i): return i['prepare.none']", "KeyError"), ("def model(", "SyntaxError")):
+        job["spark"]["text"] = text
+        error = refine(tmp_path / said.split()[-1], job)[1]["error"]
+        assert error["code"] == "CONFIG" and said in error["message"] and "models/x.py" in error["message"]
+
+
+WRONG = [  # what is put around the model's text, the code, words that both engines say
+    ("SELECT * FROM ({}) AS m JOIN nowhere ON true", None, "nowhere"),
+    ("SELEC * FROM ({}) AS m", None, ""),
+    ("SELECT *, 1 AS extra FROM ({}) AS m", "CONFIG", "the contract does not have columns of the SELECT: extra"),
+    ("SELECT origin FROM ({}) AS m", "CONFIG", "the SELECT does not give columns of the contract: "),
+    ("SELECT * FROM ({0}) AS m UNION ALL SELECT * FROM ({0}) AS n", "CONTRACT", " rows break the rule primary_key.unique"),
+]
+
+
+@pytest.mark.parametrize("case", range(len(WRONG)))
+def test_what_is_wrong(tmp_path, jobs, refine, case):
+    around, code, said = WRONG[case]
+    job = json.loads(json.dumps(jobs["airport_hour_load"]))
+    for text in (job["spark"], job["sql"][0]):
+        text["text"] = around.format(text["text"])
+    duck, spark = (r["error"] for r in refine(tmp_path, job))
+    assert spark["message"].startswith("model airport_hour_load: ") and said in spark["message"]
+    if code:
+        assert duck["code"] == spark["code"] == code and spark["hint"] == duck["hint"]
+        if code == "CONFIG":
+            assert spark["message"] == duck["message"]
+        else:  # which rows are named may differ where several have one key
+            assert spark["message"].split(", for instance")[0] == duck["message"].split(", for instance")[0]
+    else:
+        assert spark["code"] == "CONFIG"
+
+
+def test_settings_that_others_set(spark, refine):
+    from sluice_spark import settings
+    from sluice_spark.errors import JobError
+
+    class Conf(dict):
+        set = dict.__setitem__
+
+    def session(given, zone="UTC"):
+        fake = types.SimpleNamespace(getDefault=lambda: types.SimpleNamespace(getID=lambda: zone))
+        jvm = types.SimpleNamespace(java=types.SimpleNamespace(util=types.SimpleNamespace(TimeZone=fake)))
+        return types.SimpleNamespace(sparkContext=types.SimpleNamespace(getConf=lambda: Conf(given)), conf=Conf(), _jvm=jvm)
+
+    assert settings.pin(session({}))["spark.sql.ansi.enabled"] == "true"
+    assert settings.pin(spark)["user.timezone"] == "UTC"
+    for given, zone in (({"spark.sql.session.timeZone": "Europe/Berlin"}, "UTC"), ({}, "Europe/Berlin")):
+        with pytest.raises(JobError) as e:
+            settings.pin(session(given, zone))
+        assert e.value.code == "CONFIG" and "Europe/Berlin where UTC is wanted" in e.value.message
+
+
+# ── spark-submit itself ──
+
+def by_spark(project, **more):
+    edited(project, engine({"spark": {"submit": SUBMIT, "master": "local[2]", **more}}))
+
+
+def test_run_by_spark(tmp_path, week):
+    """A model, and another by a text of its own: the lake is the same, the record says who made it."""
+    p = copied(tmp_path, week)
+    by_spark(p)
+    shutil.rmtree(p.table("refine", "airport_hour_load"))
+    plan = p.sluice("plan", "--engine", "spark", "--only", "airport_hour_load", *WEEK).out
+    assert "by Spark (--engine)" in plan
+    done = p.sluice("refine", "--engine", "spark", "--only", "airport_hour_load", *WEEK)
+    assert "by Spark " in done.out and rows_of(p) == week.rows
+    made = [t for t in p.records()[-1]["tables"] if t["table"] == "airport_hour_load"][0]
+    assert made["engine"].startswith("Spark ") and made["engine_settings"]["spark.sql.session.timeZone"] == "UTC"
+    # The engine is no part of the key...
+    assert "nothing that it reads changed" in p.sluice("refine", "--only", "airport_hour_load", *WEEK).out
+    # ...a text that only Spark runs is.
+    with open(os.path.join(p.folder, "models", "airport_hour_load.py"), "w", encoding="utf-8") as f:
+        f.write("def model(spark, inputs):\n    return spark.createDataFrame([], 'nothing int')\n")
+    assert "nothing that it reads changed" in p.sluice("plan", "--only", "airport_hour_load", *WEEK).out
+    again = p.sluice("plan", "--engine", "spark", "--only", "airport_hour_load", *WEEK).out
+    assert "airport_hour_load.py" in again and "its inputs or its text changed" in again
+
+
+def test_setting_is_refused(tmp_path, week):
+    p = copied(tmp_path, week)
+    by_spark(p, conf={"spark.sql.ansi.enabled": "false"})
+    shutil.rmtree(p.table("refine", "airport_hour_load"))
+    done = p.sluice("refine", "--engine", "spark", "--only", "airport_hour_load", *WEEK, status=2)
+    assert "spark.sql.ansi.enabled = false where true is wanted" in done.err
+
+
+def test_spark_that_is_not_there(tmp_path, week):
+    p = copied(tmp_path, week)
+    edited(p, engine({"use": "auto", "spark": {"submit": "/nowhere/spark-submit", "from": "1"}}))
+    shutil.rmtree(p.table("refine", "airport_hour_load"))
+    assert "by Spark (auto: " in p.sluice("plan", "--only", "airport_hour_load", *WEEK).out
+    done = p.sluice("refine", "--only", "airport_hour_load", *WEEK, status=2)
+    assert "engine.spark.submit: /nowhere/spark-submit" in done.err
+    p.sluice("refine", "--engine", "duckdb", "--only", "airport_hour_load", *WEEK)
+    assert rows_of(p) == week.rows
+    assert "duckdb, spark or auto" in p.sluice("plan", "--engine", "spork", status=2).err
+
+
+def test_lint_stops_spark(tmp_path, week):
+    p = copied(tmp_path, week)
+    by_spark(p)
+    path = os.path.join(p.folder, "models", "carrier_scorecard.sql")
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("SELECT * FROM (" + text.rstrip().rstrip(";") + "\n) AS q WHERE CAST(1.5 AS BIGINT) = 2\n")
+    done = p.sluice("refine", "--engine", "spark", "--only", "carrier_scorecard", *WEEK, status=2)
+    assert "carrier_scorecard.sql" in done.err
+
+
+def test_parity(tmp_path, week):
+    """One that is equal, one whose text for Spark says something else."""
+    p = copied(tmp_path, week)
+    by_spark(p)
+    source = os.path.join(p.folder, "models", "carrier_scorecard.sql")
+    with open(source, encoding="utf-8") as f:
+        text = f.read().rstrip().rstrip(";")
+    with open(source[:-4] + ".spark.sql", "w", encoding="utf-8") as f:
+        f.write("-- prepare.flights in a comment stays\nSELECT * FROM (" + text + "\n) AS q WHERE carrier <> 'UA'\n")
+    before = L.snapshot(p.lake)
+    done = p.sluice("parity", "airport_hour_load", "carrier_scorecard", "--json", status=4)
+    equal, other = json.loads(done.out)
+    assert equal["equal"] and equal["duckdb"]["row_hash"] == equal["spark"]["row_hash"] and equal["duckdb"]["rows"] > 0
+    assert not other["equal"] and other["only_duckdb"] == 1 and other["only_spark"] == 0
+    carrier = [c for c in other["columns"] if c["column"] == "carrier"][0]
+    assert carrier["differ"] == 0 and carrier["nulls"] == ["0", "0"]
+    assert L.snapshot(p.lake) == before
+    assert "there is no model nothing" in p.sluice("parity", "nothing", status=2).err
