@@ -7,7 +7,7 @@ $(error tools/setup --where says nothing: is bash there, and HOME or SLUICE_CACH
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test torture kill lambda wheel image image-test local-aws spec bench clean install dev unit e2e tidy check-clang coverage requirements
+.PHONY: help setup build demo test torture kill lambda wheel image image-test parity local-aws spec bench clean install dev unit e2e tidy check-clang coverage requirements
 
 help: ## this list
 	@echo 'sluice: REST API -> Raw -> Prepare -> Refine. Targets:'
@@ -60,6 +60,11 @@ image-test: ## the demo inside the image, against the one here; ARGS=--quick
 	@tools/setup demo
 	@tools/build release programs
 	@tools/image-test $(ARGS)
+
+parity: ## the demo's models by DuckDB and by Spark: the same rows? After `make demo`; ARGS='MODEL...'
+	@tools/setup test
+	@tools/build release programs
+	@tools/parity $(ARGS)
 
 local-aws: ## API, Lambda, S3, engine, tables on one laptop: in containers, else in processes; ARGS='--with processes --keep'
 	@tools/setup test
