@@ -1,0 +1,46 @@
+/* A model's text for Spark: which names are rewritten, and what stays byte for byte; its files and its keys. */
+#include "refine_case.h"
+
+#include "refine/model_spark.h"
+
+static const struct {
+	const char *sql, *want;
+} TEXTS[] = {
+	{ "SELECT * FROM prepare.flights", "SELECT * FROM sluice_prepare_flights AS flights" },
+	{ "SELECT * FROM prepare.flights f", "SELECT * FROM sluice_prepare_flights f" },
+	{ "SELECT * FROM prepare.flights AS f", "SELECT * FROM sluice_prepare_flights AS f" },
+	{ "SELECT * FROM prepare.flights \"f\"", "SELECT * FROM sluice_prepare_flights \"f\"" },
+	{ "SELECT flights.a, prepare.flights.b FROM prepare.flights WHERE prepare.flights.c",
+	  "SELECT flights.a, flights.b FROM sluice_prepare_flights AS flights WHERE flights.c" },
+	{ "SELECT * FROM Prepare.\"flights\" JOIN refine.flights USING (a)",
+	  "SELECT * FROM sluice_prepare_flights AS \"flights\" JOIN sluice_refine_flights AS flights USING (a)" },
+	{ "SELECT * FROM (SELECT 1 FROM prepare . flights) x, refine.flights",
+	  "SELECT * FROM (SELECT 1 FROM sluice_prepare_flights AS flights) x, sluice_refine_flights AS flights" },
+	/* Texts, comments, and names that nobody gave stay. */
+	{ "SELECT 'prepare.flights' -- prepare.flights\n, /* prepare.flights */ 1 FROM refine.flights",
+	  "SELECT 'prepare.flights' -- prepare.flights\n, /* prepare.flights */ 1 FROM sluice_refine_flights AS flights" },
+	{ "SELECT prepare.flightsx, x.prepare.flights FROM prepare.other", "SELECT prepare.flightsx, x.prepare.flights FROM prepare.other" },
+	{ "SELECT $$prepare.flights$$", "SELECT $$prepare.flights$$" },
+	{ "WITH flights AS (SELECT * FROM prepare.flights) SELECT * FROM flights",
+	  "WITH flights AS (SELECT * FROM sluice_prepare_flights AS flights) SELECT * FROM flights" },
+	{ "", "" },
+};
+
+static void test_texts(void **state)
+{
+	struct arena a = ARENA_INIT;
+	const struct job_input in[] = { { .schema = STR("prepare"), .table = STR("flights") },
+					{ .schema = STR("refine"), .table = STR("flights") } };
+	(void)state;
+	for (size_t i = 0; i < sizeof TEXTS / sizeof *TEXTS; i++) {
+		struct str got = sql_for_spark(str_from(TEXTS[i].sql), in, 2, &a);
+		assert_string_equal(arena_zero_terminated(&a, got), TEXTS[i].want);
+	}
+	arena_free(&a);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_texts) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
