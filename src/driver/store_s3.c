@@ -177,7 +177,9 @@ static bool s3_get(struct store *store, struct str key, uint64_t offset, uint64_
 	struct s3 *s = s3_of(store);
 	struct arena a = ARENA_INIT;
 	struct s3_call c = { .name = "GetObject", .method = STR("GET"), .key = key, .expects = { 404, 416 },
-			     .max_body_bytes = max_bytes, .is_sound = s3_object_is_sound };
+			     .max_body_bytes = max_bytes, .is_sound = offset > 0 ? s3_range_is_sound : s3_object_is_sound,
+			     .range_first = offset, .range_last = UINT64_MAX };
+	uint64_t from = 0, last, size;
 	if (offset > 0)
 		s3_header(&c, "Range", arena_format(&a, "bytes=%" PRIu64 "-", offset));
 	else
@@ -188,8 +190,10 @@ static bool s3_get(struct store *store, struct str key, uint64_t offset, uint64_
 	} else if (ok && c.answer->status == 416) {
 		*out = arena_copy(out_arena, STR_NONE);
 		ok = nothing_left(s, key, offset, e);
-	} else if (ok && offset > 0 && c.answer->status != 206) {
-		ok = s3_fail(s, key, ERR_STORAGE, e, "GetObject: %u where a part was asked for", c.answer->status);
+	} else if (ok && offset > 0 && (!s3_range_read(c.answer, &from, &last, &size) || from != offset)) {
+		ok = s3_fail(s, key, ERR_STORAGE, e, "GetObject: %u, and not the part that was asked for", c.answer->status);
+	} else if (ok && offset == 0 && c.answer->status != 200) {
+		ok = s3_fail(s, key, ERR_STORAGE, e, "GetObject: %u where the whole was asked for", c.answer->status);
 	} else if (ok && c.answer->body.n > max_bytes) {
 		ok = s3_fail(s, key, ERR_TOO_LARGE, e, "%zu bytes, at most %" PRIu64 " are read", c.answer->body.n, max_bytes);
 	} else if (ok) {

@@ -155,3 +155,30 @@ bool s3_object_is_sound(const struct s3_call *c, const struct http_exchange *x, 
 	arena_free(&a);
 	return ok;
 }
+
+bool s3_range_read(const struct http_exchange *x, uint64_t *from, uint64_t *last, uint64_t *size)
+{
+	struct str v = http_header_get(x, "content-range");
+	if (x->status != 206 || !str_starts(v, STR("bytes ")))
+		return false;
+	v = str_sub(v, 6, SIZE_MAX);
+	size_t dash = str_find_char(v, '-'), slash = str_find_char(v, '/');
+	if (dash >= slash || !str_to_u64(str_sub(v, 0, dash), from) || !str_to_u64(str_sub(v, dash + 1, slash - dash - 1), last))
+		return false;
+	v = str_sub(v, slash + 1, SIZE_MAX);
+	*size = UINT64_MAX;
+	return *from <= *last && *last < UINT64_MAX && (str_eq_z(v, "*") || (str_to_u64(v, size) && *last < *size));
+}
+
+/* What is in front of a store may cut ranges to a length of its own, or off: that is no damage of the object. */
+bool s3_range_is_sound(const struct s3_call *c, const struct http_exchange *x, struct err *e)
+{
+	uint64_t from, last, size;
+	if (!s3_range_read(x, &from, &last, &size) || from != c->range_first)
+		return true; /* asking again would not help: the caller says what it is */
+	if (last - from + 1 != x->body.n)
+		return err_set(e, ERR_STORAGE, "a part with another length than its Content-Range has");
+	if (last < c->range_last && last + 1 != size)
+		return err_set(e, ERR_STORAGE, "a shorter part than was asked for, and not the object's end");
+	return true;
+}

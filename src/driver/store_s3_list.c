@@ -388,7 +388,9 @@ bool s3_sweep(struct store *store, int64_t before_us, bool remove, uint64_t *n, 
 		ok = uploads_page(s, prefix, &p, &all, &a, e);
 	while (ok && p.truncated);
 	for (size_t i = 0; ok && i < all.n; i++) {
-		if (all.v[i].begun_us >= before_us || !str_starts(all.v[i].key, prefix))
+		/* What cannot be a key is somebody else's, here too: a bucket may hold more than a lake. */
+		if (all.v[i].begun_us >= before_us || !str_starts(all.v[i].key, prefix) ||
+		    !store_key_ok(str_sub(all.v[i].key, prefix.n, SIZE_MAX)))
 			continue;
 		ok = !remove || upload_abort(s, &all.v[i], e);
 		*n += ok; /* how much its parts hold nobody says without being asked for each */

@@ -204,10 +204,12 @@ bool s3_multipart_end(struct s3_multipart *m, uint64_t size_bytes, uint64_t crc6
 		s3_header(&c, "If-None-Match", STR("*"));
 	bool ok = s3_call(m->s, &c, &a, e);
 	unsigned status = ok ? c.answer->status : 0;
-	*exists = status == 412;
 	*lost = !ok && c.lost;
+	if (!ok && str_eq_z(c.code, "PreconditionFailed")) /* found out after the 200 was on its way */
+		ok = *exists = true;
+	*exists = *exists || status == 412;
 	if (status == 404) { /* the upload is gone: done by a request of ours whose answer was lost, or ended by somebody */
-		*lost = c.attempts > 1;
+		*lost = true; /* which, the bytes under the key tell */
 		ok = s3_fail(m->s, m->key, ERR_STORAGE, e, "CompleteMultipartUpload: 404, the upload was ended by somebody else");
 	}
 	s3_call_end(&c);

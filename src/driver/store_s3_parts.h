@@ -79,6 +79,7 @@ struct s3_call {
 	unsigned expects[3];     /* statuses that are answers, beside 200 to 299 */
 	/* Whether the answer is whole; what is not is asked for again. May be NULL. */
 	bool (*is_sound)(const struct s3_call *, const struct http_exchange *, struct err *);
+	uint64_t range_first, range_last; /* of a range that is asked for; it may end before, where the object does */
 	int64_t patience_us;     /* until the answer begins; 0: 30 s, and what the body takes */
 	bool once;               /* not repeated */
 	/* filled */
@@ -130,6 +131,10 @@ struct str s3_root_of(struct str body, struct arena *a);
 struct str s3_element(struct str body, const char *name, struct arena *a);
 /* A whole object against the checksum that came with it. */
 bool s3_object_is_sound(const struct s3_call *c, const struct http_exchange *x, struct err *e);
+/* "bytes 5-9/20" of a 206: its first and last byte; *size is UINT64_MAX for '*'. */
+bool s3_range_read(const struct http_exchange *x, uint64_t *from, uint64_t *last, uint64_t *size);
+/* The range that was asked for, up to its end or the object's, as long as it says. Another range is for the caller. */
+bool s3_range_is_sound(const struct s3_call *c, const struct http_exchange *x, struct err *e);
 
 /* ── writing ── */
 

@@ -76,30 +76,21 @@ static bool too_short(struct s3 *s, struct str key, uint64_t offset, size_t n, s
 		       STR_ARG(key), n, offset);
 }
 
-/* "bytes 5-9/20": where it begins. */
-static bool range_begin(const struct http_exchange *x, uint64_t *from)
-{
-	struct str v = http_header_get(x, "content-range");
-	if (!str_starts(v, STR("bytes ")))
-		return false;
-	v = str_sub(v, 6, SIZE_MAX);
-	return str_to_u64(str_sub(v, 0, str_find_char(v, '-')), from);
-}
-
 static bool range_get(struct s3 *s, struct str key, uint64_t offset, size_t n, size_t ahead, char *p, struct err *e)
 {
 	struct arena a = ARENA_INIT;
-	uint64_t last = offset + n - 1, from = 0;
+	uint64_t last = offset + n - 1, from = 0, to, size;
 	last = UINT64_MAX - last > ahead ? last + ahead : last;
 	struct s3_call c = { .name = "GetObject", .method = STR("GET"), .key = key, .expects = { 404, 416 },
-			     .max_body_bytes = last - offset + 1 };
+			     .max_body_bytes = last - offset + 1, .is_sound = s3_range_is_sound,
+			     .range_first = offset, .range_last = last };
 	s3_header(&c, "Range", arena_format(&a, "bytes=%" PRIu64 "-%" PRIu64, offset, last));
 	bool ok = s3_call(s, &c, &a, e);
 	if (ok && c.answer->status == 404) {
 		ok = err_set(e, ERR_MISSING, "%.*s/%.*s: no such object", STR_ARG(s->store.url), STR_ARG(key));
 	} else if (ok && c.answer->status == 416) {
 		ok = too_short(s, key, offset, n, e);
-	} else if (ok && (c.answer->status != 206 || !range_begin(c.answer, &from) || from != offset)) {
+	} else if (ok && (!s3_range_read(c.answer, &from, &to, &size) || from != offset)) {
 		ok = s3_fail(s, key, ERR_STORAGE, e, "GetObject: %u, and not the part that was asked for", c.answer->status);
 	} else if (ok && c.answer->body.n < n) {
 		ok = too_short(s, key, offset, n, e);

@@ -197,11 +197,20 @@ static const struct {
 	  "200 {x-amz-checksum-sha256: " SHA_ABC "} =x", "200 {x-amz-checksum-sha256: " SHA_ABC "} =x", "200 {x-amz-checksum-sha256: " SHA_ABC "} =x" },
 	  "!DAMAGE SHA-256", "GET GET GET GET GET GET GET GET", NULL },
 	{ "get, a sum of sums", GET, AWS_IS, { "200 {x-amz-checksum-sha256: AAAA-3} =abc" }, "abc", "GET", NULL },
+	{ "get, a part of it", GET, AWS_IS, { "206 {Content-Range: bytes 0-2/9} =012" }, "!STORAGE 206 where the whole", "GET", NULL },
+	{ "get, nothing of it", GET, AWS_IS, { "204" }, "!STORAGE 204 where the whole", "GET", NULL },
 	{ "get, archived", GET, AWS_IS, { "403 InvalidObjectState" }, "!STORAGE InvalidObjectState", "GET", NULL },
 
 	{ "read", READ, AWS_IS, { "206 {Content-Range: bytes 2-5/9} =2345" }, "2345", "GET", "Range: bytes=2-5" },
 	{ "read, past the end", READ, AWS_IS, { "416 InvalidRange" }, "!DAMAGE too short", "GET", NULL },
 	{ "read, short", READ, AWS_IS, { "206 {Content-Range: bytes 2-3/4} =23" }, "!DAMAGE too short", "GET", NULL },
+	{ "read, cut by something on the way", READ, AWS_IS, { "206 {Content-Range: bytes 2-3/9} =23", "206 {Content-Range: bytes 2-5/9} =2345" },
+	  "2345", "GET GET", NULL },
+	{ "read, shorter than it says", READ, AWS_IS, { "206 {Content-Range: bytes 2-5/9} =23", "206 {Content-Range: bytes 2-5/9} =2345" },
+	  "2345", "GET GET", NULL },
+	{ "read, longer than it says", READ, AWS_IS, { "206 {Content-Range: bytes 2-5/9} =234567", "206 {Content-Range: bytes 2-5/9} =2345" },
+	  "2345", "GET GET", NULL },
+	{ "read, past its own end", READ, AWS_IS, { "206 {Content-Range: bytes 2-5/4} =2345" }, "!STORAGE not the part", "GET", NULL },
 	{ "read, cut", READ, AWS_IS, { "cut 206 {Content-Range: bytes 2-5/9} =23", "206 {Content-Range: bytes 2-5/9} =2345" }, "2345", "GET GET", NULL },
 	{ "read, another part", READ, AWS_IS, { "206 {Content-Range: bytes 0-3/9} =0123" }, "!STORAGE not the part", "GET", NULL },
 	{ "read, all of it", READ, AWS_IS, { "200 =0123456789" }, "!STORAGE not the part", "GET", NULL },
@@ -275,14 +284,22 @@ static const struct {
 	{ "parts, the answer lost, done", FINISH, AWS_IS, { "200 =<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>", "200 {ETag: \"1\"}", "200 {ETag: \"2\"}",
 	  "200 {ETag: \"3\"}", "!RESET", "404 NoSuchUpload", "404 NoSuchUpload", "200 =0123456789", "206 {Content-Range: bytes 0-9/10} =0123456789" }, "",
 	  "POST PUT PUT PUT POST POST DELETE HEAD GET", NULL },
+	{ "parts, there already, said after 200", FINISH, AWS_IS, { "200 =<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>", "200 {ETag: \"1\"}", "200 {ETag: \"2\"}",
+	  "200 {ETag: \"3\"}", "200 PreconditionFailed", "204", "200 =0123456789", "206 {Content-Range: bytes 0-9/10} =0123456789" }, "",
+	  "POST PUT PUT PUT POST DELETE HEAD GET", NULL },
+	{ "parts, gone at the first try, and done", FINISH, AWS_IS, { "200 =<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>", "200 {ETag: \"1\"}", "200 {ETag: \"2\"}",
+	  "200 {ETag: \"3\"}", "404 NoSuchUpload", "404 NoSuchUpload", "200 =0123456789", "206 {Content-Range: bytes 0-9/10} =0123456789" }, "",
+	  "POST PUT PUT PUT POST DELETE HEAD GET", NULL },
 	{ "parts, ended by somebody", FINISH, AWS_IS, { "200 =<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>", "200 {ETag: \"1\"}", "200 {ETag: \"2\"}",
-	  "200 {ETag: \"3\"}", "404 NoSuchUpload", "404 NoSuchUpload" }, "!STORAGE ended by somebody", "POST PUT PUT PUT POST DELETE", NULL },
+	  "200 {ETag: \"3\"}", "404 NoSuchUpload", "404 NoSuchUpload", "404" }, "!STORAGE ended by somebody", "POST PUT PUT PUT POST DELETE HEAD", NULL },
 	{ "parts, there already, others", FINISH, AWS_IS, { "200 =<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>", "200 {ETag: \"1\"}", "200 {ETag: \"2\"}",
 	  "200 {ETag: \"3\"}", "412", "204", "200 =0123456780", "206 {Content-Range: bytes 0-9/10} =0123456780" }, "!STORAGE with other bytes",
 	  "POST PUT PUT PUT POST DELETE HEAD GET", NULL },
 	{ "sweep", SWEEP, AWS_IS, { "200 =<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>"
 	  "<Upload><Key>pre/fix/a</Key><UploadId>old</UploadId><Initiated>2013-05-01T00:00:00.000Z</Initiated></Upload>"
 	  "<Upload><Key>pre/fix/b</Key><UploadId>new</UploadId><Initiated>2013-05-23T23:00:00.000Z</Initiated></Upload>"
+	  "<Upload><Key>pre/fix/a b</Key><UploadId>no-key</UploadId><Initiated>2013-05-01T00:00:00.000Z</Initiated></Upload>"
+	  "<Upload><Key>pre/fix/../a</Key><UploadId>no-key</UploadId><Initiated>2013-05-01T00:00:00.000Z</Initiated></Upload>"
 	  "<Upload><Key>else/a</Key><UploadId>theirs</UploadId><Initiated>2013-05-01T00:00:00.000Z</Initiated></Upload></ListMultipartUploadsResult>", "204",
 	  "200 =<ListBucketResult><Contents><Key>pre/fix/.tmp/probe-1</Key><LastModified>2013-05-01T00:00:00Z</LastModified><Size>6</Size></Contents>"
 	  "<Contents><Key>pre/fix/.tmp/other</Key><LastModified>2013-05-01T00:00:00Z</LastModified><Size>6</Size></Contents></ListBucketResult>", "204" },
