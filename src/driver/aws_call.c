@@ -255,6 +255,7 @@ static bool send(struct aws_caller *c, const struct aws_operation *o, const stru
 		.method = r.method, .url = s.url, .headers = s.headers, .n_headers = s.n_headers, .body = o->body,
 		.max_header_bytes = HEADER_MAX_BYTES, .max_body_bytes = AWS_ANSWER_MAX_BYTES,
 		.connect_us = 5 * US_PER_SECOND, .first_byte_us = 15 * US_PER_SECOND, .total_us = 30 * US_PER_SECOND,
+		.direct = str_eq_z(t->scheme, "http"), /* loopback: a proxy would see secrets, and ask itself */
 		.allow_private = true, /* endpoints inside of a VPC; the host is AWS's own or was named by the user */
 	};
 	return aws_ask(c->http, &request, x, e);

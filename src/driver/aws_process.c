@@ -13,8 +13,9 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-enum { OUTPUT_MAX_BYTES = 64 << 10, READ_BYTES = 4096, TICK_MS = 100 };
+enum { OUTPUT_MAX_BYTES = 64 << 10, READ_BYTES = 4096, TICK_MS = 100, END_TICK_MS = 10 };
 static const int64_t LIMIT_US = INT64_C(60) * US_PER_SECOND;
+static const int64_t END_US = INT64_C(3) * US_PER_SECOND; /* from the end of its output to its own */
 
 /* dup2 of a descriptor onto itself keeps its close-on-exec. */
 static bool put(int fd, int at)
@@ -73,11 +74,10 @@ static bool collect(int fd, struct clock *clock, struct buf *out, struct err *e)
 		char bytes[READ_BYTES];
 		struct pollfd p = { .fd = fd, .events = POLLIN };
 		int ready = poll(&p, 1, TICK_MS);
-		if (ready <= 0) {
-			if (clock->monotonic_us(clock) < until)
-				continue;
+		if (clock->monotonic_us(clock) >= until) /* also where it prints a little all the time */
 			return err_set(e, ERR_TIMEOUT, "credential_process: not done within 60 s");
-		}
+		if (ready <= 0)
+			continue;
 		ssize_t n = sys_read(fd, bytes, sizeof bytes);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -92,15 +92,31 @@ static bool collect(int fd, struct clock *clock, struct buf *out, struct err *e)
 	}
 }
 
-static bool finish(pid_t pid, bool ended, struct err *e)
+/* *got: as wait4 has it; 0: it still runs. */
+static int wait_until(pid_t pid, struct clock *clock, int64_t until, pid_t *got)
 {
 	int status = 0;
-	pid_t got;
-	if (!ended)
+	for (;;) {
+		*got = sys_wait4(pid, &status, WNOHANG, NULL);
+		if (*got != 0 || clock->monotonic_us(clock) >= until)
+			return status;
+		poll(NULL, 0, END_TICK_MS);
+	}
+}
+
+static bool finish(pid_t pid, struct clock *clock, bool ended, struct err *e)
+{
+	pid_t got = 0;
+	int status = ended ? wait_until(pid, clock, clock->monotonic_us(clock) + END_US, &got) : 0;
+	if (got == 0) { /* one that closes its output and stays would be waited for for ever */
+		if (ended)
+			err_set(e, ERR_TIMEOUT, "credential_process: it has closed its output, and does not end");
+		ended = false;
 		kill(-pid, SIGKILL);
-	do
-		got = sys_wait4(pid, &status, 0, NULL);
-	while (got == -1 && errno == EINTR);
+		do
+			got = sys_wait4(pid, &status, 0, NULL);
+		while (got == -1 && errno == EINTR);
+	}
 	if (!ended || got == -1) /* SIGCHLD is ignored here: what it printed decides */
 		return ended;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
@@ -132,7 +148,7 @@ bool aws_process_get(struct aws_refresh *f, struct str command, struct err *e)
 		return false;
 	bool ended = collect(from, clock, &out, e);
 	close(from);
-	bool ok = finish(pid, ended, e) && version_check(f, buf_str(&out), e) &&
+	bool ok = finish(pid, clock, ended, e) && version_check(f, buf_str(&out), e) &&
 		  aws_json_credentials(f, buf_str(&out), "SessionToken", "credential_process", e);
 	if (out.p)
 		explicit_bzero(out.p, out.cap);
