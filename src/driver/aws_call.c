@@ -203,7 +203,7 @@ static void say_refusal(const char *service, const struct answer *s, enum err_co
 static bool date_is_off(const struct http_exchange *x, int64_t now_us, int64_t *skew_us)
 {
 	int64_t theirs;
-	if (!us_from_http_date_at(http_header_get(x, "Date"), now_us, &theirs))
+	if (!us_from_http_date_at(http_header_get(x, "Date"), now_us, &theirs) || theirs <= 0) /* nothing is signed for before 1970 */
 		return false;
 	*skew_us = theirs - now_us;
 	return *skew_us > SKEW_TOLERATED_US || *skew_us < -SKEW_TOLERATED_US;

@@ -247,7 +247,8 @@ static enum verdict judge_refusal(struct s3 *s, struct s3_call *c, struct tries 
 		aws_chain_renew(s->o.chain, &t->who);
 		return AGAIN_AT_ONCE;
 	}
-	if (r.action == S3_SKEW && !t->skewed && us_from_http_date_at(http_header_get(c->answer, "date"), ours_us, &theirs_us)) {
+	if (r.action == S3_SKEW && !t->skewed && us_from_http_date_at(http_header_get(c->answer, "date"), ours_us, &theirs_us) &&
+	    theirs_us > 0) { /* nothing is signed for times before 1970 */
 		t->skewed = true;
 		log_warn("this machine's clock differs from the store's by %lld s; requests are signed with the store's",
 			 (long long)((theirs_us - ours_us) / 1000000));

@@ -73,6 +73,8 @@ static const struct fetch_case {
 	{ "aws-secret:prod/api#k", SM, HELD("\"[\\\"hidden\\\"]\""), NULL, ERR_SECRET, "no JSON object" },
 	{ "aws-secret:prod/api", SM, OK200("{\"SecretBinary\":\"aGlkZGVu\"}"), NULL, ERR_SECRET, "it is no text" },
 	{ "aws-secret:prod/api", SM, HELD("{\"hidden\":1}"), NULL, ERR_SECRET, "it is no text" },
+	{ "aws-secret:prod/api", SM, "HTTP/1.1 400 X\r\nDate: Thu, 24 May 1900 00:20:00 GMT\r\n\r\n{\"__type\":\"RequestExpired\"}", NULL,
+	  ERR_CREDENTIALS, "RequestExpired" },
 	{ "aws-secret:prod/api", SM, OK200("<hidden>"), NULL, ERR_SECRET, "not JSON" },
 	{ "aws-ssm:x", "https://ssm.eu-central-1.amazonaws.com/", OK200("{\"Value\":\"hidden\"}"), NULL, ERR_SECRET, "it is no text" },
 	{ "aws-secret:prod/api", SM, NO("400", "{\"__type\":\"com.amazonaws#ResourceNotFoundException\",\"Message\":\"x\"}"), NULL,

@@ -170,6 +170,8 @@ static const struct {
 	  "X-Amz-Date: 20130524T002000Z" },
 	{ "clock skewed, twice", CREATE, AWS_IS, { "403 {Date: Fri, 24 May 2013 00:20:00 GMT} RequestTimeTooSkewed",
 	  "403 {Date: Fri, 24 May 2013 00:40:00 GMT} RequestTimeTooSkewed" }, "!STORAGE RequestTimeTooSkewed", "PUT PUT", NULL },
+	{ "a clock before all time", CREATE, AWS_IS, { "403 {Date: Thu, 24 May 1900 00:20:00 GMT} RequestTimeTooSkewed" },
+	  "!STORAGE RequestTimeTooSkewed", "PUT", NULL },
 	{ "wrong region", CREATE, AWS_IS, { "301 {x-amz-bucket-region: us-west-2} PermanentRedirect" }, "!CONFIG 301 PermanentRedirect", "PUT", NULL },
 	{ "not known by name", CREATE, AWS_IS, { "418 Teapot" }, "!STORAGE 418 Teapot", "PUT", NULL },
 	{ "an error that is no XML", CREATE, AWS_IS, { "400 =<html>&nbsp;" }, "!STORAGE PutObject: 400", "PUT", NULL },
