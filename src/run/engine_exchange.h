@@ -7,7 +7,8 @@
  *
  * The plan is made anew in both, so a result is taken only for the very windows, contract, inputs and versions that would be asked for
  * now: the job is compared but for places and bounds. A result that came too late is ERR_FENCED (write jobs again); one that
- * is committed already finds nothing to do. Which files a result may name is fixed by its job: those below its output folders. */
+ * is committed already finds nothing to do. Which files a result may name is fixed by its job: those below its output folders, each
+ * once; and which windows: all of the job's, as the job has them, in each table. */
 #ifndef SLUICE_RUN_ENGINE_EXCHANGE_H
 #define SLUICE_RUN_ENGINE_EXCHANGE_H
 

@@ -379,6 +379,24 @@ def test_results_that_are_not_taken(package):
                 "Function.Engine", "bytes")
     with_result(good.replace('"published":%d' % value["loss"]["published"], '"published":%d' % (value["loss"]["published"] - 1), 1),
                 "Function.Engine", "books")
+    for code in ("BUDGET", "SIGTERM"):  # not "continue", which would be asked again for ever
+        with_result('{"error":{"code":"%s","message":"too slow","hint":""}}' % code, "Function.Engine", "too slow")
+
+    def with_files(change, part):
+        v = L.json.loads(good)
+        change(v)
+        with_result(L.json.dumps(v), "Function.Engine", part)
+
+    def window(v, zone="files"):
+        return v[zone][0]["windows"][0]
+
+    with_files(lambda v: v["files"].append({**v["files"][0], "rows": 0, "windows": []}), "twice")
+    with_files(lambda v: window(v).update(window="2013-01-01"), "which its job does not have")
+    with_files(lambda v: window(v).update(generation=window(v)["generation"] + 1), "which its job does not have")
+    with_files(lambda v: window(v).update(key="0" * 64), "which its job does not have")
+    with_files(lambda v: window(v, "quarantine_files").update(window="2013-01-01"), "which its job does not have")
+    with_files(lambda v: v["files"][-1]["windows"].pop(), "leaves out window")
+    with_files(lambda v: v["quarantine_files"].clear(), "leaves out window")
     for key, part in (("job", "below"), ("result", "below")):
         bad = f.invoke({**commit, key: "raw/nycflights/weather/grid/0.json"})
         assert bad.kind == "error" and part in bad.body["errorMessage"], bad
