@@ -40,7 +40,7 @@ class Server(http.server.ThreadingHTTPServer):
                 self.end_headers()
                 self.wfile.write(data)
 
-            do_GET = do_POST = do_PUT = any
+            do_GET = do_POST = do_PUT = do_CONNECT = any
 
             def log_message(self, *_):
                 pass

@@ -263,16 +263,19 @@ def test_sources_of_credentials(tmp_path, source, key, more):
 
 
 def test_a_proxy_is_not_shown_the_credentials(tmp_path):
-    """What lies beside us is asked past SLUICE_PROXY, everything else through it."""
+    """What lies beside us is asked past SLUICE_PROXY, with what it answers; everything else through it, and encrypted."""
     def proxy(*_):
         return 502, ""
     with aws.Server(proxy) as between, aws.Api(TOKEN) as api:
-        p = aws.project(tmp_path / "p", api, "aws-secret:x", {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "SLUICE_PROXY": between.url})
         server, env = container(tmp_path, None)
-        p.secrets.update(env)
-        done = p.sluice("ingest", *DAYS, status=3)
-        assert "status 502" in done.err and len(server.asked) == 1
-        assert between.asked and all(path == "http://127.0.0.1:9/" for _, path, _, _ in between.asked)
+        for name, url in (("beside", "http://127.0.0.1:9"), ("elsewhere", "https://secrets.test:9")):
+            p = aws.project(tmp_path / name, api, "aws-secret:x", {"AWS_ENDPOINT_URL": url, "SLUICE_PROXY": between.url})
+            p.secrets.update(env)
+            done = p.sluice("ingest", *DAYS, status=3)
+            assert url[-14:].split("/")[-1] in done.err and server.asked, done.err
+            if name == "beside":
+                assert between.asked == []
+        assert between.asked and all(asked[:2] == ("CONNECT", "secrets.test:9") for asked in between.asked)
         server.__exit__()
 
 
