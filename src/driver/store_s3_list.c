@@ -205,9 +205,8 @@ static bool list_page(struct lister *l, struct str folder, struct place *at, str
 		whole = p.url_encoded ? url_decode(found.v[i].key, a) : found.v[i].key;
 		take_name(l, whole, found.v[i].is_folder, found.v[i].size_bytes, found.v[i].changed_us);
 	}
-	/* A list that does not move on would go on for ever. */
 	struct place next = { .after = ok && p.truncated ? past_skipped(l, whole, a) : STR_NONE };
-	if (ok && p.truncated && next.after.n == 0 && (p.token.n == 0 || str_eq(p.token, at->token)))
+	if (ok && p.truncated && next.after.n == 0 && p.token.n == 0)
 		ok = false;
 	if (ok && next.after.n > 0 && str_cmp(next.after, at->after) <= 0)
 		ok = false;
@@ -218,6 +217,25 @@ static bool list_page(struct lister *l, struct str folder, struct place *at, str
 	*at = next;
 	s3_call_end(&c);
 	return ok;
+}
+
+/* A list that goes in a circle would go on for ever. What came is held against one place before it, which moves up when the way
+ * from it has doubled (Brent 1980): so every circle is met, however long. */
+struct trail {
+	struct str key, id; /* a continuation token and a name, or the two markers of uploads */
+	uint64_t steps, next;
+};
+
+static bool trail_step(struct trail *t, struct str key, struct str id, struct arena *a)
+{
+	if (t->steps > 0 && str_eq(t->key, key) && str_eq(t->id, id))
+		return false;
+	if (t->steps++ == t->next) {
+		t->next = t->next * 2 + 1;
+		t->key = arena_copy(a, key);
+		t->id = arena_copy(a, id);
+	}
+	return true;
 }
 
 static int by_name(const void *a, const void *b)
@@ -236,6 +254,7 @@ static bool list_pages(struct lister *l, struct str folder, struct err *e)
 {
 	struct arena a = ARENA_INIT, page = ARENA_INIT;
 	struct place at = { 0 };
+	struct trail trail = { 0 };
 	bool ok;
 	*l->out = (struct store_listing){ 0 };
 	l->prefix = folder_prefix(l->s, folder, &a);
@@ -243,6 +262,8 @@ static bool list_pages(struct lister *l, struct str folder, struct err *e)
 		at = (struct place){ arena_copy(&a, at.token), arena_copy(&a, at.after) };
 		arena_reset(&page);
 		ok = list_page(l, folder, &at, &page, e);
+		if (ok && at.token.n + at.after.n > 0 && !trail_step(&trail, at.token, at.after, &a))
+			ok = s3_fail(l->s, folder, ERR_STORAGE, e, "ListObjectsV2: its pages go in a circle");
 	} while (ok && at.token.n + at.after.n > 0);
 	if (ok && l->out->n > 0)
 		qsort(l->out->v, l->out->n, sizeof *l->out->v, by_name);
@@ -332,8 +353,7 @@ static bool uploads_page(struct s3 *s, struct str prefix, struct page *p, struct
 		struct xml x = xml_begin(c.answer->body, a);
 		ok = page_read(&x, &next, take_upload, out) || no_xml(s, STR(".tmp"), &c, &x, e);
 	}
-	bool stuck = str_eq(next.key_marker, p->key_marker) && str_eq(next.upload_marker, p->upload_marker);
-	next.truncated = ok && next.truncated && !stuck;
+	next.truncated = ok && next.truncated;
 	next.key_marker = arena_copy(a, next.key_marker);
 	next.upload_marker = arena_copy(a, next.upload_marker);
 	*p = next;
@@ -383,10 +403,11 @@ bool s3_sweep(struct store *store, int64_t before_us, bool remove, uint64_t *n, 
 	struct str prefix = folder_prefix(s, STR_NONE, &a);
 	struct page p = { 0 };
 	struct uploads all = { .arena = &a };
+	struct trail trail = { 0 };
 	bool ok;
-	do
+	do /* what was found by then is worth ending, where they go in a circle */
 		ok = uploads_page(s, prefix, &p, &all, &a, e);
-	while (ok && p.truncated);
+	while (ok && p.truncated && trail_step(&trail, p.key_marker, p.upload_marker, &a));
 	for (size_t i = 0; ok && i < all.n; i++) {
 		/* What cannot be a key is somebody else's, here too: a bucket may hold more than a lake. */
 		if (all.v[i].begun_us >= before_us || !str_starts(all.v[i].key, prefix) ||

@@ -243,6 +243,11 @@ static const struct {
 	  "a=1:1 ", "GET", NULL },
 	{ "list, nothing", LIST, AWS_IS, { "200 =<ListBucketResult/>" }, "", "GET", NULL },
 	{ "list, stuck", LIST, AWS_IS, { "200 =<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>" }, "!STORAGE cannot be read", "GET", NULL },
+	{ "list, in a circle", LIST, AWS_IS, { "200 =<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>a</NextContinuationToken></ListBucketResult>",
+	  "200 =<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>b</NextContinuationToken></ListBucketResult>",
+	  "200 =<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>a</NextContinuationToken></ListBucketResult>",
+	  "200 =<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>b</NextContinuationToken></ListBucketResult>" },
+	  "!STORAGE in a circle", "GET GET GET GET", NULL },
 	{ "list, a size that is none", LIST, AWS_IS, { "200 =<ListBucketResult><Contents><Key>pre/fix/k/a</Key><Size>-1</Size></Contents></ListBucketResult>" },
 	  "!STORAGE cannot be read", "GET", NULL },
 	{ "list, cut XML", LIST, AWS_IS, { "200 =<ListBucketResult><Contents>" }, "!STORAGE it ends in the middle", "GET", NULL },
@@ -297,6 +302,12 @@ static const struct {
 	{ "parts, there already, others", FINISH, AWS_IS, { "200 =<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>", "200 {ETag: \"1\"}", "200 {ETag: \"2\"}",
 	  "200 {ETag: \"3\"}", "412", "204", "200 =0123456780", "206 {Content-Range: bytes 0-9/10} =0123456780" }, "!STORAGE with other bytes",
 	  "POST PUT PUT PUT POST DELETE HEAD GET", NULL },
+	{ "sweep, uploads in a circle", SWEEP, AWS_IS, {
+	  "200 =<ListMultipartUploadsResult><IsTruncated>true</IsTruncated><NextKeyMarker>a</NextKeyMarker></ListMultipartUploadsResult>",
+	  "200 =<ListMultipartUploadsResult><IsTruncated>true</IsTruncated><NextKeyMarker>b</NextKeyMarker></ListMultipartUploadsResult>",
+	  "200 =<ListMultipartUploadsResult><IsTruncated>true</IsTruncated><NextKeyMarker>a</NextKeyMarker></ListMultipartUploadsResult>",
+	  "200 =<ListMultipartUploadsResult><IsTruncated>true</IsTruncated><NextKeyMarker>b</NextKeyMarker></ListMultipartUploadsResult>",
+	  "200 =<ListBucketResult/>" }, "0 0", "GET GET GET GET GET", NULL },
 	{ "sweep", SWEEP, AWS_IS, { "200 =<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>"
 	  "<Upload><Key>pre/fix/a</Key><UploadId>old</UploadId><Initiated>2013-05-01T00:00:00.000Z</Initiated></Upload>"
 	  "<Upload><Key>pre/fix/b</Key><UploadId>new</UploadId><Initiated>2013-05-23T23:00:00.000Z</Initiated></Upload>"
