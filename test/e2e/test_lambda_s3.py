@@ -113,7 +113,7 @@ def judge(d, laptop):
     assert sorted(os.listdir(d.task)) == ["function.err", "function.out"], "nothing is left in TMPDIR"
 
 
-@pytest.mark.parametrize("percent, seed", [(0, 1), (8, 1), (8, 2)], ids=["calm", "faults-1", "faults-2"])
+@pytest.mark.parametrize("percent, seed", [(0, 1), (8, 2)], ids=["calm", "faults"])
 def test_a_week_in_parts_then_jobs_and_commits(deploy, laptop, tmp_path, percent, seed):
     d = deploy(f"jobs-{percent}-{seed}", edit=weekly(20), percent=percent, seed=seed)
     graph_of(laptop, d)
