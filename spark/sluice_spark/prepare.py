@@ -124,7 +124,7 @@ def _rounds(spark, job, settings):
         first.persist(StorageLevel.DISK_ONLY)  # else a task would run again to give its keys
         answers = dict(first.filter(lambda x: x[0] is None).values().collect())
         _check(answers)
-        parts = min(n, PARTITIONS_MAX)
+        parts = min(n, PARTITIONS_MAX, max(2 * context.defaultParallelism, sum(settings["records"]) >> 20))
         again = (first.filter(lambda x: x[0] is not None).groupByKey(parts).values().flatMap(losers_of)
                  .groupByKey(parts, same).mapPartitions(partial(second_round, shared, settings, done)))
         answers.update(again.collect())

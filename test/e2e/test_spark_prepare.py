@@ -1,5 +1,6 @@
 """Prepare on Spark, against the same job by DuckDB: the files, the books, the hashes."""
 import glob
+import hashlib
 import json
 import os
 import shutil
@@ -334,3 +335,18 @@ def test_workers_that_die_every_time_are_told(shop, tmp_path):
     assert b.result["error"]["code"] == "ENGINE_FAULT", b.result["error"]
     assert "lost an executor" in b.result["error"]["message"]
     assert glob.glob(str(tmp_path / "b/*/*/*/*")) == []
+
+
+# ── where the lake is no folder, as far as the job says: tasks send their files ──
+
+def test_files_are_sent_to_the_lake(shop, shipped, tmp_path):
+    a = Case(tmp_path / "a", shop, file_rows=13).by_duckdb()
+    shutil.copytree(os.path.join(shop["lake"], "raw"), tmp_path / "b" / "raw")
+    b = Case(tmp_path / "b", shop, file_rows=13, lake=str(tmp_path / "b"), objects=[], cache=str(tmp_path / "cache"),
+             scratch_bytes=1 << 30).by_spark(shipped)
+    compare(a, b)
+    for i, t in enumerate(tables(b.result)):
+        for k, (_, kind) in enumerate(TABLES):
+            for path, f in zip(b.paths(i, k), t[kind]):
+                with open(path, "rb") as data:
+                    assert hashlib.sha256(data.read()).hexdigest() == f["sha256"]
