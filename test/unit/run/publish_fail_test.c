@@ -487,7 +487,8 @@ static void test_a_renewal_behind_what_was_seen(void **state)
 		r.renewed[0] = false;
 		bool ok = publish(&w, &s, &f, nth, FLAKY_REFUSE, 0, &e);
 		failed = f.failed;
-		assert_true(ok == (failed == 0) && ok == r.renewed[0]);
+		/* The last that can fail is the removal of the mark: the table has its id by then. */
+		assert_true(ok == (failed == 0) && (!ok || r.renewed[0]));
 		assert_true(ok || e.code == ERR_STORAGE);
 		e = ERR_INIT;
 		calls++;
