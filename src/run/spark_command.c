@@ -17,6 +17,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifndef SLUICE_SPARK_BUILD_PATH /* built to be somewhere else: then only what is beside the program counts */
+#define SLUICE_SPARK_BUILD_PATH NULL
+#endif
+
 enum { WORDS_MAX = 1024, SPARK_LEAST_BYTES = 1 << 30 };
 
 struct words {
