@@ -49,10 +49,12 @@ static void check_rows(struct verify *v, struct str key, const struct verify_tab
 	struct err why = ERR_INIT;
 	const char *path = path_of(v, key, &a);
 	if (v->engine.connection && !table_file_verify(&v->engine, t->zone, &t->t.schema, path, f, &why)) {
-		if (why.code == ERR_DAMAGE)
+		if (why.code == ERR_DAMAGE) {
 			verify_unread(v, key, &why);
-		else
+		} else {
 			verify_engine_failed(v, key, &why);
+			verify_engine_close(v); /* it sees this table only: the next one would look damaged through it */
+		}
 	}
 	arena_free(&a);
 }

@@ -106,7 +106,8 @@ class Judge:
             allowed |= {7}
         if self.engine_says():  # of a disk, of memory
             allowed = {0, 7}
-        if self.case.command[0] in ("verify", "repair"):  # an object that the disk does not give back is a finding
+        # An object that the disk does not give back is a finding; that the engine fails says nothing of the lake.
+        if self.case.command[0] in ("verify", "repair") and {s.cls for s in self.failed} != {"engine"}:
             allowed |= {8}
         if self.how == "EACCES":  # of a file of the user: a mistake, not trouble; of the program: the engine's end
             allowed |= {2, 9}
