@@ -7,7 +7,7 @@ $(error tools/setup --where says nothing: is bash there, and HOME or SLUICE_CACH
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test torture kill lambda wheel image image-test parity local-aws spec bench clean install dev unit e2e tidy check-clang coverage requirements
+.PHONY: help setup build demo test torture kill lambda lambda-image wheel image image-test parity local-aws spec bench clean install dev unit e2e tidy check-clang coverage requirements
 
 help: ## this list
 	@echo 'sluice: REST API -> Raw -> Prepare -> Refine. Targets:'
@@ -48,6 +48,9 @@ install: ## programs, library and libduckdb under PREFIX=/usr/local (DESTDIR= is
 lambda: ## the zips of the Lambda function, for x86-64 and arm64, into build/lambda/; PIPELINES='folders'
 	@tools/setup lambda
 	@tools/lambda $(PIPELINES)
+
+lambda-image: ## the function with the engine, as an image for Lambda, of the image sluice; PIPELINES='folders'
+	@tools/image --lambda '$(PIPELINES)' $(ARGS)
 
 wheel: ## the Python package sluice-spark with libsluice.so inside, for x86-64 and arm64, into build/wheel/
 	@tools/setup lambda

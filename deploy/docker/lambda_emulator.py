@@ -1,6 +1,7 @@
 """A small emulator of AWS Lambda, for a laptop: the Runtime API for one function on one side, Invoke on the other.
 
-    lambda_emulator.py serve ADDRESS SECONDS PROGRAM...   starts PROGRAM with the first event; SECONDS is the function's timeout
+    lambda_emulator.py serve ADDRESS SECONDS [PROGRAM...] starts PROGRAM with the first event; SECONDS is the function's timeout.
+                                                          Without one somebody else starts it, once ADDRESS answers
     lambda_emulator.py invoke ADDRESS EVENT               prints the answer; again, as long as that says `continue`. Exit status 1
                                                           for a failure, 2 where nothing answers
 
@@ -32,19 +33,20 @@ class Emulator:
                 while not q.empty():
                     q.get()
             self.events.put((request_id, deadline, body))
-            if self.process is None or self.process.poll() is not None:
+            if self.program and (self.process is None or self.process.poll() is not None):
                 self.process = subprocess.Popen(self.program, stdin=subprocess.DEVNULL)
             while time.time() < deadline + 0.5:
                 try:
                     of, kind, answer = self.answers.get(timeout=0.1)
                 except queue.Empty:
-                    if self.process.poll() is not None and self.answers.empty():
+                    if self.process and self.process.poll() is not None and self.answers.empty():
                         return False, json.dumps({"errorType": "Runtime.ExitError", "errorMessage": f"it ended with status {self.process.returncode}"}).encode()
                     continue
                 if of in (request_id, None):
                     return kind == "response", answer
-            self.process.kill()
-            self.process.wait()
+            if self.process:
+                self.process.kill()
+                self.process.wait()
             return False, json.dumps({"errorType": "Sandbox.Timedout", "errorMessage": f"timed out after {self.seconds} seconds"}).encode()
 
     def next_event(self):
@@ -125,7 +127,7 @@ def invoke(address, event):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 4 and sys.argv[1] == "serve":
+    if len(sys.argv) > 3 and sys.argv[1] == "serve":
         serve(*sys.argv[2:])
     elif len(sys.argv) == 4 and sys.argv[1] == "invoke":
         sys.exit(invoke(*sys.argv[2:]))
