@@ -55,7 +55,9 @@ static void check_table(struct verify *v, struct str run, enum lake_zone zone, s
 		if (is_declared(v, zone, name) && project_table_load(v->project, key, &a, &now, &unreadable) && now.version < 0)
 			verify_found(v, key, "the table is not there; run %.*s left version %" PRId64, STR_ARG(run), version);
 	} else if (!str_eq(id, t->t.id)) {
-		if (str_eq(t->t.last_run, run)) /* otherwise it was made anew since */
+		/* Otherwise it was made anew since: by another run, or by a repair whose commit stands though it was told no (the
+		 * answer was lost), so that its record names the version before. */
+		if (str_eq(t->t.last_run, run) && t->t.version <= version)
 			verify_found(v, key, "the table has another id than run %.*s left", STR_ARG(run));
 	} else if (version > t->t.version) {
 		if (!has_moved(v, t))
