@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/str_map.h"
 #include "driver/child.h"
+#include "format/ledger.h"
 
 /* What decides the result: not where it is made, for which run, with how much of the machine, nor by which way the lake is reached.
  * `objects` say again what the inputs are: files that never change, by name. */
@@ -37,20 +38,18 @@ static bool post(struct engine_exchange *x, const struct exchange_posted *p, str
 	return err_set(e, ERR_BUDGET, "%.*s waits for an engine", STR_ARG(p->job));
 }
 
-bool exchange_look(struct engine_exchange *x, struct store *s, enum lake_zone zone, const struct engine_job *job, bool *there,
-		   struct arena *a, struct err *e)
+bool exchange_is_new(struct engine_exchange *x, struct store *s, enum lake_zone zone, const struct engine_job *job, struct arena *a,
+		     struct err *e)
 {
 	struct exchange_posted p = place(x, zone, job, a);
 	struct err missing = ERR_INIT;
 	uint64_t size;
-	*there = false;
 	if (!store_size(s, p.job, &size, &missing)) {
 		if (missing.code == ERR_MISSING)
 			return true;
 		*e = missing;
 		return false;
 	}
-	*there = true;
 	return store_settle(s, p.job, e) && post(x, &p, a, e);
 }
 
@@ -58,11 +57,11 @@ bool exchange_write(struct engine_exchange *x, struct store *s, enum lake_zone z
 		    struct err *e)
 {
 	struct exchange_posted p = place(x, zone, job, a);
-	enum store_created created;
+	bool ours = false;
 	job->cache = STR_NONE; /* a folder of this machine */
 	job->result_path = arena_format(a, "%.*s/%.*s", STR_ARG(job->lake), STR_ARG(p.result));
 	/* Whoever was first with the same job has folders of its own: either will do. */
-	return store_create(s, p.job, engine_job_encode(job, a), &created, e) && store_settle(s, p.job, e) && post(x, &p, a, e);
+	return store_create_checked(s, p.job, engine_job_encode(job, a), &ours, a, e) && post(x, &p, a, e);
 }
 
 /* "<lake>/<table>/data/<name>" may name "data/<name>/...". */

@@ -36,9 +36,10 @@ struct engine_exchange {
 	} jobs;
 };
 
-/* WRITE: has this job been written already (then it is posted), or are its output folders to be made first? */
-bool exchange_look(struct engine_exchange *x, struct store *s, enum lake_zone zone, const struct engine_job *job, bool *there,
-		   struct arena *a, struct err *e);
+/* WRITE: true: this job is new, and its output folders are to be made. False: it has been written already, and is posted; or the
+ * failure of the store. */
+bool exchange_is_new(struct engine_exchange *x, struct store *s, enum lake_zone zone, const struct engine_job *job, struct arena *a,
+		     struct err *e);
 /* WRITE: with the outputs filled in. Posted, or the failure of the store. Always false. */
 bool exchange_write(struct engine_exchange *x, struct store *s, enum lake_zone zone, struct engine_job *job, struct arena *a,
 		    struct err *e);

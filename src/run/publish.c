@@ -58,10 +58,9 @@ static bool carry_out(struct publish *u, const struct plan_resource *p, struct s
 {
 	struct engine_exchange *x = u->options->exchange;
 	struct store *s = u->project->store;
-	bool there = false;
 	if (x && x->way == EXCHANGE_TAKE)
 		return exchange_take(x, job, a, r, e);
-	if (x && (!exchange_look(x, s, ZONE_PREPARE, job, &there, a, e) || there))
+	if (x && !exchange_is_new(x, s, ZONE_PREPARE, job, a, e))
 		return false;
 	if (!make_folders(u, p, key, job, a, e))
 		return false;

@@ -226,12 +226,13 @@ bool publish_renew(struct publish *u, enum lake_zone zone, struct str table, con
 	return ok;
 }
 
-/* `id`: another one, which the table gets; "": it keeps the one that it has. */
+/* `id`: another one, which the table gets, as each does with its first version; "": it keeps the one that it has. */
 static void fill_commit(struct publish *u, const struct commit_ask *ask, const struct table_snapshot *t, struct str id,
 			struct table_commit *c, struct arena *a)
 {
 	bool renew = id.n > 0;
-	bool new_schema = renew || (!ask->moves && (t->version < 0 || !schema_eq(&t->schema, ask->schema, a) ||
+	CHECK(renew || t->version >= 0);
+	bool new_schema = renew || (!ask->moves && (!schema_eq(&t->schema, ask->schema, a) ||
 						    !str_eq(t->contract_meaning, ask->contract_meaning)));
 	*c = (struct table_commit){
 		.version = t->version + 1,

@@ -68,10 +68,9 @@ static bool carry_out(struct publish *u, struct sha256 key, struct str table, st
 {
 	struct engine_exchange *x = u->options->exchange;
 	struct store *s = u->project->store;
-	bool there = false;
 	if (x && x->way == EXCHANGE_TAKE)
 		return exchange_take(x, job, a, r, e);
-	if (x && (!exchange_look(x, s, ZONE_REFINE, job, &there, a, e) || there))
+	if (x && !exchange_is_new(x, s, ZONE_REFINE, job, a, e))
 		return false;
 	if (!publish_folder(u, table, key, a, &job->output, e))
 		return false;
@@ -242,11 +241,11 @@ bool publish_model(struct publish *u, const struct model *m, struct run_table *o
 	out->name = m->name;
 	for (int tries = 0; tries < BUILD_TRIES; tries++) {
 		bool again = false;
-		if (!publish_once(u, m, out, &again, a, e))
+		if (!publish_once(u, m, out, &again, a, e) ||
+		    (!again && !publish_repaired(u, project_table_key(u->project, ZONE_REFINE, m->name, a), e)))
 			return err_wrap(e, "refine %.*s", STR_ARG(m->name));
 		if (!again)
-			return publish_repaired(u, project_table_key(u->project, ZONE_REFINE, m->name, a), e) ||
-			       err_wrap(e, "refine %.*s", STR_ARG(m->name));
+			return true;
 	}
 	return err_set(e, ERR_FENCED, "refine %.*s: other runs replaced the table %d times", STR_ARG(m->name), BUILD_TRIES);
 }

@@ -14,6 +14,7 @@ enum flaky_how { FLAKY_REFUSE, FLAKY_LOSE, FLAKY_GONE, FLAKY_RIVAL /* nothing fa
 struct flaky {
 	struct store store; /* first: what is tested gets this */
 	struct store *inner;
+	struct store_ops ops;
 	_Atomic uint64_t n_calls, failed, fail_at; /* 0: none fails */
 	uint64_t created;
 	enum flaky_how how;
@@ -102,6 +103,12 @@ static inline bool flaky_size(struct store *s, struct str key, uint64_t *out, st
 static inline bool flaky_list(struct store *s, struct str folder, struct arena *a, struct store_listing *out, struct err *e)
 {
 	FLAKY_CALL(s, folder, f->inner->ops->list(f->inner, folder, a, out, e));
+}
+
+static inline bool flaky_list_all(struct store *s, struct str folder, struct str skip, struct arena *a, struct store_listing *out,
+				  struct err *e)
+{
+	FLAKY_CALL(s, folder, f->inner->ops->list_all(f->inner, folder, skip, a, out, e));
 }
 
 static inline bool flaky_remove(struct store *s, struct str key, struct err *e)
@@ -195,7 +202,9 @@ static inline void flaky_init(struct flaky *f, struct store *inner)
 		.writer_open = flaky_writer_open, .writer_add = flaky_writer_add, .writer_finish = flaky_writer_finish,
 		.writer_abort = flaky_writer_abort, .path = flaky_path, .make_folder = flaky_make_folder, .close = flaky_close,
 	};
-	*f = (struct flaky){ .store = { &ops, inner->abilities, inner->url }, .inner = inner };
+	*f = (struct flaky){ .store = { &f->ops, inner->abilities, inner->url }, .inner = inner, .ops = ops };
+	if (store_can_list_all(inner))
+		f->ops.list_all = flaky_list_all;
 }
 
 #endif

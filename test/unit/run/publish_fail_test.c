@@ -1,10 +1,6 @@
 /* Publishing while the store fails at each of its calls, or while a rival publishes before it: nothing wrong becomes
  * visible, the cause is told, and asked again it ends as if nothing had been. */
-#include "trips.h"
-
-#include "run/input_check.h"
-#include "run/publish.h"
-#include "store_flaky.h"
+#include "publish_world.h"
 
 #include <inttypes.h>
 #include <unistd.h>
@@ -174,12 +170,6 @@ static const struct scene {
 	{ "model again", "by_place", "2024-01-07", make_model_again, "a6 b1", rival_model_and_input, "a5 b1" },
 };
 
-static void shell(struct world *w, const char *line)
-{
-	struct str text = arena_format(&w->a, "cd %s && %s", w->root, line);
-	assert_int_equal(system(arena_zero_terminated(&w->a, text)), 0);
-}
-
 static void begin(struct world *w, const struct scene *s)
 {
 	trips_begin(w);
@@ -214,40 +204,22 @@ static void rival_comes(void *user)
 static struct run_repair *repair; /* of the next runs */
 enum { EACH = 1000000 }; /* a rival before each creation */
 
-/* As runner.c calls it, on what stands there now; armed once the plan is made. */
+/* On what stands there now; armed once the plan is made. */
 static bool publish(struct world *w, const struct scene *s, struct flaky *f, uint64_t fail_at, enum flaky_how how,
 		    uint64_t refuse_after, struct err *why)
 {
-	struct plan p;
 	struct run_options o = { .repair = repair };
-	struct input_checks checks = { 0 };
-	struct run_table t[2] = { 0 };
-	struct plan_request q = { .has_from = true, .has_to = true, .from = STR("2024-01-01"), .to = str_from(s->to),
-				  .prepare = true, .now_us = w->clock.wall_us };
-	bool ok = true, done = false;
-	struct problems problems = PROBLEMS_INIT(&w->a);
-	world_open_project(w);
-	OK(project_link(&w->project, &problems, e));
-	OK(plan_make(&w->project, &q, &w->a, &p, e));
-	struct publish u = { .project = &w->project, .options = &o, .run_id = STR("late"), .threads = 1, .checks = &checks };
-	struct store *disk = w->project.store;
-	flaky_init(f, disk);
-	flaky_arm(f, fail_at, how);
+	struct run_table t[2];
+	publish_open(w);
+	struct plan p = publish_plan(w, "2024-01-01", s->to, ENGINE_USE_UNSAID);
+	publish_through(w, f, fail_at, how);
 	f->rival_each = fail_at == EACH;
 	f->refuse_after = refuse_after;
 	f->creates_only = how == FLAKY_RIVAL;
 	f->rival = rival_comes;
 	f->user = &(struct rivalry){ w, s };
-	w->project.store = &f->store;
-	for (size_t i = 0; i < p.n_resources; i++)
-		if (str_eq_z(p.resources[i].resource->name, s->table))
-			ok = publish_resource(&u, &p.resources[i], t, &w->a, why), done = true;
-	for (size_t i = 0; i < w->project.models.n; i++)
-		if (str_eq_z(w->project.models.v[i].name, s->table))
-			ok = publish_model(&u, &w->project.models.v[i], t, &w->a, why), done = true;
-	assert_true(done);
-	w->project.store = disk;
-	arena_free(&checks.arena);
+	bool ok = publish_planned(w, &p, &o, s->table, t, why);
+	publish_through_end(w, f);
 	return ok;
 }
 
@@ -437,34 +409,48 @@ static void test_lies_of_the_engine(void **state)
 
 /* ── a table that gets another id ── */
 
+static void make_refined(struct world *w)
+{
+	stage(w, true, true, "", "2024-01-01", "2024-01-03", false);
+}
+
 static void test_a_renewal_fails(void **state)
 {
-	static const struct scene s = { "renewal", "trips", "2024-01-07", make_prepared, "11:1 21:3 22:4", NULL, NULL };
-	struct world w;
-	struct flaky f;
-	struct err e = ERR_INIT;
-	struct run_repair r = { .renewed = (bool[1]){ false }, .seen = (int64_t[1]){ -1 },
-				 .id = (struct str[1]){ STR("another") } };
+	static const struct {
+		struct scene s;
+		const char *key;
+		enum lake_zone zone;
+	} cases[] = {
+		{ { "renewal", "trips", "2024-01-07", make_prepared, "11:1 21:3 22:4", NULL, NULL }, "prepare/test/trips", ZONE_PREPARE },
+		{ { "renewal of a model", "by_place", "2024-01-07", make_refined, "a2 b1", NULL, NULL }, "refine/test/by_place",
+		  ZONE_REFINE },
+	};
 	(void)state;
-	begin(&w, &s);
-	str_map_add(&r.renew, STR("prepare/test/trips"), 0, &w.a);
-	struct str id = world_snapshot(&w, ZONE_PREPARE, "trips").id;
-	repair = &r;
-	uint64_t calls = 0;
-	assert_true(publish(&w, &s, &f, 0, FLAKY_REFUSE, 0, &e)); /* counted, and renewed */
-	calls = f.n_calls;
-	assert_true(r.renewed[0] && f.created == 1);
-	assert_false(str_eq(world_snapshot(&w, ZONE_PREPARE, "trips").id, id));
-	shell(&w, "rm -rf lake && cp -a begin lake");
-	for (uint64_t nth = 1; nth <= calls; nth++) {
-		r.renewed[0] = false;
-		assert_false(publish(&w, &s, &f, nth, FLAKY_REFUSE, 0, &e));
-		assert_int_equal(e.code, ERR_STORAGE);
-		e = ERR_INIT;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const struct scene *s = &cases[i].s;
+		struct world w;
+		struct flaky f;
+		struct err e = ERR_INIT;
+		struct run_repair r = { .renewed = (bool[1]){ false }, .seen = (int64_t[1]){ -1 },
+					 .id = (struct str[1]){ STR("another") } };
+		begin(&w, s);
+		str_map_add(&r.renew, str_from(cases[i].key), 0, &w.a);
+		repair = &r;
+		assert_true(publish(&w, s, &f, 0, FLAKY_REFUSE, 0, &e)); /* counted, and renewed */
+		uint64_t calls = f.n_calls;
+		assert_true(r.renewed[0] && f.created == 1);
+		assert_text(world_snapshot(&w, cases[i].zone, s->table).id, "another");
+		for (uint64_t nth = 1; nth <= calls; nth++) {
+			shell(&w, "rm -rf lake && cp -a begin lake");
+			r.renewed[0] = false;
+			assert_false(publish(&w, s, &f, nth, FLAKY_REFUSE, 0, &e));
+			assert_int_equal(e.code, ERR_STORAGE);
+			e = ERR_INIT;
+		}
+		repair = NULL;
+		finish(&w, s, "renewal", 0, s->end);
+		world_end(&w);
 	}
-	repair = NULL;
-	finish(&w, &s, "renewal", 0, s.end);
-	world_end(&w);
 }
 
 /* Readers have seen higher numbers than the log has now: they are passed over first, whatever fails on the way. */

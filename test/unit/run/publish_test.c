@@ -1,7 +1,5 @@
 /* Two runs at one table: rule 32, first on commits alone, then with real files between plan and commit. */
-#include "trips.h"
-
-#include "run/publish.h"
+#include "publish_world.h"
 
 /* ── commits alone ──
  *
@@ -320,6 +318,53 @@ static void test_renewed(void **state)
 	}
 }
 
+/* Nothing was left of a log but the numbers that readers have seen: each gets a version, and the table begins behind them. */
+static void test_a_log_of_which_nothing_is_left(void **state)
+{
+	(void)state;
+	struct desk d;
+	struct table_snapshot t;
+	struct run_repair repair = { .renewed = (bool[1]){ false }, .seen = (int64_t[1]){ 2 }, .id = (struct str[1]){ STR("the other one") } };
+	bool again = false;
+	desk_begin(&d);
+	d.options.repair = &repair;
+	str_map_add(&repair.renew, STR("prepare/p/t"), 0, &d.a);
+	desk_load(&d, &t);
+	struct commit_ask k = ask_of(STR("+f1 w1.1a"), &d.a);
+	make_files(&d, &k);
+	OK(publish_commit(&d.u, &k, &t, &again, &d.a, e));
+	assert_false(again);
+	assert_true(repair.renewed[0]);
+	assert_text(table_words(&t, &d.a), "3: f1 w1.1a");
+	assert_text(t.id, "the other one");
+	for (int64_t v = 0; v < 3; v++) {
+		OK(table_load(d.project.store, STR("prepare/p/t"), v, &d.a, &t, e));
+		assert_int_equal(t.n_files, 0);
+		assert_false(str_eq_z(t.id, "the other one"));
+	}
+	store_close(d.project.store);
+	arena_free(&d.a);
+}
+
+/* A table that the same repair makes for the first time is none of those whose log was cut. */
+static void test_a_first_version_beside_a_repair(void **state)
+{
+	(void)state;
+	struct desk d;
+	struct table_snapshot t;
+	struct run_repair repair = { .renewed = (bool[1]){ false }, .seen = (int64_t[1]){ 2 }, .id = (struct str[1]){ STR("the other one") } };
+	desk_begin(&d);
+	d.options.repair = &repair;
+	str_map_add(&repair.renew, STR("prepare/p/u"), 0, &d.a);
+	commit_all(&d, "+f1 w1.1a");
+	desk_load(&d, &t);
+	assert_text(table_words(&t, &d.a), "0: f1 w1.1a");
+	assert_true(t.id.n > 0 && !str_eq_z(t.id, "the other one"));
+	assert_false(repair.renewed[0]);
+	store_close(d.project.store);
+	arena_free(&d.a);
+}
+
 /* ── with files ── */
 
 static void stage(struct world *w, bool prepare, const char *from, const char *to, bool refetch)
@@ -330,26 +375,15 @@ static void stage(struct world *w, bool prepare, const char *from, const char *t
 	world_run_ok(w);
 }
 
-/* What a run decided before others went to work. */
 static struct plan late_plan(struct world *w, const char *from, const char *to)
 {
-	struct plan p;
-	struct plan_request q = { .has_from = true, .has_to = true, .from = str_from(from), .to = str_from(to), .prepare = true,
-				  .now_us = w->clock.wall_us };
 	world_open_project(w);
-	OK(plan_make(&w->project, &q, &w->a, &p, e));
-	return p;
+	return publish_plan(w, from, to, ENGINE_USE_UNSAID);
 }
 
 static bool publish_late(struct world *w, struct plan *p, const char *resource, struct run_table *t, struct err *e)
 {
-	struct run_options o = { 0 };
-	struct publish u = { .project = &w->project, .options = &o, .run_id = STR("late"), .threads = 1 };
-	size_t i = 0;
-	while (!str_eq_z(p->resources[i].resource->name, resource))
-		i++;
-	memset(t, 0, sizeof *t);
-	return publish_resource(&u, &p->resources[i], t, &w->a, e);
+	return publish_planned(w, p, &(struct run_options){ 0 }, resource, t, e);
 }
 
 static void test_somebody_did_the_same(void **state)
@@ -653,6 +687,36 @@ static void test_stopped_between_the_commits(void **state)
 	world_end(&w);
 }
 
+/* A child has the windows and the main table does not: what shares a file with one that is wanted goes, and comes again with its
+ * own window. */
+static void test_stopped_behind_the_child(void **state)
+{
+	struct world w;
+	(void)state;
+	trips_begin(&w);
+	world_file(&w, "contracts/trips.yaml", trips_with_stops);
+	world_answers(&w, "/trips?day=2024-01-01", "{\"id\":11,\"place\":\"a\",\"n\":1,\"stops\":[{\"at\":\"x\"}]}");
+	world_answers(&w, "/trips?day=2024-01-02", "{\"id\":21,\"place\":\"a\",\"n\":3,\"stops\":[{\"at\":\"y\"},{\"at\":\"z\"}]}");
+	hook.refuse = true;
+	trips_days(&w, "2024-01-01", "2024-01-03");
+	run_hooked(&w, "quarantine/test/trips/_delta_log/00000000000000000000.json", nothing_happens);
+	assert_int_equal(w.err.code, ERR_STORAGE);
+	assert_int_equal(world_snapshot(&w, ZONE_PREPARE, "trips__stops").by_name.n, 2);
+	assert_int_equal(world_snapshot(&w, ZONE_PREPARE, "trips").version, -1);
+	world_interval(&w, "2024-01-01", "2024-01-02");
+	world_run_ok(&w);
+	assert_text(world_sql(&w, TRIPS_SQL), "11:1");
+	assert_text(world_sql(&w, TRIPS_STOPS_SQL), "11:0:x");
+	assert_int_equal(world_snapshot(&w, ZONE_PREPARE, "trips__stops").by_name.n, 1);
+	world_interval(&w, "2024-01-01", "2024-01-03");
+	world_run_ok(&w);
+	assert_text(world_sql(&w, TRIPS_STOPS_SQL), "11:0:x 21:0:y 21:1:z");
+	world_interval(&w, "2024-01-01", "2024-01-03");
+	world_run_ok(&w);
+	assert_true(w.r.nothing_to_do);
+	world_end(&w);
+}
+
 /* The same for tags: no row is written again, so the data is what it would have been. */
 static void test_stopped_between_the_tags(void **state)
 {
@@ -705,6 +769,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_others_are_always_first),
 		cmocka_unit_test(test_its_files_are_gone),
 		cmocka_unit_test(test_renewed),
+		cmocka_unit_test(test_a_log_of_which_nothing_is_left),
+		cmocka_unit_test(test_a_first_version_beside_a_repair),
 		cmocka_unit_test(test_somebody_did_the_same),
 		cmocka_unit_test(test_somebody_did_other_days),
 		cmocka_unit_test(test_somebody_took_the_file),
@@ -713,6 +779,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_an_older_snapshot_comes_late),
 		cmocka_unit_test(test_quarantine_changed_in_between),
 		cmocka_unit_test(test_stopped_between_the_commits),
+		cmocka_unit_test(test_stopped_behind_the_child),
 		cmocka_unit_test(test_stopped_between_the_tags),
 		cmocka_unit_test(test_model_published_by_another),
 		cmocka_unit_test(test_a_newer_fetch_after_the_tags),

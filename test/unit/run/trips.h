@@ -30,6 +30,10 @@ static const char trips_pipeline[] =
 	"    records: data\n"
 	"  places: {path: /places, kind: snapshot, records: data}\n";
 static const char trips_contract[] = TRIPS_COLUMNS(TRIPS_N);
+/* Each with the stops on its way: a table of their own. */
+static const char trips_with_stops[] = TRIPS_COLUMNS(TRIPS_N
+	"      - name: stops\n        logicalType: array\n        items:\n          logicalType: object\n          properties:\n"
+	"            - {name: at, logicalType: string, required: true}\n");
 static const char places_contract[] =
 	CONTRACT_HEAD("places")
 	"    properties:\n"
@@ -75,5 +79,7 @@ static inline void trips_days(struct world *w, const char *from, const char *to)
 }
 
 #define TRIPS_SQL "SELECT id || ':' || coalesce(CAST(n AS VARCHAR), '-') FROM prepare.trips ORDER BY id"
+#define TRIPS_STOPS_SQL "SELECT p.id || ':' || s._idx || ':' || s.at FROM prepare.trips__stops s JOIN prepare.trips p " \
+	"ON p._window = s._window AND p._page = s._page AND p._off = s._parent_off ORDER BY 1"
 
 #endif

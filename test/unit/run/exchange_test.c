@@ -1,0 +1,491 @@
+/* Tables whose engine is somewhere else, or another one: a job is written down and published is nothing; it is carried out; and
+ * whoever comes then commits the result as if the engine had just ended. */
+#include "publish_world.h"
+
+#include "driver/child.h"
+#include "run/object_hash.h"
+
+#include <unistd.h>
+
+#define FOLDER "runs/test/r1/jobs"
+
+/* Trip 12 is set aside with its stops, and a stop of trip 11. */
+#define DAY_1                                                                                                             \
+	"{\"id\":11,\"place\":\"a\",\"n\":1,\"stops\":[{\"at\":\"x\"},{\"at\":null},{\"at\":\"y\"}]},"                  \
+	"{\"id\":12,\"place\":\"b\",\"n\":999,\"stops\":[{\"at\":\"z\"}]}"
+
+static const struct scene {
+	const char *table, *to, *sql, *end;
+	bool prepared; /* before it begins */
+	size_t outputs; /* folders that its job names */
+} scenes[] = {
+	{ "trips", "2024-01-03", TRIPS_SQL, "11:1 21:3 22:4", false, 4 },
+	{ "places", "2024-01-03", "SELECT id FROM prepare.places ORDER BY id", "a b", false, 2 },
+	{ "by_place", "2024-01-03", "SELECT place || CAST(trips AS VARCHAR) FROM refine.by_place ORDER BY 1", "a2 b1", true, 1 },
+};
+#define TRIPS (&scenes[0])
+#define MODEL (&scenes[2])
+
+static void begin(struct world *w, const struct scene *s)
+{
+	trips_begin(w);
+	trips_models(w);
+	world_file(w, "contracts/trips.yaml", trips_with_stops);
+	world_answers(w, "/trips?day=2024-01-01", DAY_1);
+	world_stages(w, true, s->prepared, false);
+	trips_days(w, "2024-01-01", s->to);
+	world_run_ok(w);
+}
+
+static bool publish(struct world *w, const struct scene *s, struct run_options *o, struct run_table *made, struct err *e)
+{
+	publish_open(w);
+	struct plan p = publish_plan(w, "2024-01-01", s->to, o->request.engine);
+	return publish_planned(w, &p, o, s->table, made, e);
+}
+
+static enum lake_zone zone_of(const struct scene *s)
+{
+	return s == MODEL ? ZONE_REFINE : ZONE_PREPARE;
+}
+
+static struct str table_key(struct world *w, const struct scene *s)
+{
+	return project_table_key(&w->project, zone_of(s), str_from(s->table), &w->a);
+}
+
+static size_t folders_made(struct world *w, const struct scene *s)
+{
+	struct store_listing list = { 0 };
+	OK(store_list_names(w->project.store, arena_format(&w->a, "%.*s/data", STR_ARG(table_key(w, s))), &w->a, &list, e));
+	return list.n;
+}
+
+/* Nothing of the table is published by it. */
+static struct exchange_posted write_job(struct world *w, const struct scene *s, enum engine_use engine)
+{
+	struct engine_exchange x = { .way = EXCHANGE_WRITE, .folder = STR(FOLDER) };
+	struct run_options o = { .exchange = &x, .request.engine = engine };
+	struct run_table made[2] = { 0 };
+	struct err why = ERR_INIT;
+	assert_false(publish(w, s, &o, made, &why));
+	if (why.code != ERR_BUDGET || !x.posted || x.jobs.n != 1)
+		fail_msg("%s: %s", s->table, why.message);
+	assert_non_null(strstr(why.message, "waits for an engine"));
+	assert_text(x.jobs.v[0].table, s->table);
+	assert_int_equal(x.jobs.v[0].zone, zone_of(s));
+	assert_int_equal(world_snapshot(w, zone_of(s), s->table).version, -1);
+	return x.jobs.v[0];
+}
+
+/* By another process, which is told nothing but where the job lies. */
+static void carry_out(struct world *w, const struct exchange_posted *x)
+{
+	struct str line = arena_format(&w->a, "'%s' engine duckdb '%.*s/%.*s' >/dev/null", child_self_path(), STR_ARG(w->lake),
+				       STR_ARG(x->job));
+	assert_int_equal(system(arena_zero_terminated(&w->a, line)), 0);
+}
+
+static struct str object(struct world *w, struct str key)
+{
+	struct str text;
+	OK(store_get(w->project.store, key, 1 << 20, &w->a, &text, e));
+	return text;
+}
+
+static bool take(struct world *w, const struct scene *s, struct str job, struct str result, enum engine_use engine, bool *taken,
+		 struct run_table *made, struct err *e)
+{
+	struct engine_exchange x = { .way = EXCHANGE_TAKE, .job_text = job, .result_text = result };
+	struct run_options o = { .exchange = &x, .request.engine = engine };
+	bool ok = publish(w, s, &o, made, e);
+	*taken = x.taken;
+	return ok;
+}
+
+static void assert_end(struct world *w, const struct scene *s)
+{
+	assert_text(world_sql(w, s->sql), s->end);
+	if (s != TRIPS)
+		return;
+	assert_text(world_sql(w, TRIPS_STOPS_SQL), "11:0:x 11:2:y");
+	assert_text(world_sql(w, "SELECT CAST(count(*) AS VARCHAR) FROM quarantine.trips"), "1");
+}
+
+static void test_a_table_made_elsewhere(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(scenes); i++) {
+		const struct scene *s = &scenes[i];
+		struct world w;
+		struct run_table made[2] = { 0 };
+		struct err why = ERR_INIT;
+		bool taken = false;
+		begin(&w, s);
+		struct exchange_posted x = write_job(&w, s, ENGINE_USE_UNSAID);
+		struct str job = object(&w, x.job);
+		/* again: the same job, and no other folders */
+		struct exchange_posted again = write_job(&w, s, ENGINE_USE_UNSAID);
+		assert_true(str_eq(again.job, x.job) && str_eq(again.result, x.result));
+		assert_true(str_eq(object(&w, x.job), job));
+		assert_int_equal(folders_made(&w, s), 1);
+		carry_out(&w, &x);
+		assert_int_equal(world_snapshot(&w, zone_of(s), s->table).version, -1);
+		if (!take(&w, s, job, object(&w, x.result), ENGINE_USE_UNSAID, &taken, made, &why))
+			fail_msg("%s: %s", s->table, why.message);
+		assert_true(taken && made[0].changed);
+		assert_true(str_starts(made[0].engine, STR("DuckDB ")));
+		assert_int_equal(made[0].version, 0);
+		assert_end(&w, s);
+		/* a result that comes twice finds nothing to do */
+		struct str all = world_files(&w, "");
+		memset(made, 0, sizeof made);
+		OK(take(&w, s, job, object(&w, x.result), ENGINE_USE_UNSAID, &taken, made, e));
+		assert_false(taken || made[0].changed);
+		assert_true(str_eq(all, world_files(&w, "")));
+		world_end(&w);
+	}
+}
+
+/* It was written for other windows or inputs than there are now. */
+static void test_a_result_of_another_job(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(scenes); i += 2) {
+		const struct scene *s = &scenes[i];
+		struct world w;
+		struct run_table made[2] = { 0 };
+		struct err why = ERR_INIT;
+		bool taken = true;
+		begin(&w, s);
+		struct exchange_posted x = write_job(&w, s, ENGINE_USE_UNSAID);
+		carry_out(&w, &x);
+		world_answers(&w, "/trips?day=2024-01-02", "{\"id\":21,\"place\":\"b\",\"n\":50}");
+		world_stages(&w, true, s->prepared, false);
+		w.options.request.refetch = true;
+		trips_days(&w, "2024-01-02", "2024-01-03");
+		world_run_ok(&w);
+		assert_false(take(&w, s, object(&w, x.job), object(&w, x.result), ENGINE_USE_UNSAID, &taken, made, &why));
+		assert_int_equal(why.code, ERR_FENCED);
+		assert_non_null(strstr(err_hint_text(&why), "write the jobs again"));
+		assert_false(taken);
+		assert_int_equal(world_snapshot(&w, zone_of(s), s->table).version, -1);
+		world_end(&w);
+	}
+}
+
+/* Who sent the files has hashed them: the log says what they said. */
+static void test_hashes_of_who_sent_the_files(void **state)
+{
+	struct world w;
+	struct run_table made[2] = { 0 };
+	struct sha256 wrong = sha256_of(STR("of other bytes"));
+	bool taken = false;
+	(void)state;
+	begin(&w, MODEL);
+	struct exchange_posted x = write_job(&w, MODEL, ENGINE_USE_UNSAID);
+	carry_out(&w, &x);
+	struct str result = object(&w, x.result), job = object(&w, x.job);
+	size_t at = str_find(result, STR("\"stats\":"));
+	assert_true(at < result.n);
+	struct str with = arena_format(&w.a, "%.*s\"sha256\":\"%.*s\",%.*s", (int)at, result.p, STR_ARG(sha256_hex_str(wrong, &w.a)),
+				       STR_ARG(str_sub(result, at, result.n)));
+	OK(take(&w, MODEL, job, with, ENGINE_USE_UNSAID, &taken, made, e));
+	struct table_snapshot t = world_snapshot(&w, ZONE_REFINE, "by_place");
+	assert_int_equal(t.n_files, 1);
+	assert_true(t.files[0].has_hash && sha256_eq(t.files[0].hash, wrong));
+	world_end(&w);
+}
+
+/* Each call of the store fails in turn: nothing counts as written that is not there, and the same call again writes it. */
+static void test_any_call_fails_while_a_job_is_written(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(scenes); i++) {
+		const struct scene *s = &scenes[i];
+		struct world w;
+		uint64_t failed = 1, calls = 0;
+		begin(&w, s);
+		shell(&w, "cp -a lake begin");
+		for (uint64_t nth = 1; failed > 0; nth++) {
+			struct engine_exchange x = { .way = EXCHANGE_WRITE, .folder = STR(FOLDER) };
+			struct run_options o = { .exchange = &x };
+			struct run_table made[2] = { 0 };
+			struct flaky f;
+			struct err why = ERR_INIT;
+			shell(&w, "rm -rf lake && cp -a begin lake");
+			publish_open(&w);
+			struct plan p = publish_plan(&w, "2024-01-01", s->to, ENGINE_USE_UNSAID);
+			publish_through(&w, &f, nth, FLAKY_REFUSE);
+			assert_false(publish_planned(&w, &p, &o, s->table, made, &why));
+			publish_through_end(&w, &f);
+			failed = f.failed;
+			if (why.code != (failed > 0 ? ERR_STORAGE : ERR_BUDGET) || x.posted != (failed == 0))
+				fail_msg("%s, call %d: %s", s->table, (int)nth, why.message);
+			calls++;
+		}
+		assert_true(calls > s->outputs + 3);
+		struct exchange_posted x = write_job(&w, s, ENGINE_USE_UNSAID);
+		struct run_table made[2] = { 0 };
+		bool taken = false;
+		carry_out(&w, &x);
+		OK(take(&w, s, object(&w, x.job), object(&w, x.result), ENGINE_USE_UNSAID, &taken, made, e));
+		assert_end(&w, s);
+		world_end(&w);
+	}
+}
+
+static bool settle_nothing(struct store *s, struct str key, struct err *e)
+{
+	(void)s;
+	(void)key;
+	(void)e;
+	return true;
+}
+
+/* As on S3: the answer to the PUT was lost, nothing was done, and a look at what is there is all that can tell. */
+static void test_a_job_whose_answer_was_lost(void **state)
+{
+	(void)state;
+	for (int lost = 0; lost < 2; lost++) { /* done, or not */
+		struct world w;
+		struct flaky f;
+		struct err why = ERR_INIT;
+		struct engine_exchange x = { .way = EXCHANGE_WRITE, .folder = STR(FOLDER) };
+		struct run_options o = { .exchange = &x };
+		struct run_table made[2] = { 0 };
+		begin(&w, MODEL);
+		publish_open(&w);
+		struct plan p = publish_plan(&w, "2024-01-01", MODEL->to, ENGINE_USE_UNSAID);
+		publish_through(&w, &f, 1, lost ? FLAKY_LOSE : FLAKY_GONE)->creates_only = true;
+		f.ops.settle = settle_nothing;
+		assert_false(publish_planned(&w, &p, &o, "by_place", made, &why));
+		publish_through_end(&w, &f);
+		assert_int_equal(f.failed, 1);
+		assert_int_equal(why.code, lost ? ERR_BUDGET : ERR_STORAGE);
+		assert_int_equal(x.posted, lost);
+		if (lost)
+			assert_true(object(&w, x.jobs.v[0].job).n > 0);
+		else
+			assert_non_null(strstr(why.message, "the answer of the store was lost and the object is not there"));
+		world_end(&w);
+	}
+}
+
+/* ── no folder for what an engine has to bring ── */
+
+static bool make_job_only(struct world *w, struct err *e)
+{
+	struct engine_job job;
+	return publish_model_job(&w->project, &w->project.models.v[0], STR("r1"), 1, &job, &w->a, e);
+}
+
+static void test_no_room_for_what_is_brought(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(scenes); i += 2) {
+		const struct scene *s = &scenes[i];
+		const char *before = getenv("TMPDIR");
+		struct run_table made[2] = { 0 };
+		struct world w;
+		struct flaky f;
+		struct err why = ERR_INIT;
+		begin(&w, s);
+		publish_open(&w);
+		struct plan p = publish_plan(&w, "2024-01-01", s->to, ENGINE_USE_UNSAID);
+		publish_through(&w, &f, 0, FLAKY_REFUSE)->store.abilities &= ~(unsigned)STORE_CAN_PATH;
+		assert_int_equal(setenv("TMPDIR", arena_format(&w.a, "%s/not-there", w.root).p, 1), 0);
+		assert_false(publish_planned(&w, &p, &(struct run_options){ 0 }, s->table, made, &why));
+		if (s == MODEL)
+			assert_false(make_job_only(&w, &(struct err)ERR_INIT));
+		assert_int_equal(before ? setenv("TMPDIR", before, 1) : unsetenv("TMPDIR"), 0);
+		publish_through_end(&w, &f);
+		if (why.code != ERR_STORAGE || !strstr(why.message, "not-there"))
+			fail_msg("%s: %s", err_name(why.code), why.message);
+		assert_int_equal(world_snapshot(&w, zone_of(s), s->table).version, -1);
+		world_end(&w);
+	}
+}
+
+/* ── Spark ── */
+
+static const char twice[] = "SELECT t.place, p.name, COUNT(*) * 2 AS trips FROM sluice_prepare_trips t "
+			    "LEFT JOIN sluice_prepare_places p ON p.id = t.place GROUP BY t.place, p.name\n";
+
+/* Where it is wanted and not there, that is said before anything is made. */
+static void test_no_spark(void **state)
+{
+	const char *path = getenv("PATH");
+	(void)state;
+	for (size_t i = 0; i < COUNT(scenes); i += 2) {
+		const struct scene *s = &scenes[i];
+		struct run_options o = { .request.engine = ENGINE_USE_SPARK };
+		struct run_table made[2] = { 0 };
+		struct world w;
+		struct err why = ERR_INIT;
+		begin(&w, s);
+		struct str saved = arena_format(&w.a, "%s", path);
+		unsetenv("SPARK_HOME");
+		assert_int_equal(setenv("PATH", w.root, 1), 0);
+		bool ok = publish(&w, s, &o, made, &why);
+		assert_int_equal(setenv("PATH", saved.p, 1), 0);
+		if (ok || why.code != ERR_CONFIG || !strstr(why.message, "spark-submit is neither in"))
+			fail_msg("%s: %s", err_name(why.code), why.message);
+		assert_int_equal(world_snapshot(&w, zone_of(s), s->table).version, -1);
+		/* nor is a job written that Spark would answer otherwise */
+		if (s == MODEL) {
+			struct engine_exchange x = { .way = EXCHANGE_WRITE, .folder = STR(FOLDER) };
+			o.exchange = &x;
+			world_file(&w, "models/by_place.sql", "SELECT place, '' AS name, CAST(sum(n) / count(*) AS INTEGER) AS trips "
+				   "FROM prepare.trips GROUP BY place\n");
+			why = ERR_INIT;
+			assert_false(publish(&w, s, &o, made, &why));
+			assert_int_equal(why.code, ERR_CONFIG);
+			assert_non_null(strstr(err_hint_text(&why), "`sluice check` tells all of it"));
+			assert_int_equal(x.jobs.n, 0);
+		}
+		world_end(&w);
+	}
+}
+
+/* A job for Spark has the model's text for it; which engine made a table is part of what it was made of. */
+static void test_a_job_for_spark(void **state)
+{
+	struct world w;
+	struct run_table made[2] = { 0 };
+	struct err why = ERR_INIT;
+	bool taken = false;
+	(void)state;
+	begin(&w, MODEL);
+	world_file(&w, "models/by_place.spark.sql", twice);
+	struct exchange_posted duckdb = write_job(&w, MODEL, ENGINE_USE_DUCKDB), x = write_job(&w, MODEL, ENGINE_USE_SPARK);
+	assert_false(str_eq(duckdb.job, x.job));
+	assert_true(str_contains(object(&w, x.job), STR("COUNT(*) * 2 AS trips")));
+	assert_false(str_contains(object(&w, duckdb.job), STR("COUNT(*) * 2 AS trips")));
+	carry_out(&w, &duckdb);
+	assert_false(take(&w, MODEL, object(&w, duckdb.job), object(&w, duckdb.result), ENGINE_USE_SPARK, &taken, made, &why));
+	assert_int_equal(why.code, ERR_FENCED);
+	assert_false(taken);
+	carry_out(&w, &x); /* what a Spark would make of it, tests with one show */
+	memset(made, 0, sizeof made);
+	OK(take(&w, MODEL, object(&w, x.job), object(&w, x.result), ENGINE_USE_SPARK, &taken, made, e));
+	assert_true(taken && made[0].changed);
+	assert_true(str_ends(str_from(made[0].spark_file), STR("models/by_place.spark.sql")));
+	memset(made, 0, sizeof made);
+	OK(publish(&w, MODEL, &(struct run_options){ .request.engine = ENGINE_USE_SPARK }, made, e));
+	assert_false(made[0].changed);
+	world_end(&w);
+}
+
+/* ── the job alone ── */
+
+static void test_the_job_of_a_model(void **state)
+{
+	struct world w;
+	struct engine_job job;
+	struct err why = ERR_INIT;
+	(void)state;
+	begin(&w, MODEL);
+	for (int there = 0; there < 3; there++) { /* all of its inputs; one is damaged; none */
+		static const enum err_code codes[] = { ERR_NONE, ERR_DAMAGE, ERR_MISSING };
+		static const char *const said[] = { "", "its bytes are not those that were published", "which is not there yet" };
+		shell(&w, there == 0 ? "true" : there == 1 ? "for f in lake/prepare/test/trips/data/*/*.parquet; do "
+			   "size=$(stat -c %s $f) && head -c $size /dev/zero > $f.new && mv $f.new $f; done" : "rm -r lake/prepare");
+		publish_open(&w);
+		const struct model *m = &w.project.models.v[0];
+		assert_text(m->name, "by_place");
+		why = ERR_INIT;
+		bool ok = publish_model_job(&w.project, m, STR("r1"), 1, &job, &w.a, &why);
+		if (ok != (there == 0) || why.code != codes[there] || !strstr(why.message, said[there]))
+			fail_msg("%d: %s %s", there, err_name(why.code), why.message);
+		if (!ok)
+			continue;
+		assert_int_equal(job.n_inputs, 2);
+		assert_text(job.inputs[1].table, "trips");
+		assert_int_equal(job.inputs[1].n_files, 1);
+		assert_int_equal(job.output.n, 0);
+	}
+	world_end(&w);
+}
+
+/* What it reads is a model that was never made, or cut from records that never came: which table is said, and where to look. */
+static void test_inputs_that_are_not_there(void **state)
+{
+	static const struct scene busiest = { .table = "a_busiest", .to = "2024-01-03" };
+	static const struct {
+		const char *sql, *said;
+	} cases[] = {
+		{ "SELECT place FROM refine.by_place\n", "it reads refine.by_place, which is not there yet" },
+		{ "SELECT \"at\" AS place FROM prepare.trips__stops\n", "it reads prepare.trips__stops, which is not there yet" },
+		{ "SELECT place FROM prepare.trips\n", "it reads prepare.trips, which is not there yet" },
+	};
+	(void)state;
+	struct world w;
+	begin(&w, TRIPS);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct run_table made[2] = { 0 };
+		struct err why = ERR_INIT;
+		world_file(&w, "models/a_busiest.sql", cases[i].sql);
+		assert_false(publish(&w, &busiest, &(struct run_options){ 0 }, made, &why));
+		assert_int_equal(why.code, ERR_MISSING);
+		assert_non_null(strstr(why.message, cases[i].said));
+		assert_non_null(strstr(err_hint_text(&why), "`sluice plan` shows what is missing"));
+	}
+	world_end(&w);
+}
+
+/* ── files that a repair has found damaged ── */
+
+static void test_damaged_files_are_made_again(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(scenes); i++) {
+		const struct scene *s = &scenes[i];
+		struct run_repair repair = { 0 };
+		struct run_options o = { .repair = &repair };
+		struct run_table made[2] = { 0 };
+		struct world w;
+		begin(&w, s);
+		OK(publish(&w, s, &(struct run_options){ 0 }, made, e));
+		struct table_snapshot before = world_snapshot(&w, zone_of(s), s->table);
+		assert_int_equal(before.n_files, 1);
+		/* of another table: not a reason */
+		str_map_add(&repair.damaged, STR("prepare/test/others/data/x/00000.parquet"), 0, &w.a);
+		memset(made, 0, sizeof made);
+		OK(publish(&w, s, &o, made, e));
+		assert_false(made[0].changed);
+		struct str file = arena_format(&w.a, "%.*s/%.*s", STR_ARG(table_key(&w, s)), STR_ARG(before.files[0].path));
+		str_map_add(&repair.damaged, file, 1, &w.a);
+		memset(made, 0, sizeof made);
+		OK(publish(&w, s, &o, made, e));
+		struct table_snapshot now = world_snapshot(&w, zone_of(s), s->table);
+		assert_true(made[0].changed);
+		assert_int_equal(now.version, before.version + 1);
+		assert_int_equal(now.n_files, 1);
+		assert_false(str_eq(now.files[0].path, before.files[0].path));
+		assert_true(str_eq(now.id, before.id));
+		assert_end(&w, s);
+		world_end(&w);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_table_made_elsewhere),
+		cmocka_unit_test(test_a_result_of_another_job),
+		cmocka_unit_test(test_hashes_of_who_sent_the_files),
+		cmocka_unit_test(test_any_call_fails_while_a_job_is_written),
+		cmocka_unit_test(test_a_job_whose_answer_was_lost),
+		cmocka_unit_test(test_no_room_for_what_is_brought),
+		cmocka_unit_test(test_no_spark),
+		cmocka_unit_test(test_a_job_for_spark),
+		cmocka_unit_test(test_the_job_of_a_model),
+		cmocka_unit_test(test_inputs_that_are_not_there),
+		cmocka_unit_test(test_damaged_files_are_made_again),
+	};
+	int child = world_engine_child(argc, argv);
+	if (access("/dev/shm", W_OK) == 0)
+		setenv("TMPDIR", "/dev/shm", 0);
+	return child >= 0 ? child : cmocka_run_group_tests_name("run/exchange", tests, NULL, NULL);
+}
