@@ -9,5 +9,7 @@
 
 /* The sum of what came before (0 at the beginning), continued. */
 uint64_t crc64_add(uint64_t crc, const void *p, size_t n);
+/* The sum of two pieces, from the sums of each; second_bytes is below 2^61. */
+uint64_t crc64_join(uint64_t first, uint64_t second, uint64_t second_bytes);
 
 #endif

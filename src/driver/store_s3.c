@@ -1,6 +1,7 @@
 #include "driver/store_s3_parts.h"
 
 #include "base/check.h"
+#include "base/crc32c.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -9,7 +10,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { PART_BYTES = 8 << 20, COPIED_MAX = 64 << 10 };
+enum { PART_BYTES = 8 << 20, COPIED_MAX = 64 << 10, CRC_FROM = 1 << 20 };
 
 struct str s3_whole_key(const struct s3 *s, struct str key, struct arena *a)
 {
@@ -29,7 +30,12 @@ bool s3_put(struct s3 *s, struct str key, struct str bytes, struct sha256 hash, 
 {
 	struct arena a = ARENA_INIT;
 	struct s3_call c = { .name = "PutObject", .method = STR("PUT"), .key = key, .body = bytes, .body_hash = &hash, .expects = { 412 } };
-	s3_header(&c, "x-amz-checksum-sha256", s3_sha256_text(hash, &a));
+	/* The SHA-256 is signed, so the service checks it in any case; summed once more to be kept, it costs a server of one's own a
+	 * fifth of all that a large PUT costs. There is an instruction for CRC-32C. */
+	if (bytes.n >= CRC_FROM)
+		s3_header(&c, "x-amz-checksum-crc32c", s3_crc32c_text(crc32c_add(0, bytes.p, bytes.n), &a));
+	else
+		s3_header(&c, "x-amz-checksum-sha256", s3_sha256_text(hash, &a));
 	if (s->condition == S3_CONDITIONAL)
 		s3_header(&c, "If-None-Match", STR("*"));
 	bool ok = s3_call(s, &c, &a, e);

@@ -8,8 +8,8 @@
  *   - What has been answered is durable and seen by all (S3 is strongly consistent since 2020), so settle has nothing to
  *     do, and there are no folders to make or remove.
  *   - Objects up to the part size go as one PUT, larger ones in parts, several at a time; the last call has If-None-Match,
- *     too. Bytes carry SHA-256 (one PUT) or CRC-64/NVME (parts, and the whole), which the service checks and keeps;
- *     what is read as a whole is checked against what the service keeps.
+ *     too. Each request's SHA-256 is signed and checked by the service. It also checks, and keeps, SHA-256 (one PUT), CRC-32C (one PUT
+ *     of 1 MiB or more) or CRC-64/NVME (parts, and the whole); what is read as a whole is checked against what it keeps.
  *   - Requests are repeated with full jitter and a budget for all together: connection trouble, 5xx, SlowDown, 409. Once each:
  *     the clock's skew is corrected by the service's Date, expired credentials are renewed.
  *   - Calls of several threads go at once, up to a maximum; each holds a connection of its own meanwhile.

@@ -1,5 +1,6 @@
 /* What the answers of S3 mean: errors from their XML, checksums from their headers. */
 #include "base/base64.h"
+#include "base/crc32c.h"
 #include "base/crc64.h"
 #include "driver/store_s3_parts.h"
 #include "driver/store_s3_xml.h"
@@ -131,6 +132,18 @@ struct str s3_crc64_text(uint64_t crc, struct arena *a)
 	return base64_encode(b, sizeof b, a);
 }
 
+struct str s3_crc32c_text(uint32_t crc, struct arena *a)
+{
+	uint8_t b[4] = { (uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8), (uint8_t)crc };
+	return base64_encode(b, sizeof b, a);
+}
+
+/* Is it a sum of the bytes that were kept? "…=-3" is a sum of the sums of parts: nothing that bytes alone can be held against. */
+static bool is_of_bytes(struct str sum)
+{
+	return sum.n > 0 && str_find_char(sum, '-') == sum.n;
+}
+
 static bool differs(const char *name, struct err *e)
 {
 	return err_set(e, ERR_DAMAGE, "what came does not have the %s that the store keeps of it", name);
@@ -144,13 +157,14 @@ bool s3_object_is_sound(const struct s3_call *c, const struct http_exchange *x, 
 	struct arena a = ARENA_INIT;
 	bool ok = true;
 	struct str sha = http_header_get(x, "x-amz-checksum-sha256"), crc = http_header_get(x, "x-amz-checksum-crc64nvme");
-	/* "…=-3" is a sum of the sums of parts: nothing that bytes alone can be held against. */
-	if (sha.n > 0 && str_find_char(sha, '-') == sha.n && !str_eq(sha, s3_sha256_text(sha256_of(x->body), &a)))
+	struct str crc32c = http_header_get(x, "x-amz-checksum-crc32c");
+	if (is_of_bytes(sha) && !str_eq(sha, s3_sha256_text(sha256_of(x->body), &a)))
 		ok = differs("SHA-256", e);
-	else if (crc.n > 0 && str_find_char(crc, '-') == crc.n &&
-		 !str_eq(crc, s3_crc64_text(crc64_add(0, x->body.p, x->body.n), &a)))
+	else if (is_of_bytes(crc) && !str_eq(crc, s3_crc64_text(crc64_add(0, x->body.p, x->body.n), &a)))
 		ok = differs("CRC-64", e);
-	else if (x->close_framed && sha.n == 0 && crc.n == 0)
+	else if (is_of_bytes(crc32c) && !str_eq(crc32c, s3_crc32c_text(crc32c_add(0, x->body.p, x->body.n), &a)))
+		ok = differs("CRC-32C", e);
+	else if (x->close_framed && sha.n == 0 && crc.n == 0 && crc32c.n == 0)
 		ok = err_set(e, ERR_DAMAGE, "the answer has neither a length nor a checksum, so its end cannot be told");
 	arena_free(&a);
 	return ok;

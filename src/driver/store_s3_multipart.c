@@ -12,7 +12,9 @@
 enum { COMPLETE_US = 300 * 1000000, COMPLETE_BODY_MAX = 4 << 20 };
 
 struct part {
-	struct str etag, crc;
+	struct str etag;
+	uint64_t crc;
+	size_t n;
 };
 
 struct s3_multipart {
@@ -73,15 +75,15 @@ static void part_work(struct pool_job *p)
 	struct s3_multipart *m = j->m;
 	struct arena a = ARENA_INIT;
 	struct str bytes = { j->own, j->n };
-	struct str crc = s3_crc64_text(crc64_add(0, bytes.p, bytes.n), &j->arena);
+	uint64_t crc = crc64_add(0, bytes.p, bytes.n);
 	struct s3_call c = { .name = "UploadPart", .method = STR("PUT"), .key = m->key, .body = bytes };
 	s3_query(&c, "partNumber", number_text(j->number, &a));
 	s3_query(&c, "uploadId", m->upload_id);
-	s3_header(&c, "x-amz-checksum-crc64nvme", crc);
+	s3_header(&c, "x-amz-checksum-crc64nvme", s3_crc64_text(crc, &a));
 	j->ok = s3_call(m->s, &c, &a, &j->why);
 	if (j->ok) {
 		struct str etag = http_header_get(c.answer, "etag");
-		j->part = (struct part){ arena_copy(&j->arena, etag), crc };
+		j->part = (struct part){ arena_copy(&j->arena, etag), crc, j->n };
 		if (etag.n == 0)
 			j->ok = s3_fail(m->s, m->key, ERR_STORAGE, &j->why, "UploadPart: an answer without an ETag");
 	}
@@ -94,7 +96,7 @@ static void part_done(struct pool_job *p)
 	struct part_job *j = (struct part_job *)p;
 	struct s3_multipart *m = j->m;
 	if (j->ok)
-		m->parts.v[j->number - 1] = (struct part){ arena_copy(&m->arena, j->part.etag), arena_copy(&m->arena, j->part.crc) };
+		m->parts.v[j->number - 1] = (struct part){ arena_copy(&m->arena, j->part.etag), j->part.crc, j->part.n };
 	else if (!m->failed)
 		m->why = j->why;
 	m->failed = m->failed || !j->ok;
@@ -167,20 +169,29 @@ static void xml_text(struct buf *b, struct str s)
 		}
 }
 
-static void parts_list(const struct s3_multipart *m, struct buf *b)
+static void parts_list(const struct s3_multipart *m, struct buf *b, struct arena *a)
 {
 	buf_add_z(b, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
 	for (size_t i = 0; i < m->parts.n; i++) {
 		buf_addf(b, "<Part><PartNumber>%zu</PartNumber><ETag>", i + 1);
 		xml_text(b, m->parts.v[i].etag);
 		buf_add_z(b, "</ETag><ChecksumCRC64NVME>");
-		xml_text(b, m->parts.v[i].crc);
+		xml_text(b, s3_crc64_text(m->parts.v[i].crc, a));
 		buf_add_z(b, "</ChecksumCRC64NVME></Part>");
 	}
 	buf_add_z(b, "</CompleteMultipartUpload>");
 }
 
-bool s3_multipart_end(struct s3_multipart *m, uint64_t size_bytes, uint64_t crc64, bool *exists, bool *lost, struct err *e)
+/* Of all parts together: each was summed once, by who sent it. */
+static uint64_t parts_crc64(const struct s3_multipart *m)
+{
+	uint64_t crc = 0;
+	for (size_t i = 0; i < m->parts.n; i++)
+		crc = crc64_join(crc, m->parts.v[i].crc, m->parts.v[i].n);
+	return crc;
+}
+
+bool s3_multipart_end(struct s3_multipart *m, uint64_t size_bytes, bool *exists, bool *lost, struct err *e)
 {
 	struct arena a = ARENA_INIT;
 	struct buf body = BUF_INIT(COMPLETE_BODY_MAX);
@@ -191,13 +202,13 @@ bool s3_multipart_end(struct s3_multipart *m, uint64_t size_bytes, uint64_t crc6
 		s3_multipart_abort(m);
 		return false;
 	}
-	parts_list(m, &body);
+	parts_list(m, &body, &a);
 	CHECK(!body.overflow);
 	struct s3_call c = { .name = "CompleteMultipartUpload", .method = STR("POST"), .key = m->key, .body = buf_str(&body),
 			     .error_in_200 = true, .root = "CompleteMultipartUploadResult", .expects = { 404, 412 },
 			     .patience_us = COMPLETE_US };
 	s3_query(&c, "uploadId", m->upload_id);
-	s3_header(&c, "x-amz-checksum-crc64nvme", s3_crc64_text(crc64, &a));
+	s3_header(&c, "x-amz-checksum-crc64nvme", s3_crc64_text(parts_crc64(m), &a));
 	s3_header(&c, "x-amz-checksum-type", STR("FULL_OBJECT"));
 	s3_header(&c, "x-amz-mp-object-size", arena_format(&a, "%" PRIu64, size_bytes));
 	if (m->s->condition == S3_CONDITIONAL)

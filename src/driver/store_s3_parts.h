@@ -141,6 +141,7 @@ bool s3_range_is_sound(const struct s3_call *c, const struct http_exchange *x, s
 bool s3_ready_to_write(struct s3 *s, struct err *e); /* the probe; once */
 struct str s3_sha256_text(struct sha256 h, struct arena *a);
 struct str s3_crc64_text(uint64_t crc, struct arena *a);
+struct str s3_crc32c_text(uint32_t crc, struct arena *a);
 /* One PUT; *exists: there is something under that key already. False with *lost: it may have been done. */
 bool s3_put(struct s3 *s, struct str key, struct str bytes, struct sha256 hash, bool *exists, bool *lost, struct err *e);
 bool s3_writer_open(struct store *s, struct store_writer **out, struct err *e);
@@ -156,7 +157,7 @@ bool s3_multipart_begin(struct s3 *s, struct str key, struct s3_multipart **out,
  * shows here or at the end. */
 bool s3_multipart_add(struct s3_multipart *m, char *own, size_t n, struct err *e);
 /* Ends it and frees m. As s3_put. */
-bool s3_multipart_end(struct s3_multipart *m, uint64_t size_bytes, uint64_t crc64, bool *exists, bool *lost, struct err *e);
+bool s3_multipart_end(struct s3_multipart *m, uint64_t size_bytes, bool *exists, bool *lost, struct err *e);
 void s3_multipart_abort(struct s3_multipart *m); /* nothing of it stays; frees m */
 
 /* ── reading, lists ── */

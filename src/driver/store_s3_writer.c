@@ -4,7 +4,6 @@
 #include "driver/store_s3_parts.h"
 
 #include "base/check.h"
-#include "base/crc64.h"
 #include "base/effect.h"
 #include "base/file.h"
 
@@ -22,7 +21,7 @@ struct s3_writer {
 	struct str key;  /* own memory; NULL: not known yet */
 	char *part;      /* what was added last, less than a part */
 	size_t n, cap;
-	uint64_t size_bytes, crc64;
+	uint64_t size_bytes;
 	struct sha256_state sha;
 	int spill_fd;    /* -1: nothing was spilled; whole parts only */
 	uint64_t spilled;
@@ -92,7 +91,6 @@ static bool spill_open(struct s3_writer *w, struct err *e)
 
 static bool spill(struct s3_writer *w, struct err *e)
 {
-	w->crc64 = crc64_add(w->crc64, w->part, w->n);
 	if ((w->spill_fd < 0 && !spill_open(w, e)) || !file_write_all(w->spill_fd, w->part, w->n, e))
 		return err_wrap(e, "%.*s: what waits for its upload", STR_ARG(w->writer.store->url));
 	w->spilled += w->n;
@@ -108,7 +106,6 @@ static bool part_send(struct s3_writer *w, struct err *e)
 		return false;
 	char *own = w->part;
 	size_t n = w->n;
-	w->crc64 = crc64_add(w->crc64, own, n); /* which goes as one PUT has its SHA-256, and needs none */
 	w->part = NULL;
 	w->n = w->cap = 0;
 	return s3_multipart_add(w->multipart, own, n, e);
@@ -204,7 +201,7 @@ static bool upload(struct s3_writer *w, struct str key, struct sha256 hash, bool
 		return false;
 	struct s3_multipart *m = w->multipart;
 	w->multipart = NULL; /* freed by its end */
-	return s3_multipart_end(m, w->size_bytes, w->crc64, exists, lost, e);
+	return s3_multipart_end(m, w->size_bytes, exists, lost, e);
 }
 
 static bool finish(struct s3_writer *w, struct str key, struct err *e)

@@ -3,7 +3,9 @@
 
 #include "base/base64.h"
 #include "base/check.h"
+#include "base/crc32c.h"
 #include "base/crc64.h"
+#include "base/hash.h"
 #include "driver/store_s3.h"
 
 #include <inttypes.h>
@@ -194,6 +196,9 @@ static const struct {
 	{ "get, CRC right", GET, AWS_IS, { "200 {x-amz-checksum-crc64nvme: rosUhgp5mIg=} =123456789" }, "123456789", "GET", NULL },
 	{ "get, CRC wrong once", GET, AWS_IS, { "200 {x-amz-checksum-crc64nvme: rosUhgp5mIg=} =123456788",
 	  "200 {x-amz-checksum-crc64nvme: rosUhgp5mIg=} =123456789" }, "123456789", "GET GET", NULL },
+	{ "get, CRC-32C right", GET, AWS_IS, { "200 {x-amz-checksum-crc32c: 4waSgw==} =123456789" }, "123456789", "GET", NULL },
+	{ "get, CRC-32C wrong once", GET, AWS_IS, { "200 {x-amz-checksum-crc32c: 4waSgw==} =123456788",
+	  "200 {x-amz-checksum-crc32c: 4waSgw==} =123456789" }, "123456789", "GET GET", NULL },
 	{ "get, damaged for good", GET, AWS_IS, { "200 {x-amz-checksum-sha256: " SHA_ABC "} =x", "200 {x-amz-checksum-sha256: " SHA_ABC "} =x",
 	  "200 {x-amz-checksum-sha256: " SHA_ABC "} =x", "200 {x-amz-checksum-sha256: " SHA_ABC "} =x", "200 {x-amz-checksum-sha256: " SHA_ABC "} =x",
 	  "200 {x-amz-checksum-sha256: " SHA_ABC "} =x", "200 {x-amz-checksum-sha256: " SHA_ABC "} =x", "200 {x-amz-checksum-sha256: " SHA_ABC "} =x" },
@@ -422,6 +427,43 @@ static void table(void **state)
 	}
 }
 
+/* ── what large objects carry ── */
+
+static void checksums(void **state)
+{
+	(void)state;
+	enum { LARGE = 1 << 20, PARTS = 5 };
+	static const char *const answers[] = { "200", "200", "200 =<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>",
+		"200 {ETag: \"1\"}", "200 {ETag: \"2\"}", "200 {ETag: \"3\"}", "200 =<CompleteMultipartUploadResult/>", NULL };
+	struct world w = { 0 };
+	enum store_created created;
+	struct store_writer *writer;
+	world_open(&w, answers, (struct store_s3_options){ .part_bytes = 2 * LARGE });
+	methods_set(&w, "PUT PUT POST PUT PUT PUT POST");
+	char *p = arena_alloc(&w.arena, PARTS * LARGE);
+	for (size_t i = 0; i < PARTS * LARGE; i++)
+		p[i] = (char)(i * 2654435761u >> 15);
+	assert_true(store_create(w.s, STR("small"), (struct str){ p, LARGE - 1 }, &created, &w.e));
+	assert_true(store_create(w.s, STR("large"), (struct str){ p, LARGE }, &created, &w.e));
+	assert_true(store_writer_open_named(w.s, STR("parts"), &writer, &w.e));
+	assert_true(store_writer_add(writer, (struct str){ p, PARTS * LARGE }, &w.e) && store_writer_finish(writer, STR("parts"), &w.e));
+	struct sha256 small = sha256_of((struct str){ p, LARGE - 1 });
+	uint32_t sum = crc32c_add(0, p, LARGE);
+	uint64_t whole = crc64_add(0, p, PARTS * LARGE);
+	uint8_t b[12];
+	for (int i = 0; i < 12; i++)
+		b[i] = (uint8_t)(i < 4 ? sum >> (24 - 8 * i) : whole >> (56 - 8 * (i - 4)));
+	struct str sent = http_fake_transcript(w.http, &w.arena);
+	const struct { const char *header; struct str text; } want[] = {
+		{ "sha256", base64_encode(small.b, sizeof small.b, &w.arena) },
+		{ "crc32c", base64_encode(b, 4, &w.arena) },
+		{ "crc64nvme", base64_encode(b + 4, 8, &w.arena) },
+	};
+	for (size_t i = 0; i < COUNT(want); i++)
+		assert_true(str_contains(sent, arena_format(&w.arena, "x-amz-checksum-%s: %.*s\n", want[i].header, STR_ARG(want[i].text))));
+	world_close(&w);
+}
+
 /* ── pauses and budget ── */
 
 static void pauses(void **state)
@@ -563,8 +605,8 @@ static void hints(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(table),	 cmocka_unit_test(pauses), cmocka_unit_test(budget), cmocka_unit_test(read_ahead),
-		cmocka_unit_test(single_writer), cmocka_unit_test(names),  cmocka_unit_test(hints),
+		cmocka_unit_test(table),      cmocka_unit_test(checksums),     cmocka_unit_test(pauses), cmocka_unit_test(budget),
+		cmocka_unit_test(read_ahead), cmocka_unit_test(single_writer), cmocka_unit_test(names),  cmocka_unit_test(hints),
 	};
 	return cmocka_run_group_tests_name("driver/store_s3", tests, NULL, NULL);
 }
