@@ -1,6 +1,7 @@
 /* sluice-lambda: the `bootstrap` of a Lambda function with a custom runtime (provided.al2023). Asks for events until it is ended. */
 #include "base/effect.h"
 #include "base/log.h"
+#include "driver/aws_credentials.h"
 #include "run/lambda_handler.h"
 #include "run/lambda_runtime.h"
 
@@ -134,6 +135,7 @@ int main(int argc, char **argv)
 	struct lambda_handler h = { .clock = clock_system(), .task_root = root ? root : "/var/task", .stop = &stop,
 				    .has_engine = HAS_ENGINE };
 	watch_signals();
+	aws_stop_watch(&stop);
 	log_like_lambda(getenv("AWS_LAMBDA_LOG_FORMAT"), getenv("AWS_LAMBDA_LOG_LEVEL"));
 	find_zones(h.task_root);
 	find_engine(h.task_root);

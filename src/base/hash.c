@@ -149,3 +149,16 @@ uint64_t hash_fast(struct str bytes, uint64_t seed)
 	h = fold(first ^ ROOT_5, last ^ h);
 	return fold(h ^ ROOT_2, (uint64_t)bytes.n ^ ROOT_7);
 }
+
+struct str sha1_hex_str(struct str bytes, struct arena *a)
+{
+	static const char digits[] = "0123456789abcdef";
+	unsigned char h[SHA_DIGEST_LENGTH];
+	char hex[2 * SHA_DIGEST_LENGTH];
+	CHECK(SHA1((const unsigned char *)bytes.p, bytes.n, h) != NULL);
+	for (size_t i = 0; i < sizeof h; i++) {
+		hex[2 * i] = digits[h[i] >> 4];
+		hex[2 * i + 1] = digits[h[i] & 15];
+	}
+	return arena_copy(a, (struct str){ hex, sizeof hex });
+}

@@ -31,6 +31,9 @@ void sha256_hex(struct sha256 h, char out[SHA256_HEX + 1]);
 struct str sha256_hex_str(struct sha256 h, struct arena *a);
 bool sha256_from_hex(struct str hex, struct sha256 *out); /* exactly 64 lower-case hex digits */
 
+/* SHA-1, in lower-case hex: only for names that other programs have made with it, never against a forger. */
+struct str sha1_hex_str(struct str bytes, struct arena *a);
+
 uint64_t hash_fast(struct str bytes, uint64_t seed); /* for tables in memory only; never stored */
 
 #endif

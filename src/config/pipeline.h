@@ -226,7 +226,7 @@ bool pipeline_check(const char *path, struct arena *a, struct problems *p);
 void pipeline_help(struct buf *out);
 const struct resource *pipeline_resource(const struct pipeline *p, struct str name); /* NULL if unknown */
 bool source_load_secrets(struct source *s, struct secret_fetcher *fetcher, struct arena *a, struct err *e);
-/* After a 401: loads the secret again, from wherever it came. Where it is another one, it takes the place of the old, which
+/* After a refusal: loads the secret again, from wherever it came. Where it is another one, it takes the place of the old, which
  * stays in the set of those that are looked for. While nobody else uses the source. */
 bool source_renew_secrets(struct source *s, struct secret_fetcher *fetcher, struct arena *a, bool *changed, struct err *e);
 /* Rule 6: canonical JSON of what makes two fetches comparable, and its SHA-256. */

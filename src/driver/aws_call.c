@@ -293,6 +293,8 @@ bool aws_call(struct aws_caller *c, const struct aws_operation *o, struct arena 
 {
 	struct target t = { .scheme = STR("https") };
 	bool skew_tried = false, renew_tried = false;
+	if (c->region.n && !aws_region_check(c->region, o->service, e))
+		return false;
 	if (c->endpoint.n && !aws_endpoint_parse(c->endpoint, &t.scheme, &t.host, e))
 		return false;
 	if (!c->endpoint.n)

@@ -34,7 +34,10 @@ bool aws_call(struct aws_caller *c, const struct aws_operation *o, struct arena 
 
 /* "https://host:port" into its parts. ERR_CONFIG for anything else, and for plain http to another place than loopback. */
 bool aws_endpoint_parse(struct str endpoint, struct str *scheme, struct str *host, struct err *e);
-/* "secretsmanager.eu-central-1.amazonaws.com": by partition. */
+/* What may stand in a host's name and in a signature: letters, digits and dashes, 63 at most, as botocore has it. ERR_CONFIG. */
+bool aws_region_ok(struct str region);
+bool aws_region_check(struct str region, const char *where, struct err *e);
+/* "secretsmanager.eu-central-1.amazonaws.com": by partition. The region is one that is ok, or "". */
 struct str aws_service_host(const char *service, struct str region, struct arena *a);
 
 #endif

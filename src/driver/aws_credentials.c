@@ -23,6 +23,7 @@ struct aws_chain {
 	struct arena texts;
 	struct aws_credentials c;
 	struct str told_by;
+	bool instance;  /* as in aws_refresh */
 	int64_t due_us; /* wall: when to ask again; INT64_MAX never */
 	uint64_t failures; /* refreshes that failed, and how the last one did: for those who waited for it */
 	struct err failure;
@@ -145,6 +146,7 @@ static void take(struct aws_chain *c, const struct aws_refresh *f)
 	drop(c);
 	copy(&f->got, &c->texts, &c->c);
 	c->told_by = arena_copy(&c->texts, f->told_by);
+	c->instance = f->instance;
 	c->held = true;
 	c->due_us = INT64_MAX;
 	if (c->c.expires_us) {
@@ -227,35 +229,39 @@ void aws_chain_renew(struct aws_chain *c, const struct aws_credentials *refused)
 
 /* ── what else the surroundings say ── */
 
-bool aws_chain_region(struct aws_chain *c, struct arena *a, struct str *region, struct err *e)
+/* An instance knows where it is. Others are not asked: what answers there may be anything. */
+static bool instance_region(struct aws_chain *c, struct arena *a, struct str *region, struct err *e)
 {
-	static const char *const names[] = { "AWS_REGION", "AWS_DEFAULT_REGION" };
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		const char *value = aws_env(&c->o, names[i]);
-		if (value) {
-			*region = arena_copy(a, str_from(value));
-			return true;
-		}
-	}
-	struct aws_profile p;
-	bool named;
-	struct str name = arena_copy(a, aws_profile_name(&c->o, &named));
-	if (!aws_profile_read(&c->o, name, a, &p, e))
+	struct arena own = ARENA_INIT;
+	struct err why = ERR_INIT;
+	pthread_mutex_lock(&c->lock);
+	bool instance = have(c, &why) && c->instance;
+	uint64_t random = aws_random(&c->random);
+	pthread_mutex_unlock(&c->lock);
+	struct aws_refresh f = { .o = &c->o, .a = &own, .random = &random };
+	bool ok = instance && aws_instance_region(&f, region, e);
+	if (ok)
+		*region = arena_copy(a, *region);
+	if (f.http)
+		http_close(f.http);
+	arena_free(&own);
+	return ok;
+}
+
+bool aws_chain_region(struct aws_chain *c, bool may_ask, struct arena *a, struct str *region, struct err *e)
+{
+	struct err why = ERR_INIT;
+	if (!aws_options_region(&c->o, a, region, e))
 		return false;
-	*region = p.region;
-	if (p.region.n)
+	if (region->n || (may_ask && instance_region(c, a, region, &why)))
 		return true;
-	err_set(e, ERR_CREDENTIALS, "the AWS region is not known");
+	err_set(e, ERR_CREDENTIALS, "the AWS region is not known%s%s", why.code ? ": " : "", why.message);
 	return err_hint(e, "export AWS_REGION=eu-central-1, or give the profile a `region`");
 }
 
-struct str aws_chain_endpoint(struct aws_chain *c, const char *service, struct arena *a)
+bool aws_chain_endpoint(struct aws_chain *c, const char *service, struct arena *a, struct str *out, struct err *e)
 {
-	if (aws_env_true(&c->o, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"))
-		return STR_NONE;
-	struct str name = arena_format(a, "AWS_ENDPOINT_URL_%s", service);
-	const char *value = aws_env(&c->o, name.p);
-	return arena_copy(a, str_from(value ? value : aws_env(&c->o, "AWS_ENDPOINT_URL")));
+	return aws_options_endpoint(&c->o, service, a, out, e);
 }
 
 struct str aws_chain_told_by(struct aws_chain *c, struct arena *a)

@@ -18,6 +18,7 @@ struct aws_refresh {
 	unsigned depth;    /* of roles that name further profiles */
 	struct aws_credentials got;
 	struct str told_by;
+	bool instance;     /* they are, or are had with, those of the instance's metadata */
 };
 
 const char *aws_env(const struct aws_chain_options *o, const char *name); /* NULL where not set or empty */
@@ -35,24 +36,67 @@ struct aws_profile {
 	struct str name;
 	bool there; /* in one of the files */
 	struct str access_key, secret_key, session_token, region, process, role_arn, source_profile, credential_source,
-		token_file, session_name, external_id, duration, mfa_serial, sso;
+		token_file, session_name, external_id, duration, mfa_serial, sso_session, sso_start_url, sso_region, sso_account,
+		sso_role, services, endpoint, ignore_endpoints;
 };
 /* Both files; keys of the credentials file go first. Missing files are no mistake. */
 bool aws_profile_read(const struct aws_chain_options *o, struct str name, struct arena *a, struct aws_profile *out,
 		      struct err *e);
+/* The text of ~/.aws/config; "" where there is none. */
+bool aws_config_read(const struct aws_chain_options *o, struct arena *a, struct str *text, struct err *e);
 /* The name: the options', AWS_PROFILE, AWS_DEFAULT_PROFILE, "default"; *named: somebody said it. */
 struct str aws_profile_name(const struct aws_chain_options *o, bool *named);
 enum aws_found aws_profile_get(struct aws_refresh *f, struct err *e);
 /* A file that others may not write; with_keys: nor read. One trailing line break is cut where it holds one line. */
 bool aws_file_read(const char *path, size_t max_bytes, bool with_keys, struct arena *a, struct str *out, struct err *e);
 
+/* ── aws_config.c: their form; regions and endpoints ── */
+
+struct aws_line { /* of such a file: .text is what is left of it, the rest is 0 at first */
+	struct str text;
+	struct str section;    /* what stands in its brackets */
+	struct str parent;     /* the key that this one stands below, mostly "" */
+	struct str key, value; /* key "": the section begins here */
+	struct str above;
+	size_t indent;
+	bool has_key, opens;
+};
+bool aws_line_next(struct aws_line *l); /* false: no more */
+bool aws_section_is(struct str section, const char *kind, struct str name); /* kind "": the name alone */
+
+struct aws_wanted {
+	struct str parent;
+	const char *key;
+	struct str value; /* out */
+};
+/* What ~/.aws/config has in its section [kind name]; *there: it has such a section. */
+bool aws_config_get(const struct aws_chain_options *o, const char *kind, struct str name, struct aws_wanted *wanted, size_t n,
+		    bool *there, struct arena *a, struct err *e);
+/* AWS_REGION, AWS_DEFAULT_REGION, the profile's; "": nobody says one. ERR_CONFIG: it is none. */
+bool aws_options_region(const struct aws_chain_options *o, struct arena *a, struct str *region, struct err *e);
+bool aws_options_endpoint(const struct aws_chain_options *o, const char *service, struct arena *a, struct str *out,
+			  struct err *e); /* as aws_chain_endpoint */
+
 /* ── the other sources ── */
+
+/* One request, repeated after 5xx, 429 and trouble on the way. False: no answer; statuses are for the caller. */
+struct aws_question {
+	struct str method, url;
+	struct http_header header; /* without a name: none */
+	int64_t answer_us;
+	unsigned attempts;
+};
+bool aws_question_ask(struct aws_refresh *f, const struct aws_question *q, unsigned *status, struct str *body, struct err *e);
 
 enum aws_found aws_environment_get(struct aws_refresh *f, struct err *e);
 enum aws_found aws_web_identity_get(struct aws_refresh *f, struct err *e); /* by the environment */
 enum aws_found aws_container_get(struct aws_refresh *f, struct err *e);
 enum aws_found aws_instance_get(struct aws_refresh *f, struct err *e);
 bool aws_process_get(struct aws_refresh *f, struct str command, struct err *e);
+int aws_stop_signal(void); /* see aws_stop_watch; 0 none */
+bool aws_sso_get(struct aws_refresh *f, const struct aws_profile *p, struct err *e);
+/* The region that the instance's metadata say; only where its credentials are in use. */
+bool aws_instance_region(struct aws_refresh *f, struct str *region, struct err *e);
 /* STS. `with`: whose credentials ask for the role. */
 struct aws_role {
 	struct str arn, session_name, external_id, duration, token_file, region;

@@ -10,12 +10,35 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/prctl.h>
 
 enum { OUTPUT_MAX_BYTES = 64 << 10, READ_BYTES = 4096, TICK_MS = 100, END_TICK_MS = 10 };
 static const int64_t LIMIT_US = INT64_C(60) * US_PER_SECOND;
 static const int64_t END_US = INT64_C(3) * US_PER_SECOND; /* from the end of its output to its own */
+
+static const volatile int *_Atomic watched;
+
+void aws_stop_watch(const volatile int *stop)
+{
+	atomic_store(&watched, stop);
+}
+
+int aws_stop_signal(void)
+{
+	const volatile int *stop = atomic_load(&watched);
+	return stop ? *stop : 0;
+}
+
+/* Whoever wants us to end does not want to wait for somebody's command. */
+static bool is_stopped(struct err *e)
+{
+	int number = aws_stop_signal();
+	if (number != 0)
+		err_set(e, number == SIGINT ? ERR_SIGINT : ERR_SIGTERM, "credential_process: stopped by a signal");
+	return number != 0;
+}
 
 /* dup2 of a descriptor onto itself keeps its close-on-exec. */
 static bool put(int fd, int at)
@@ -74,6 +97,8 @@ static bool collect(int fd, struct clock *clock, struct buf *out, struct err *e)
 		char bytes[READ_BYTES];
 		struct pollfd p = { .fd = fd, .events = POLLIN };
 		int ready = poll(&p, 1, TICK_MS);
+		if (is_stopped(e))
+			return false;
 		if (clock->monotonic_us(clock) >= until) /* also where it prints a little all the time */
 			return err_set(e, ERR_TIMEOUT, "credential_process: not done within 60 s");
 		if (ready <= 0)
@@ -98,7 +123,7 @@ static int wait_until(pid_t pid, struct clock *clock, int64_t until, pid_t *got)
 	int status = 0;
 	for (;;) {
 		*got = sys_wait4(pid, &status, WNOHANG, NULL);
-		if (*got != 0 || clock->monotonic_us(clock) >= until)
+		if (*got != 0 || clock->monotonic_us(clock) >= until || aws_stop_signal() != 0)
 			return status;
 		poll(NULL, 0, END_TICK_MS);
 	}
@@ -109,7 +134,7 @@ static bool finish(pid_t pid, struct clock *clock, bool ended, struct err *e)
 	pid_t got = 0;
 	int status = ended ? wait_until(pid, clock, clock->monotonic_us(clock) + END_US, &got) : 0;
 	if (got == 0) { /* one that closes its output and stays would be waited for for ever */
-		if (ended)
+		if (ended && !is_stopped(e))
 			err_set(e, ERR_TIMEOUT, "credential_process: it has closed its output, and does not end");
 		ended = false;
 		kill(-pid, SIGKILL);
@@ -144,7 +169,7 @@ bool aws_process_get(struct aws_refresh *f, struct str command, struct err *e)
 	/* Real time, whatever clock the chain has: the command lives in it. */
 	struct clock *clock = clock_system();
 	struct buf out = BUF_INIT(OUTPUT_MAX_BYTES);
-	if (!start(command, f->a, &pid, &from, e))
+	if (is_stopped(e) || !start(command, f->a, &pid, &from, e))
 		return false;
 	bool ended = collect(from, clock, &out, e);
 	close(from);

@@ -1,5 +1,4 @@
-/* The shared files: ~/.aws/credentials and ~/.aws/config. Their form is that which the AWS tools read: sections in brackets,
- * `key = value` a line, comments on lines of their own; what is indented belongs to the key above it and is none of ours. */
+/* The shared files, ~/.aws/credentials and ~/.aws/config, and what their profiles say of credentials. */
 #include "driver/aws_parts.h"
 
 #include "base/check.h"
@@ -70,19 +69,14 @@ bool aws_file_read(const char *path, size_t max_bytes, bool with_keys, struct ar
 	return ok;
 }
 
-/* ── their form ── */
+/* ── what they say ── */
 
-/* "[profile x]" in config, "[x]" in credentials; quotes around the name are not part of it. */
-static bool section_is(struct str line, struct str name, bool config)
+/* "[profile x]" in config, "[x]" in credentials; "default" needs no word before it. */
+static bool profile_begins(struct str section, struct str name, bool config)
 {
-	struct str inside = str_trim(str_sub(line, 1, str_find_char(line, ']') - 1));
-	if (config && str_starts(inside, STR("profile")) && inside.n > 7 && (inside.p[7] == ' ' || inside.p[7] == '\t'))
-		inside = str_trim(str_sub(inside, 7, inside.n));
-	else if (config && !str_eq_z(inside, "default"))
-		return false;
-	if (inside.n >= 2 && (inside.p[0] == '"' || inside.p[0] == '\'') && inside.p[inside.n - 1] == inside.p[0])
-		inside = str_sub(inside, 1, inside.n - 2);
-	return str_eq(inside, name);
+	if (config && aws_section_is(section, "profile", name))
+		return true;
+	return (!config || str_eq_z(name, "default")) && aws_section_is(section, "", name);
 }
 
 static void value_take(struct aws_profile *p, struct str key, struct str value, bool *has_keys)
@@ -105,8 +99,14 @@ static void value_take(struct aws_profile *p, struct str key, struct str value, 
 		{ "external_id", &p->external_id, false },
 		{ "duration_seconds", &p->duration, false },
 		{ "mfa_serial", &p->mfa_serial, false },
-		{ "sso_session", &p->sso, false },
-		{ "sso_start_url", &p->sso, false },
+		{ "sso_session", &p->sso_session, false },
+		{ "sso_start_url", &p->sso_start_url, false },
+		{ "sso_region", &p->sso_region, false },
+		{ "sso_account_id", &p->sso_account, false },
+		{ "sso_role_name", &p->sso_role, false },
+		{ "services", &p->services, false },
+		{ "endpoint_url", &p->endpoint, false },
+		{ "ignore_configured_endpoint_urls", &p->ignore_endpoints, false },
 	};
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
 		if (str_eq_nocase(key, str_from(table[i].key))) {
@@ -118,24 +118,12 @@ static void value_take(struct aws_profile *p, struct str key, struct str value, 
 /* What it finds goes over what is there. *has_keys: in any section of the file. */
 static void file_take(struct str text, struct str name, bool config, struct aws_profile *p, bool *has_keys)
 {
-	struct str line;
 	struct aws_profile elsewhere = { 0 };
-	bool here = false;
-	while (str_cut(&text, '\n', &line)) {
-		bool indented = line.n > 0 && (line.p[0] == ' ' || line.p[0] == '\t');
-		line = str_trim(line);
-		if (!line.n || line.p[0] == '#' || line.p[0] == ';')
-			continue;
-		if (line.p[0] == '[') {
-			here = section_is(line, name, config);
-			p->there = p->there || here;
-			continue;
-		}
-		size_t at = str_find_char(line, '=');
-		if (indented || at == line.n)
-			continue;
-		value_take(here ? p : &elsewhere, str_trim(str_sub(line, 0, at)), str_trim(str_sub(line, at + 1, line.n)),
-			   has_keys);
+	for (struct aws_line l = { .text = text }; aws_line_next(&l);) {
+		bool here = profile_begins(l.section, name, config);
+		p->there = p->there || here;
+		if (!l.parent.n && l.key.n)
+			value_take(here ? p : &elsewhere, l.key, l.value, has_keys);
 	}
 }
 
@@ -151,19 +139,29 @@ static char *file_path(const struct aws_chain_options *o, const char *variable, 
 	return arena_zero_terminated(a, arena_format(a, "%.*s/%.*s", STR_ARG(home), STR_ARG(below)));
 }
 
+/* One that is not there is as good as an empty one. */
+static bool file_text(const char *path, struct arena *a, struct str *text, struct err *e)
+{
+	struct err why = ERR_INIT;
+	*text = STR_NONE;
+	if (!path || aws_file_read(path, AWS_FILE_MAX_BYTES, false, a, text, &why) || why.sys_errno == ENOENT ||
+	    why.sys_errno == ENOTDIR)
+		return true;
+	*e = why;
+	return false;
+}
+
+bool aws_config_read(const struct aws_chain_options *o, struct arena *a, struct str *text, struct err *e)
+{
+	return file_text(file_path(o, "AWS_CONFIG_FILE", ".aws/config", a), a, text, e);
+}
+
 static bool file_merge(const char *path, bool config, struct arena *a, struct aws_profile *p, struct err *e)
 {
-	struct str text = STR_NONE;
-	struct err why = ERR_INIT;
+	struct str text;
 	bool has_keys = false;
-	if (!path)
-		return true;
-	if (!aws_file_read(path, AWS_FILE_MAX_BYTES, false, a, &text, &why)) {
-		if (why.sys_errno == ENOENT || why.sys_errno == ENOTDIR)
-			return true;
-		*e = why;
+	if (!file_text(path, a, &text, e))
 		return false;
-	}
 	file_take(text, p->name, config, p, &has_keys);
 	/* Now that they are known to be there, a second look at who may read them. */
 	return !has_keys || aws_file_read(path, AWS_FILE_MAX_BYTES, true, a, &text, e);
@@ -259,16 +257,17 @@ static enum aws_found from_profile(struct aws_refresh *f, const struct aws_profi
 	bool ok;
 	if (p->role_arn.n && roles) {
 		ok = role_get(f, p, e);
+	} else if (p->sso_account.n || p->sso_role.n) {
+		ok = aws_sso_get(f, p, e);
 	} else if (p->access_key.n || p->secret_key.n) {
 		f->got = (struct aws_credentials){ p->access_key, p->secret_key, p->session_token, 0 };
 		ok = (p->access_key.n && p->secret_key.n) ||
 		     profile_fail(p, "has only one of aws_access_key_id and aws_secret_access_key", "give it both", e);
 	} else if (p->process.n) {
 		ok = aws_process_get(f, p->process, e);
-	} else if (p->sso.n) {
-		ok = profile_fail(p, "uses IAM Identity Center (sso_session), which sluice does not speak",
-				  "give a profile this line: credential_process = aws configure export-credentials "
-				  "--profile NAME", e);
+	} else if (p->sso_session.n || p->sso_start_url.n) {
+		ok = profile_fail(p, "uses IAM Identity Center, and has neither sso_account_id nor sso_role_name",
+				  "`aws configure sso` asks for them", e);
 	} else {
 		return AWS_NOT_SET_UP;
 	}

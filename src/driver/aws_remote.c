@@ -35,15 +35,7 @@ bool aws_json_credentials(struct aws_refresh *f, struct str text, const char *to
 	return true;
 }
 
-struct question {
-	struct str method, url;
-	struct http_header header; /* without a name: none */
-	int64_t answer_us;
-	unsigned attempts;
-};
-
-/* False: no answer. Statuses are for the caller, but 5xx and 429 are asked again. */
-static bool ask(struct aws_refresh *f, const struct question *q, unsigned *status, struct str *body, struct err *e)
+bool aws_question_ask(struct aws_refresh *f, const struct aws_question *q, unsigned *status, struct str *body, struct err *e)
 {
 	struct http_request r = {
 		.method = q->method, .url = q->url, .headers = &q->header, .n_headers = q->header.name.n ? 1 : 0,
@@ -142,7 +134,7 @@ enum aws_found aws_container_get(struct aws_refresh *f, struct err *e)
 {
 	struct str relative = arena_copy(f->a, str_from(aws_env(f->o, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")));
 	struct str full = arena_copy(f->a, str_from(aws_env(f->o, "AWS_CONTAINER_CREDENTIALS_FULL_URI")));
-	struct question q = { .method = STR("GET"), .answer_us = 5 * US_PER_SECOND, .attempts = CONTAINER_ATTEMPTS };
+	struct aws_question q = { .method = STR("GET"), .answer_us = 5 * US_PER_SECOND, .attempts = CONTAINER_ATTEMPTS };
 	struct str token, body;
 	unsigned status;
 	if (!relative.n && !full.n)
@@ -152,7 +144,7 @@ enum aws_found aws_container_get(struct aws_refresh *f, struct err *e)
 	if (token.n)
 		q.header = (struct http_header){ STR("Authorization"), token };
 	f->told_by = str_from(CONTAINER);
-	bool ok = ask(f, &q, &status, &body, e) || no_answer(CONTAINER, e);
+	bool ok = aws_question_ask(f, &q, &status, &body, e) || no_answer(CONTAINER, e);
 	ok = ok && (status == 200 || refused(CONTAINER, status, e)) &&
 	     aws_json_credentials(f, body, "Token", CONTAINER, e);
 	return ok ? AWS_GOT : AWS_FAILED;
@@ -196,7 +188,7 @@ static bool token_ok(struct str token)
 /* *there false: nobody here gives out tokens, so this is no instance, or its metadata is switched off. */
 static bool instance_token(struct aws_refresh *f, struct str base, struct str *token, bool *there, struct err *e)
 {
-	struct question q = {
+	struct aws_question q = {
 		.method = STR("PUT"),
 		.url = arena_format(f->a, "%.*s/latest/api/token", STR_ARG(base)),
 		.header = { STR("X-aws-ec2-metadata-token-ttl-seconds"), STR("300") },
@@ -206,7 +198,7 @@ static bool instance_token(struct aws_refresh *f, struct str base, struct str *t
 	unsigned status;
 	struct str body;
 	struct err why = ERR_INIT;
-	*there = ask(f, &q, &status, &body, &why);
+	*there = aws_question_ask(f, &q, &status, &body, &why);
 	if (!*there) {
 		if (why.code == ERR_STORAGE || why.code == ERR_BUG) {
 			*e = why;
@@ -224,26 +216,33 @@ static bool instance_token(struct aws_refresh *f, struct str base, struct str *t
 	return token_ok(*token) || err_set(e, ERR_CREDENTIALS, "AWS credentials from %s: its token cannot be read", INSTANCE);
 }
 
-enum aws_found aws_instance_get(struct aws_refresh *f, struct err *e)
+/* *q: a GET with the token, its URL up to what is asked for. */
+static enum aws_found instance_begin(struct aws_refresh *f, struct aws_question *q, struct err *e)
 {
-	struct str base, token, role;
+	struct str token;
 	bool there;
-	unsigned status;
+	*q = (struct aws_question){ .method = STR("GET"), .answer_us = 2 * US_PER_SECOND, .attempts = INSTANCE_ATTEMPTS };
 	if (aws_env_true(f->o, "AWS_EC2_METADATA_DISABLED"))
 		return AWS_NOT_SET_UP;
-	if (!instance_base(f, &base, e) || !instance_token(f, base, &token, &there, e))
+	if (!instance_base(f, &q->url, e) || !instance_token(f, q->url, &token, &there, e))
 		return AWS_FAILED;
 	if (!there)
 		return AWS_NOT_SET_UP;
-	struct question q = {
-		.method = STR("GET"),
-		.url = arena_format(f->a, "%.*s/latest/meta-data/iam/security-credentials/", STR_ARG(base)),
-		.header = { STR("X-aws-ec2-metadata-token"), token },
-		.answer_us = 2 * US_PER_SECOND,
-		.attempts = INSTANCE_ATTEMPTS,
-	};
+	q->header = (struct http_header){ STR("X-aws-ec2-metadata-token"), token };
+	return AWS_GOT;
+}
+
+enum aws_found aws_instance_get(struct aws_refresh *f, struct err *e)
+{
+	struct str role;
+	unsigned status;
+	struct aws_question q;
+	enum aws_found found = instance_begin(f, &q, e);
+	if (found != AWS_GOT)
+		return found;
 	f->told_by = str_from(INSTANCE);
-	if (!ask(f, &q, &status, &role, e)) {
+	q.url = arena_format(f->a, "%.*s/latest/meta-data/iam/security-credentials/", STR_ARG(q.url));
+	if (!aws_question_ask(f, &q, &status, &role, e)) {
 		no_answer(INSTANCE, e);
 		return AWS_FAILED;
 	}
@@ -254,7 +253,25 @@ enum aws_found aws_instance_get(struct aws_refresh *f, struct err *e)
 		return AWS_FAILED;
 	}
 	q.url = arena_format(f->a, "%.*s%.*s", STR_ARG(q.url), STR_ARG(role));
-	bool ok = ask(f, &q, &status, &role, e) || no_answer(INSTANCE, e);
+	bool ok = aws_question_ask(f, &q, &status, &role, e) || no_answer(INSTANCE, e);
 	ok = ok && (status == 200 || refused(INSTANCE, status, e)) && aws_json_credentials(f, role, "Token", INSTANCE, e);
+	f->instance = ok;
 	return ok ? AWS_GOT : AWS_FAILED;
+}
+
+bool aws_instance_region(struct aws_refresh *f, struct str *region, struct err *e)
+{
+	struct aws_question q;
+	struct str text;
+	unsigned status;
+	enum aws_found found = instance_begin(f, &q, e);
+	if (found == AWS_NOT_SET_UP)
+		err_set(e, ERR_CREDENTIALS, "%s give no region", INSTANCE);
+	if (found != AWS_GOT)
+		return false;
+	q.url = arena_format(f->a, "%.*s/latest/meta-data/placement/region", STR_ARG(q.url));
+	if (!aws_question_ask(f, &q, &status, &text, e))
+		return no_answer(INSTANCE, e);
+	*region = str_trim(text);
+	return status == 200 ? aws_region_check(*region, INSTANCE, e) : refused(INSTANCE, status, e);
 }

@@ -44,27 +44,21 @@ static bool answer_take(struct aws_refresh *f, struct str answer, struct err *e)
 	return true;
 }
 
-static struct str region_of(struct aws_refresh *f, const struct aws_role *role)
+/* The region of the session, else that of the profile that names the role. */
+static bool place_find(struct aws_refresh *f, const struct aws_role *role, struct str *region, struct str *endpoint, struct err *e)
 {
-	const char *value = aws_env(f->o, "AWS_REGION");
-	if (!value)
-		value = aws_env(f->o, "AWS_DEFAULT_REGION");
-	return value ? arena_copy(f->a, str_from(value)) : role->region;
-}
-
-static struct str endpoint_of(struct aws_refresh *f)
-{
-	if (aws_env_true(f->o, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"))
-		return STR_NONE;
-	const char *value = aws_env(f->o, "AWS_ENDPOINT_URL_STS");
-	return arena_copy(f->a, str_from(value ? value : aws_env(f->o, "AWS_ENDPOINT_URL")));
+	if (!aws_options_region(f->o, f->a, region, e) || !aws_options_endpoint(f->o, "STS", f->a, endpoint, e))
+		return false;
+	if (!region->n)
+		*region = role->region;
+	return !region->n || aws_region_check(*region, "`region` of the AWS profile", e);
 }
 
 static bool ask(struct aws_refresh *f, const struct aws_role *role, const char *action, const char *token_name,
 		struct str token, const struct aws_credentials *with, struct err *e)
 {
 	struct buf form = BUF_INIT(FORM_MAX_BYTES);
-	struct str name = role->session_name, answer;
+	struct str name = role->session_name, answer, region, endpoint;
 	if (!name.n)
 		name = arena_format(f->a, "sluice-%lld", (long long)(f->o->clock->wall_us(f->o->clock) / US_PER_SECOND));
 	buf_addf(&form, "Action=%s&Version=2011-06-15", action);
@@ -75,11 +69,11 @@ static bool ask(struct aws_refresh *f, const struct aws_role *role, const char *
 	form_add(f, &form, token_name, token);
 	struct aws_operation o = { .service = "sts", .body = buf_str(&form) };
 	bool ok = form.overflow ? err_set(e, ERR_CREDENTIALS, "AWS sts: the request is longer than %d bytes", FORM_MAX_BYTES)
-				: aws_refresh_http(f, e);
+				: place_find(f, role, &region, &endpoint, e) && aws_refresh_http(f, e);
 	if (ok) {
 		struct aws_caller c = {
-			.http = f->http, .clock = f->o->clock, .fixed = with, .region = region_of(f, role),
-			.endpoint = endpoint_of(f), .random = aws_random(f->random),
+			.http = f->http, .clock = f->o->clock, .fixed = with, .region = region,
+			.endpoint = endpoint, .random = aws_random(f->random),
 		};
 		ok = aws_call(&c, &o, f->a, &answer, e) && answer_take(f, answer, e);
 		if (!ok)

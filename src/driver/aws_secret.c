@@ -44,7 +44,7 @@ static struct str arn_region(struct str name)
 	return part;
 }
 
-static bool place_find(struct fetcher *f, struct str reference, struct arena *a, struct place *p, struct err *e)
+static bool place_find(struct fetcher *f, struct str reference, bool may_ask, struct arena *a, struct place *p, struct err *e)
 {
 	*p = (struct place){ 0 };
 	for (size_t i = 0; i < sizeof SERVICES / sizeof *SERVICES; i++)
@@ -56,11 +56,13 @@ static bool place_find(struct fetcher *f, struct str reference, struct arena *a,
 	p->key = str_sub(p->name, at + 1, p->name.n);
 	p->name = str_sub(p->name, 0, at);
 	p->region = arn_region(p->name);
-	p->endpoint = aws_chain_endpoint(f->chain, p->service->endpoint, a);
 	struct str scheme, host;
-	if (p->endpoint.n && !aws_endpoint_parse(p->endpoint, &scheme, &host, e))
+	if (!aws_chain_endpoint(f->chain, p->service->endpoint, a, &p->endpoint, e) ||
+	    (p->endpoint.n && !aws_endpoint_parse(p->endpoint, &scheme, &host, e)))
 		return false;
-	return p->region.n || aws_chain_region(f->chain, a, &p->region, e);
+	if (str_starts(p->name, STR("arn:")))
+		return aws_region_check(p->region, "the ARN", e);
+	return aws_chain_region(f->chain, may_ask, a, &p->region, e);
 }
 
 static struct fetcher *of(struct secret_fetcher *f)
@@ -71,7 +73,7 @@ static struct fetcher *of(struct secret_fetcher *f)
 bool aws_secrets_place(struct secret_fetcher *f, struct str reference, struct arena *a, struct str *place, struct err *e)
 {
 	struct place p;
-	if (!place_find(of(f), reference, a, &p, e))
+	if (!place_find(of(f), reference, false, a, &p, e))
 		return false;
 	*place = arena_format(a, "%s in %.*s%s%.*s", p.service->people, STR_ARG(p.region), p.endpoint.n ? ", asked at " : "",
 			      STR_ARG(p.endpoint));
@@ -140,7 +142,7 @@ static bool fetch(struct secret_fetcher *fetcher, struct str reference, struct a
 	struct arena scratch = ARENA_INIT; /* answers hold the secret, and perhaps others beside it */
 	struct place p;
 	struct str answer, found;
-	bool ok = place_find(f, reference, &scratch, &p, e) && ask(f, &p, &scratch, &answer, e);
+	bool ok = place_find(f, reference, true, &scratch, &p, e) && ask(f, &p, &scratch, &answer, e);
 	if (ok) {
 		ok = value_take(&p, answer, &scratch, &found, e);
 		if (ok)

@@ -24,15 +24,16 @@ static bool open_disk(struct str path, bool create, struct store **out, struct e
 static bool s3_complete(struct store_s3_options *o, struct arena *a, struct err *e)
 {
 	if (o->endpoint.n == 0) {
-		o->endpoint = aws_chain_endpoint(o->chain, "S3", a);
+		if (!aws_chain_endpoint(o->chain, "S3", a, &o->endpoint, e))
+			return false;
 		o->path_style = o->path_style || o->endpoint.n > 0;
 	}
 	if (o->ca_file.n == 0)
 		o->ca_file = str_from(getenv("AWS_CA_BUNDLE"));
 	struct err why = ERR_INIT;
-	if (o->region.n > 0 || aws_chain_region(o->chain, a, &o->region, &why))
+	if (o->region.n > 0 || aws_chain_region(o->chain, true, a, &o->region, &why))
 		return true;
-	if (o->endpoint.n == 0) {
+	if (o->endpoint.n == 0 || why.code == ERR_CONFIG) {
 		*e = why;
 		return false;
 	}

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/crc32c.h"
 #include "base/log.h"
+#include "driver/aws_call.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -293,10 +294,19 @@ static bool bucket_ok(struct str b)
 	return true;
 }
 
-/* The host where a bucket's name stands before the endpoint's; with a dot in it no certificate would fit. */
+/* May it stand before a host's name? With a dot in it no certificate would fit; capitals and '_' are none of a host's. */
+static bool bucket_is_label(struct str b)
+{
+	for (size_t i = 0; i < b.n; i++)
+		if (b.p[i] == '.' || b.p[i] == '_' || (b.p[i] >= 'A' && b.p[i] <= 'Z'))
+			return false;
+	return b.n <= 63 && b.p[b.n - 1] != '-';
+}
+
+/* The host where a bucket's name stands before the endpoint's. */
 static void place(struct s3 *s, struct str scheme, struct str host)
 {
-	bool in_path = s->o.path_style || (s->is_aws && str_find_char(s->o.bucket, '.') < s->o.bucket.n);
+	bool in_path = s->o.path_style || (s->is_aws && !bucket_is_label(s->o.bucket));
 	s->scheme = arena_copy(&s->arena, scheme);
 	if (in_path) {
 		s->host = arena_copy(&s->arena, host);
@@ -311,9 +321,8 @@ static bool endpoint_read(struct s3 *s, struct err *e)
 {
 	struct str text = s->o.endpoint, scheme = STR("https");
 	if (text.n == 0) {
-		bool china = str_starts(s->o.region, STR("cn-"));
 		s->is_aws = true;
-		place(s, scheme, arena_format(&s->arena, "s3.%.*s.amazonaws.com%s", STR_ARG(s->o.region), china ? ".cn" : ""));
+		place(s, scheme, aws_service_host("s3", s->o.region, &s->arena));
 		return true;
 	}
 	if (str_starts(text, STR("http://"))) {
@@ -350,6 +359,12 @@ static bool options_check(struct s3 *s, struct err *e)
 	if (s->o.prefix.n > 0 && (!store_key_ok(s->o.prefix) || s->o.prefix.n > 512)) {
 		err_set(e, ERR_CONFIG, "%.*s: the prefix cannot be used", STR_ARG(str_sub(s->store.url, 0, 300)));
 		return err_hint(e, "parts of A-Z a-z 0-9 . _ = - with '/' between them, 512 bytes at most");
+	}
+	if (s->o.region.n > 0 && !aws_region_check(s->o.region, "`s3.region`", e))
+		return false;
+	if (s->o.endpoint.n > 0 && !s->o.path_style && !bucket_is_label(s->o.bucket)) {
+		err_set(e, ERR_CONFIG, "%.*s: this bucket's name cannot stand in the name of a host", STR_ARG(s->store.url));
+		return err_hint(e, "`s3: {path_style: true}` in the pipeline file puts it into the path");
 	}
 	return endpoint_read(s, e);
 }

@@ -5,6 +5,10 @@
 
 #include <string.h>
 
+/* Of a source in one run: more than any rotation needs, and each old secret has a place in the set that is looked for. */
+enum { RENEWALS_MAX = 8 };
+_Static_assert((int)RENEWALS_MAX < (int)SECRETS_MAX, "each old secret is kept");
+
 /* A task and the window of the plan that it fetches. */
 struct wanted {
 	struct lane_task *tasks;
@@ -247,12 +251,17 @@ static void begin_progress(struct run_state *s, const struct wanted *w)
 
 /* ── one source ── */
 
-/* Did the API say 401 to somebody? One is enough: then the others are not begun. */
-static bool was_refused(const struct wanted *w)
+/* Did the API refuse somebody? One is enough: then the others are not begun. 401 is about the secret; 403 is what some APIs say
+ * to one that was rotated away, and others to somebody who may not do this: worth a look at a secret that AWS may have rotated. */
+static bool was_refused(const struct source *source, const struct wanted *w)
 {
-	for (size_t i = 0; i < w->n; i++)
-		if (w->tasks[i].outcome == LANE_FAILED && w->tasks[i].err.code == ERR_AUTH && w->tasks[i].failed_status == 401)
+	bool rotates = secret_is_fetched(source->auth.secret.reference);
+	for (size_t i = 0; i < w->n; i++) {
+		const struct lane_task *t = &w->tasks[i];
+		if (t->outcome == LANE_FAILED && t->err.code == ERR_AUTH &&
+		    (t->failed_status == 401 || (rotates && t->failed_status == 403)))
 			return true;
+	}
 	return false;
 }
 
@@ -263,7 +272,7 @@ static bool secret_is_new(struct run_state *s, struct source *source, struct wan
 	bool changed = false;
 	struct err why = ERR_INIT;
 	bool stopped = s->options->stop && *s->options->stop != 0;
-	if (source->auth.kind == AUTH_NONE || stopped || !was_refused(w))
+	if (source->auth.kind == AUTH_NONE || stopped || !was_refused(source, w))
 		return false;
 	if (!source_renew_secrets(source, s->secrets, s->arena, &changed, &why))
 		run_note_err(s->out, &why);
@@ -293,6 +302,27 @@ static bool fetch_again(struct run_state *s, const struct ingest_options *o, str
 		if (begun[i])
 			w->tasks[i].resumed_pages = resumed[i];
 	return ok;
+}
+
+static uint64_t pages_of(const struct wanted *w)
+{
+	uint64_t n = 0;
+	for (size_t i = 0; i < w->n; i++)
+		n += w->tasks[i].pages;
+	return n;
+}
+
+/* Each secret that has fetched something is renewed once when it is refused; one that never did was not the matter. */
+static bool renew_and_fetch(struct run_state *s, struct source *source, const struct ingest_options *o, struct wanted *w,
+			    struct err *e)
+{
+	uint64_t before = UINT64_MAX;
+	for (int i = 0; i < RENEWALS_MAX && pages_of(w) != before && secret_is_new(s, source, w); i++) {
+		before = pages_of(w);
+		if (!fetch_again(s, o, w, e))
+			return false;
+	}
+	return true;
 }
 
 /* Of two deadlines; 0 is none. */
@@ -327,9 +357,7 @@ static bool fetch(struct run_state *s, struct source *source, struct wanted *w, 
 		.progress = on_progress,
 		.user = s,
 	};
-	bool ok = ingest_run(&o, w->tasks, w->n, s->arena, e);
-	if (ok && secret_is_new(s, source, w))
-		ok = fetch_again(s, &o, w, e);
+	bool ok = ingest_run(&o, w->tasks, w->n, s->arena, e) && renew_and_fetch(s, source, &o, w, e);
 	if (s->options->http == NULL)
 		http_close(http);
 	return ok;

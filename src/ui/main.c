@@ -1,5 +1,6 @@
 /* sluice: the program. Finds the command and runs it. */
 #include "base/effect.h"
+#include "driver/aws_credentials.h"
 #include "ui/command.h"
 
 #include <errno.h>
@@ -35,6 +36,7 @@ static void watch_signals(void)
 	sigaction(SIGPIPE, &ignore, NULL); /* sockets and pipes answer with EPIPE, which is looked at */
 	sigaction(SIGXFSZ, &ignore, NULL); /* `ulimit -f`: the write answers with EFBIG, which is looked at */
 	sigaction(SIGCHLD, &standard, NULL); /* ignored by our parent, it would take the ends of our children from us */
+	aws_stop_watch(&ui_stop);
 }
 
 /* Started with a standard descriptor closed, the next file we opened would take its place, and our messages would be

@@ -105,16 +105,16 @@ def free_port():
 
 class Api(Server):
     """Two pages a day of three records each, behind a bearer token; `token` may be changed at any time. before(n) is called
-    before the n-th request is judged."""
+    before the n-th request is judged. `denial` is what it answers to another token."""
 
-    def __init__(self, token, before=lambda api, n: None):
+    def __init__(self, token, before=lambda api, n: None, denial=401):
         self.token, self.refused, self.served = token, 0, 0
 
         def answer(method, path, headers, body):
             before(self, len(self.asked))
             if headers.get("Authorization") != "Bearer " + self.token:
                 self.refused += 1
-                return 401, json.dumps({"message": "who are you, " + headers.get("Authorization", "nobody")})
+                return denial, json.dumps({"message": "who are you, " + headers.get("Authorization", "nobody")})
             self.served += 1
             query = dict(part.split("=", 1) for part in path.split("?", 1)[1].split("&"))
             page = int(query["page"])

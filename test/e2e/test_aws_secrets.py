@@ -175,6 +175,62 @@ def test_a_secret_that_is_changed_meanwhile(tmp_path, in_flight):
     assert told["requests"] == 12 + api_refused and told["failed_attempts"] >= 1
 
 
+@pytest.mark.parametrize("denial", [401, 403])
+def test_rotations_under_way(tmp_path, moto, denial):
+    """Secrets Manager has another version twice while a run is under way, and the API refuses the one before, in either way."""
+    tokens = ["c4nary-rotated/one+1==", "c4nary-rotated/two+2==", "c4nary-rotated/three+3=="]
+    manager_of_moto = moto.client("secretsmanager", moto.key, moto.secret)
+    setup = moto.client("secretsmanager")
+    moto.check_signatures(False)
+    setup.create_secret(Name=f"rotated-{denial}", SecretString=json.dumps({"token": tokens[0]}))
+    moto.check_signatures()
+    rotated = []
+
+    def rotate(api, n):
+        if n in (4, 9):
+            api.token = tokens[len(rotated) + 1]
+            moto.check_signatures(False)
+            rotated.append(setup.put_secret_value(SecretId=f"rotated-{denial}", SecretString=json.dumps({"token": api.token})))
+            moto.check_signatures()
+    with aws.Api(tokens[0], rotate, denial) as api:
+        p = aws.project(tmp_path / "p", api, f"aws-secret:rotated-{denial}#token", static(moto))
+        done = p.sluice("ingest", *DAYS)
+        assert len(rotated) == 2 and api.refused == 2 and api.served == 12
+    now = manager_of_moto.get_secret_value(SecretId=f"rotated-{denial}")
+    assert now["VersionId"] == rotated[1]["VersionId"] and json.loads(now["SecretString"]) == {"token": tokens[2]}
+    p.sluice("verify")
+    (told,) = p.records()[0]["resources"]
+    assert (told["windows_fetched"], told["windows_failed"], told["pages"], told["resumed_pages"]) == (4, 0, 12, 0)
+    nothing_told(p, done, secrets=[*tokens, moto.secret])
+
+
+def test_a_refusal_that_is_no_matter_of_the_secret(tmp_path):
+    """403 also says that somebody may not do this. A secret that AWS keeps is looked at once more; others are what they were."""
+    keys = {"AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "c4nary-key-of-ours", **OFF}
+    with manager([TOKEN]) as secrets, aws.Api("another", denial=403) as api:
+        p = aws.project(tmp_path / "p", api, "aws-secret:x", {**keys, "AWS_ENDPOINT_URL": secrets.url})
+        done = p.sluice("ingest", *DAYS, status=3)
+        assert len(secrets.asked) == 2 and api.refused == 1 and "403" in done.err
+    (tmp_path / "token").write_text(TOKEN)
+    (tmp_path / "token").chmod(0o600)
+
+    def change(api, n):
+        (tmp_path / "token").write_text(SECOND)
+    with aws.Api("another", change, 403) as api:
+        p = aws.project(tmp_path / "q", api, f"file:{tmp_path}/token", {})
+        p.sluice("ingest", *DAYS, status=3)
+        assert api.refused == 1
+
+
+def test_a_secret_that_is_new_each_time_is_no_loop(tmp_path):
+    keys = {"AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "c4nary-key-of-ours", **OFF}
+    texts = [f"c4nary-version-{i}-of-many" for i in range(100)]
+    with manager(texts) as secrets, aws.Api("another") as api:
+        p = aws.project(tmp_path / "p", api, "aws-secret:x", {**keys, "AWS_ENDPOINT_URL": secrets.url})
+        p.sluice("ingest", *DAYS, status=3)
+        assert len(secrets.asked) == 2 and api.refused == 2
+
+
 def test_a_secret_file_that_is_changed_meanwhile(tmp_path):
     """Tokens that a platform writes into files are the same matter."""
     def change(api, n):

@@ -6,9 +6,10 @@
 #include "base/calendar.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "driver/aws_credentials.h"
+#include "driver/aws_call.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 
@@ -118,8 +119,11 @@ static void write_file(struct world *w, struct str name, struct str text, mode_t
 {
 	struct err e = ERR_INIT;
 	struct str path = arena_format(&w->a, "%.*s/%.*s", STR_ARG(w->folder), STR_ARG(name));
-	if (str_contains(name, STR("/")))
-		assert_true(file_make_dirs(arena_zero_terminated(&w->a, arena_format(&w->a, "%.*s/.aws", STR_ARG(w->folder))), &e));
+	size_t end = name.n;
+	while (end > 0 && name.p[end - 1] != '/')
+		end--;
+	struct str folder = arena_format(&w->a, "%.*s/%.*s", STR_ARG(w->folder), STR_ARG(str_sub(name, 0, end)));
+	assert_true(file_make_dirs(arena_zero_terminated(&w->a, folder), &e));
 	assert_true(file_write(path.p, text, &e));
 	assert_int_equal(chmod(path.p, mode), 0);
 }
@@ -428,34 +432,183 @@ static void many_threads(void **state)
 
 /* ── region and endpoints ── */
 
-static void surroundings(void **state)
+static const struct json_node *want_of(const struct json_node *want, const char *key)
+{
+	const struct json_node *n = json_get(want, key);
+	return n && n->type != JSON_NULL ? n : NULL;
+}
+
+/* botocore is held against the same cases (test/e2e/test_aws_places.py). */
+static void one_place(struct str line)
+{
+	struct world w;
+	struct err e = ERR_INIT;
+	struct json_node *n;
+	struct str region = STR_NONE, url;
+	world_begin(&w);
+	if (!json_parse(line, &w.a, &n, &e))
+		fail_msg("%s", e.message);
+	w.env = json_get(n, "env");
+	for (const struct json_node *f = json_get(n, "files")->child; f; f = f->next)
+		write_file(&w, f->key, f->text, 0600);
+	const struct json_node *want = json_get(n, "want"), *where = want_of(want, "region"), *host = want_of(want, "host");
+	struct aws_chain *c = world_chain(&w, STR_NONE);
+	struct str name = json_str_or(n, "name", STR_NONE), error = json_str_or(want, "error", STR_NONE);
+	bool said = aws_chain_region(c, false, &w.a, &region, &e);
+	if (str_eq_z(error, "region") ? said || e.code != ERR_CONFIG : where && where->text.n ? !said : said)
+		fail_msg("%.*s: region %.*s: %s", STR_ARG(name), STR_ARG(region), e.message);
+	if (said && where && !str_eq(region, where->text))
+		fail_msg("%.*s: region %.*s", STR_ARG(name), STR_ARG(region));
+	if (host && !str_eq(aws_service_host("ssm", region, &w.a), host->text))
+		fail_msg("%.*s: not its host", STR_ARG(name));
+	for (const struct json_node *s = json_get(want, "endpoints")->child; s; s = s->next) {
+		struct err why = ERR_INIT;
+		bool ok = aws_chain_endpoint(c, arena_zero_terminated(&w.a, s->key), &w.a, &url, &why);
+		if (ok != (s->type == JSON_STRING) || (ok && !str_eq(url, s->text)) || (!ok && why.code != ERR_CONFIG))
+			fail_msg("%.*s: %.*s at '%.*s': %s", STR_ARG(name), STR_ARG(s->key), STR_ARG(url), why.message);
+	}
+	aws_chain_close(c);
+	world_end(&w);
+}
+
+static void places(void **state)
 {
 	(void)state;
-	static const char *const all[] = { "AWS_REGION", "eu-central-1", "AWS_DEFAULT_REGION", "us-west-1",
-					   "AWS_ENDPOINT_URL_SSM", "https://a", "AWS_ENDPOINT_URL", "https://b", NULL };
-	static const char *const less[] = { "AWS_DEFAULT_REGION", "us-west-1", "AWS_ENDPOINT_URL", "https://b",
-					    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "True", NULL };
+	struct arena a = ARENA_INIT;
+	struct str all, line;
+	struct err e = ERR_INIT;
+	size_t n = 0;
+	assert_true(file_read(TEST_DATA "/driver/aws_places.ndjson", CASES_MAX_BYTES, &a, &all, &e));
+	for (; str_cut(&all, '\n', &line); n++)
+		one_place(line);
+	assert_true(n > 45);
+	arena_free(&a);
+}
+
+static void region_of_the_environment(void **state)
+{
+	(void)state;
+	static const char *const pairs[] = { "AWS_REGION", "eu-central-1", "AWS_DEFAULT_REGION", "us-west-1", NULL };
 	struct world w;
 	struct err e = ERR_INIT;
 	struct str region;
 	world_begin(&w);
-	const char *none[] = { "HOME", arena_zero_terminated(&w.a, w.folder), NULL };
+	w.pairs = pairs;
 	struct aws_chain *c = world_chain(&w, STR_NONE);
-	w.pairs = all;
-	assert_true(aws_chain_region(c, &w.a, &region, &e));
+	assert_true(aws_chain_region(c, false, &w.a, &region, &e));
 	assert_text(region, "eu-central-1");
-	assert_text(aws_chain_endpoint(c, "SSM", &w.a), "https://a");
-	assert_text(aws_chain_endpoint(c, "S3", &w.a), "https://b");
-	w.pairs = less;
-	assert_true(aws_chain_region(c, &w.a, &region, &e));
-	assert_text(region, "us-west-1");
-	assert_text(aws_chain_endpoint(c, "S3", &w.a), "");
-	w.pairs = none;
-	assert_false(aws_chain_region(c, &w.a, &region, &e));
-	assert_int_equal(e.code, ERR_CREDENTIALS);
-	write_file(&w, STR(".aws/config"), STR("[default]\nregion = sa-east-1\n"), 0644);
-	assert_true(aws_chain_region(c, &w.a, &region, &e));
-	assert_text(region, "sa-east-1");
+	aws_chain_close(c);
+	world_end(&w);
+}
+
+#define IMDS "http://169.254.169.254/latest/"
+#define IMDS_ROWS { .method = STR("PUT"), .url_glob = STR(IMDS "api/token"), .raw = STR("HTTP/1.1 200 OK\r\n\r\ntok") }, \
+		  { .method = STR("GET"), .url_glob = STR(IMDS "meta-data/iam/security-credentials/"), \
+		    .raw = STR("HTTP/1.1 200 OK\r\n\r\nr") }, \
+		  { .method = STR("GET"), .url_glob = STR(IMDS "meta-data/iam/security-credentials/r"), \
+		    .raw = ANSWER("AKI", "2026-11-22T18:00:00Z") }
+
+static bool ask_region(const char *const *pairs, struct str answer, bool may_ask, struct str *region, struct str *asked,
+		       struct arena *a, struct err *e)
+{
+	struct http_fake_row rows[] = {
+		IMDS_ROWS, { .method = STR("GET"), .url_glob = STR(IMDS "meta-data/placement/region"), .raw = answer },
+		{ .method = STR("GET"), .url_glob = STR("http://169.254.170.2/c"), .raw = ANSWER("AKC", "2026-11-22T18:00:00Z") },
+	};
+	struct world w;
+	struct err why = ERR_INIT;
+	world_begin(&w);
+	w.pairs = pairs;
+	assert_true(http_open_fake(&w.clock, rows, COUNT(rows), &w.fake, &why));
+	struct aws_chain *c = world_chain(&w, STR_NONE);
+	bool ok = aws_chain_region(c, may_ask, a, region, e);
+	*asked = arena_copy(a, http_fake_transcript(w.fake, &w.a));
+	aws_chain_close(c);
+	world_end(&w);
+	return ok;
+}
+
+/* Only where the credentials are the instance's, too, and nobody else says one. */
+static void region_of_the_instance(void **state)
+{
+	(void)state;
+	static const char *const nothing[] = { "HOME", "/nowhere", NULL };
+	static const char *const said[] = { "HOME", "/nowhere", "AWS_REGION", "us-east-2", NULL };
+	static const char *const off[] = { "HOME", "/nowhere", "AWS_EC2_METADATA_DISABLED", "true", NULL };
+	static const char *const keys[] = { "HOME", "/nowhere", "AWS_ACCESS_KEY_ID", "A", "AWS_SECRET_ACCESS_KEY", "b", NULL };
+	static const struct str good = { "HTTP/1.1 200 OK\r\n\r\nap-south-1\n", 30 }, bad = { "HTTP/1.1 200 OK\r\n\r\nx.evil/", 26 },
+				none = { "HTTP/1.1 404 No\r\n\r\n", 19 };
+	const struct {
+		const char *const *pairs;
+		struct str answer;
+		bool may_ask;
+		const char *region, *asked; /* region NULL: not known; asked: what stands in the transcript, "" nothing at all */
+	} table[] = {
+		{ nothing, good, true, "ap-south-1", "placement/region" }, { nothing, good, false, NULL, "" },
+		{ said, good, true, "us-east-2", "" },                     { off, good, true, NULL, "" },
+		{ keys, good, true, NULL, "" },                            { CONTAINER, good, true, NULL, "169.254.170.2/c" },
+		{ nothing, bad, true, NULL, "placement/region" },          { nothing, none, true, NULL, "placement/region" },
+	};
+	for (size_t i = 0; i < COUNT(table); i++) {
+		struct arena a = ARENA_INIT;
+		struct err e = ERR_INIT;
+		struct str region = STR_NONE, asked;
+		bool ok = ask_region(table[i].pairs, table[i].answer, table[i].may_ask, &region, &asked, &a, &e);
+		if (ok != (table[i].region != NULL) || (ok && !str_eq_z(region, table[i].region)) || (!ok && e.code != ERR_CREDENTIALS))
+			fail_msg("%zu: %.*s %s", i, STR_ARG(region), e.message);
+		if (table[i].asked[0] ? !str_contains(asked, str_from(table[i].asked)) : asked.n > 0)
+			fail_msg("%zu: asked %.*s", i, STR_ARG(asked));
+		arena_free(&a);
+	}
+}
+
+/* ── stop ── */
+
+static volatile int stop;
+
+static void *stop_soon(void *user)
+{
+	struct clock *clock = clock_system();
+	const char *path = user; /* its command has begun */
+	for (int i = 0; i < 2000 && !file_exists(path); i++)
+		clock->sleep_us(clock, 5000);
+	stop = 15;
+	return NULL;
+}
+
+/* Its command would take a minute; the signal ends it, and whatever it has begun. */
+static void a_stop_ends_the_process(void **state)
+{
+	(void)state;
+	struct world w;
+	struct err e = ERR_INIT;
+	struct aws_credentials got;
+	pthread_t thread;
+	struct clock *clock = clock_system();
+	world_begin(&w);
+	const char *pairs[] = { "HOME", arena_zero_terminated(&w.a, w.folder), NULL };
+	w.pairs = pairs;
+	const char *path = arena_zero_terminated(&w.a, arena_format(&w.a, "%.*s/pid", STR_ARG(w.folder)));
+	struct str text = arena_format(&w.a, "[default]\ncredential_process = echo $$ > %s.new; mv %s.new %s; sleep 50; true\n", path,
+				       path, path);
+	write_file(&w, STR(".aws/config"), text, 0600);
+	struct aws_chain *c = world_chain(&w, STR_NONE);
+	stop = 0;
+	aws_stop_watch(&stop);
+	int64_t began = clock->monotonic_us(clock);
+	assert_int_equal(pthread_create(&thread, NULL, stop_soon, (void *)(uintptr_t)path), 0);
+	assert_false(aws_chain_get(c, &w.a, &got, &e));
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(e.code, ERR_SIGTERM);
+	assert_true(clock->monotonic_us(clock) - began < 20 * US_PER_SECOND);
+	struct str pid;
+	int64_t number;
+	assert_true(file_read(path, 100, &w.a, &pid, &e) && str_to_i64(str_trim(pid), &number));
+	assert_int_equal(kill((pid_t)number, 0), -1); /* reaped: nobody has that number */
+	e = ERR_INIT;
+	assert_false(aws_chain_get(c, &w.a, &got, &e)); /* none is begun any more */
+	assert_int_equal(e.code, ERR_SIGTERM);
+	aws_stop_watch(NULL);
 	aws_chain_close(c);
 	world_end(&w);
 }
@@ -464,7 +617,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cases),        cmocka_unit_test(before_their_end), cmocka_unit_test(renewed),
-		cmocka_unit_test(short_lives),  cmocka_unit_test(many_threads),     cmocka_unit_test(surroundings),
+		cmocka_unit_test(short_lives),  cmocka_unit_test(many_threads),     cmocka_unit_test(places),
+		cmocka_unit_test(region_of_the_environment), cmocka_unit_test(region_of_the_instance),
+		cmocka_unit_test(a_stop_ends_the_process),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
