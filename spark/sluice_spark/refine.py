@@ -334,16 +334,20 @@ def keys_count(rows, shape, name):
 
 
 def map_in_arrow(rows, task, schema):
-    """rows.mapInArrow, which in PySpark 3.5 asks for a pandas that it does not use."""
+    """rows.mapInArrow, which in PySpark 3.5 and 4.0 asks for a pandas that it does not use."""
     import importlib.util
-    if importlib.util.find_spec("pandas") or not hasattr(rows._jdf, "pythonMapInArrow"):
+    if importlib.util.find_spec("pandas"):
         return rows.mapInArrow(task, schema)
     from pyspark.rdd import PythonEvalType
     from pyspark.sql import DataFrame
     from pyspark.sql.udf import UserDefinedFunction
     udf = UserDefinedFunction(task, returnType=schema, name="write_partition", evalType=PythonEvalType.SQL_MAP_ARROW_ITER_UDF)
     column = udf(*[rows[_quoted(c)] for c in rows.columns])
-    return DataFrame(rows._jdf.pythonMapInArrow(column._jc.expr(), False), rows.sparkSession)
+    if rows.sparkSession.version.startswith("3."):
+        made = rows._jdf.pythonMapInArrow(column._jc.expr(), False)
+    else:
+        made = rows._jdf.mapInArrow(column._jc, False, None)
+    return DataFrame(made, rows.sparkSession)
 
 
 def write(rows, n, shape, job):

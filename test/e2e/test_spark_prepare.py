@@ -107,7 +107,7 @@ def physical(path):
 def compare(a, b):
     """The same tables: DuckDB's and Spark's."""
     assert "error" not in a.result and "error" not in b.result, (a.result.get("error"), b.result.get("error"))
-    assert b.result["engine"].startswith("Spark 3.5")
+    assert b.result["engine"].startswith("Spark ")
     assert a.result["rows"] == b.result["rows"]
     for i, (x, y) in enumerate(zip(tables(a.result), tables(b.result))):
         assert x["loss"] == y["loss"]
