@@ -1,7 +1,11 @@
 """spark-submit … sluice_spark/main.py JOB.json
+   spark-submit … sluice_spark/main.py --jobs FIFO
 
-Reads the job, writes the file that it names under "result", by a temporary name: a result, or {"error":{code,message,hint}}.
-Standard output has progress, a line each: {"progress":{"rows":N}}. The exit status is that of the error's code.
+Carries out the job, which is a file or an object of a lake (s3://bucket/…/job.json), and writes what it names under "result": a result,
+or {"error":{code,message,hint}}; a file by a temporary name. Standard output has progress, a line each: {"progress":{"rows":N}}. The
+exit status is that of the error's code.
+
+With --jobs it does one job after the other, a line with its path each, in one Spark, until the FIFO ends.
 """
 
 import io
@@ -15,7 +19,7 @@ import zipfile
 if __package__ in (None, ""):  # spark-submit runs this file, not the package
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from sluice_spark import native, settings
+from sluice_spark import lake, native, settings
 from sluice_spark.errors import JobError, from_spark
 
 FORMAT = "sluice-engine-job/1"
@@ -50,17 +54,40 @@ def ship_package(context):
         context.addFile(file)
 
 
-def open_session(job):
-    from pyspark import SparkConf
-    from pyspark.sql import SparkSession
+class Spark:
+    """What jobs of this process share: one context. Each gets a session of its own, so that no setting and no view of one is seen by
+    the next."""
 
-    if SparkConf().get("spark.master", "local").startswith("local"):  # workers find the packages that this one has found
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    name = f"sluice {job['pipeline']}.{job['table']} {job['kind']}"
-    return SparkSession.builder.appName(name).getOrCreate()
+    def __init__(self):
+        self.first = None
+
+    def open(self, job):
+        from pyspark import SparkConf
+        from pyspark.sql import SparkSession
+
+        if self.first is not None and self.first.sparkContext._jsc.sc().isStopped():  # by the cluster
+            self.close()
+        if self.first is None:
+            if SparkConf().get("spark.master", "local").startswith("local"):  # workers find the packages that this one has found
+                os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+            self.first = SparkSession.builder.appName(f"sluice {job['pipeline']}").getOrCreate()
+            self.first.sparkContext.setLogLevel(os.environ.get("SLUICE_SPARK_LOG", "WARN"))
+            ship_package(self.first.sparkContext)
+        self.first.sparkContext.setJobDescription(f"sluice {job['pipeline']}.{job['table']} {job['kind']}")
+        return self.first.newSession()
+
+    def settle(self):
+        """What the job may have left at work."""
+        if self.first is not None:
+            self.first.sparkContext.cancelAllJobs()
+
+    def close(self):
+        if self.first is not None:
+            self.first.stop()
+            self.first = None
 
 
-def run(job, text):
+def run(spark, job, text):
     """The result."""
     if job.get("format") != FORMAT:
         raise JobError("USAGE", f"the job's format is {job.get('format')!r}, not {FORMAT!r}")
@@ -71,43 +98,83 @@ def run(job, text):
     else:
         raise JobError("USAGE", f"jobs of kind {job['kind']!r} are not for Spark")
     native.library()  # a library that is missing is told before Spark has started
-    spark = open_session(job)
+    session = spark.open(job)
     try:
-        spark.sparkContext.setLogLevel(os.environ.get("SLUICE_SPARK_LOG", "WARN"))
-        pinned = settings.pin(spark)
-        ship_package(spark.sparkContext)
-        result = kind.run(spark, job, text)
+        pinned = settings.pin(session)
+        result = kind.run(session, job, text)
         result = json.loads(result) if isinstance(result, str) else result
         result["settings"] = pinned
         return result
     finally:
-        spark.stop()
+        spark.settle()
+
+
+def answer_of(spark, job, text):
+    """The result, or the JobError that is told in its place."""
+    try:
+        return run(spark, job, text)
+    except JobError as e:
+        return e
+    except MemoryError:
+        return JobError("MEMORY", "the driver has no memory left")
+    except ImportError as e:
+        return JobError("ENGINE", f"Python on Spark's side: {e}", "the driver and the executors need pyspark and pyarrow")
+    except Exception as e:  # of Spark, or a mistake here: told, never lost
+        traceback.print_exc()
+        return from_spark(e)
+
+
+def read_job(name):
+    if lake.is_url(name):
+        return lake.job_read(name)
+    with open(name, "rb") as f:
+        return f.read().decode()
+
+
+def write_answer(job, answer):
+    text = json.dumps(answer.as_dict() if isinstance(answer, JobError) else answer, separators=(",", ":"))
+    if lake.is_url(job["result"]):
+        lake.job_answer(job, text)
+    else:
+        write_result(job["result"], text)
+
+
+def carry_out(spark, name):
+    """None, or the error that was told in place of a result."""
+    text = read_job(name)
+    job = json.loads(text)
+    answer = answer_of(spark, job, text)
+    write_answer(job, answer)
+    if not isinstance(answer, JobError):
+        return None
+    print(answer, file=sys.stderr, flush=True)
+    return answer
+
+
+def serve(spark, fifo):
+    """Whoever waits sees that a job has ended by its result. So where none can be written this ends, which is seen, too."""
+    with open(fifo, encoding="utf-8", errors="surrogateescape") as lines:
+        for line in lines:
+            carry_out(spark, line.rstrip("\n"))
 
 
 def main(arguments=None):
     arguments = sys.argv[1:] if arguments is None else arguments
-    if len(arguments) != 1:
-        sys.exit("usage: spark-submit sluice_spark/main.py JOB.json")
-    with open(arguments[0], "rb") as f:
-        text = f.read().decode()
-    job = json.loads(text)
+    spark, failed = Spark(), None
     try:
-        result = run(job, text)
-    except JobError as e:
+        if len(arguments) == 2 and arguments[0] == "--jobs":
+            serve(spark, arguments[1])
+        elif len(arguments) == 1 and not arguments[0].startswith("-"):
+            failed = carry_out(spark, arguments[0])
+        else:
+            sys.exit("usage: spark-submit sluice_spark/main.py JOB.json, or --jobs FIFO")
+    except JobError as e:  # of a lake that a job or result could not be read from, or written to
+        print(e, file=sys.stderr)
         failed = e
-    except MemoryError:
-        failed = JobError("MEMORY", "the driver has no memory left")
-    except ImportError as e:
-        failed = JobError("ENGINE", f"Python on Spark's side: {e}", "the driver and the executors need pyspark and pyarrow")
-    except Exception as e:  # of Spark, or a mistake here: told, never lost
-        traceback.print_exc()
-        failed = from_spark(e)
-    else:
-        write_result(job["result"], json.dumps(result, separators=(",", ":")))
-        return
-    write_result(job["result"], json.dumps(failed.as_dict(), separators=(",", ":")))
-    print(f"{failed.code}: {failed.message}", file=sys.stderr)
-    sys.exit(native.exit_status(failed.code))
+    finally:
+        spark.close()
+    if failed is not None:
+        sys.exit(native.exit_status(failed.code))
 
 
 if __name__ == "__main__":

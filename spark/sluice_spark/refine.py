@@ -3,7 +3,9 @@ these hold, read back. Mirrors src/refine/refine.c; the texts of errors are the 
 
 Tasks write Parquet straight to its final place, under a name that no other attempt has, read it back, and answer with that
 name. A file counts only if an answer that Spark took names it: of an attempt that failed, was lost or came second there is at
-most a file that nobody names. Nothing is renamed, so a store without renames (S3) is as safe as a disk."""
+most a file that nobody names. Nothing is renamed, so a store without renames (S3) is as safe as a disk.
+
+Where the lake is no folder, tasks bring the inputs' objects and send their files, as whole objects that were read back (lake.py)."""
 
 import ctypes
 import functools
@@ -14,11 +16,10 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-from sluice_spark import native
+from sluice_spark import lake, native
 from sluice_spark.errors import JobError, TaskError
 
 GROUP_ROWS, GROUP_BYTES = 122880, 64 << 20  # of a row group
-READ_ROWS = 1 << 16
 
 # ── libsluice (src/refine/refine_native.h) ──
 
@@ -89,10 +90,12 @@ def _parquet_schema(columns):
 
 
 class FileWriter:
-    """Rows of a partition, in their order, into files of at most file_rows rows."""
+    """Rows of a partition, in their order, into files of at most file_rows rows. place: Place."""
 
-    def __init__(self, shape, output, file_rows, prefix):
-        self.output, self.file_rows, self.prefix = output, file_rows, prefix
+    def __init__(self, shape, place, prefix):
+        self.place, self.file_rows, self.prefix = place, place.file_rows, prefix
+        self.scratch = lake.Scratch(place.scratch) if place.lake else None
+        self.folder = self.scratch.path if self.scratch else place.output
         self.schema = _parquet_schema(shape["columns"])
         # A dictionary would keep one of several doubles that equal each other with other bits.
         self.dictionary = [c["name"] for c in shape["columns"] if c["type"] not in ("double", "boolean")]
@@ -103,7 +106,7 @@ class FileWriter:
     def _open(self):
         import pyarrow.parquet as pq
         self.name = f"{self.prefix}-{len(self.files):05d}.parquet"
-        self.path = os.path.join(self.output, self.name)
+        self.path = os.path.join(self.folder, self.name)
         self.writer = pq.ParquetWriter(self.path, self.schema, version="2.6", compression="zstd", data_page_version="1.0",
                                        use_dictionary=self.dictionary, coerce_timestamps="us", store_schema=False)
         self.rows = 0
@@ -144,10 +147,13 @@ class FileWriter:
         self.writer = None
         middle = time.monotonic()
         with pq.ParquetFile(self.path) as f:
-            for batch in f.iter_batches(batch_size=READ_ROWS, columns=self.schema.names):
+            for batch in f.iter_batches(batch_size=lake.READ_ROWS, columns=self.schema.names):
                 self.check.read(batch)
         found = self.check.file(self.path)
         found.update(path=self.name, size=os.path.getsize(self.path))
+        if self.scratch:
+            found.update(lake.send(self.place.lake, self.path, self.name))
+            os.unlink(self.path)
         self.files.append(found)
         self.write_us += int((middle - started) * 1e6)
         self.read_us += int((time.monotonic() - middle) * 1e6)
@@ -163,15 +169,25 @@ class FileWriter:
         if self.writer is not None:
             self.writer.close()
         self.check.close()
+        if self.scratch:
+            self.scratch.close()
 
 
-def write_partition(shape, output, file_rows, batches):
+class Place:
+    """Where a job's files go. lake: how they are sent there; None where `output` is a folder."""
+
+    def __init__(self, job):
+        self.output, self.scratch, self.file_rows = job["output"], job["scratch"], job["file_rows"]
+        self.lake = lake.job_of_lake(job) if lake.is_url(job["output"]) else None
+
+
+def write_partition(shape, place, batches):
     import pyarrow as pa
     from pyspark import TaskContext
 
     context = TaskContext.get()
     prefix = f"{context.partitionId():05d}-{context.taskAttemptId()}-{uuid.uuid4().hex[:12]}"
-    writer = FileWriter(shape, output, file_rows, prefix)
+    writer = FileWriter(shape, place, prefix)
     try:
         for batch in batches:
             writer.add(batch)
@@ -202,14 +218,26 @@ def _file_schema(path):
     return str(pq.read_schema(path).remove_metadata())
 
 
-def read_input(spark, table):
-    """The table as its contract types it; a file that lacks a column has NULL there."""
-    from pyspark.sql import functions as f
-    from pyspark.sql.types import StructType, _parse_datatype_string
+def _spark_types(columns):
+    return ", ".join(f"{_quoted(c['name'])} {_spark_type(c)}" for c in columns)
 
+
+def read_input(spark, job, table, needed=None):
+    """The table as its contract types it; a file that lacks a column has NULL there. needed: numbers of the columns that are asked
+    for; None: all."""
+    from pyspark.sql import functions as f
+    from pyspark.sql.types import _parse_datatype_string
+
+    columns = table["columns"]
     if not table["files"]:
-        return spark.createDataFrame([], _parse_datatype_string(
-            ", ".join(f"{_quoted(c['name'])} {_spark_type(c)}" for c in table["columns"])))
+        return spark.createDataFrame([], _parse_datatype_string(_spark_types(columns)))
+    if lake.is_url(job["lake"]):
+        asked = [c for i, c in enumerate(columns) if needed is None or i in needed] or columns[:1]
+        rows = lake.rows_of(spark, job, table, _parquet_schema(asked), map_in_arrow, _spark_types(asked))
+        there = {c["name"] for c in asked}
+        # The others are there by name and type alone.
+        return rows.select([f.col(_quoted(c["name"])) if c["name"] in there else
+                            f.expr(f"CAST(raise_error('{lake.NOT_READ}') AS {_spark_type(c)})").alias(c["name"]) for c in columns])
     with ThreadPoolExecutor(8) as pool:  # files of one shape are read together
         schemas = list(pool.map(_file_schema, table["files"]))
     groups = {}
@@ -228,6 +256,35 @@ def read_input(spark, table):
 def view_name(table):
     """As src/refine/model_spark.c writes it."""
     return f"sluice_{table['schema']}_{table['table']}"
+
+
+def columns_needed(spark, job):
+    """By input the numbers of the columns that the SELECT needs; {} where that is not to be known."""
+    from pyspark.sql.types import StructType, _parse_datatype_string
+
+    if job["spark"]["language"] != "sql":
+        return {}
+    for i, table in enumerate(job["inputs"]):
+        schema = StructType()
+        for k, field in enumerate(_parse_datatype_string(_spark_types(table["columns"]))):
+            schema.add(field.name, field.dataType, True, {"sluice": [i, k]})
+        spark.createDataFrame(spark.sparkContext.emptyRDD(), schema).createOrReplaceTempView(view_name(table))
+    plan = spark.sql(job["spark"]["text"])._jdf.queryExecution().optimizedPlan()
+    return lake.columns_read(plan.toJSON())
+
+
+def inputs_open(spark, job, all_columns):
+    needed, inputs = {}, {}
+    if lake.is_url(job["lake"]):
+        lake.joins_settle(spark)
+        try:
+            needed = {} if all_columns else columns_needed(spark, job)
+        except Exception:  # what is wrong with the text is told where it is run
+            pass
+    for i, table in enumerate(job["inputs"]):
+        rows = inputs[f"{table['schema']}.{table['table']}"] = read_input(spark, job, table, needed.get(i))
+        rows.createOrReplaceTempView(view_name(table))
+    return inputs
 
 
 # ── the model ──
@@ -353,36 +410,35 @@ def map_in_arrow(rows, task, schema):
 def write(rows, n, shape, job):
     """What the tasks said, in the order of the table."""
     if n == 0:
-        writer = FileWriter(shape, job["output"], job["file_rows"], f"00000-{uuid.uuid4().hex[:12]}")
+        writer = FileWriter(shape, Place(job), f"00000-{uuid.uuid4().hex[:12]}")
         try:
             return [writer.finish(at_least_one=True)]
         finally:
             writer.close()
     parts, order = math.ceil(n / job["file_rows"]), _order(shape)
     rows = rows.repartition(1) if parts == 1 else rows.repartitionByRange(parts, *order)
-    task = functools.partial(write_partition, shape, job["output"], job["file_rows"])
+    task = functools.partial(write_partition, shape, Place(job))
     answers = map_in_arrow(rows.sortWithinPartitions(*order), task, "part bigint, answer string").collect()
     return [json.loads(a["answer"]) for a in sorted(answers, key=lambda a: a["part"])]
 
 
 def sweep(output, files):
-    """What attempts left that nobody took; one that is still at work leaves its file to `sluice gc`."""
+    """What attempts left that nobody took; one that is still at work, and each in a lake that is no folder, leaves its file to
+    `sluice gc`."""
+    if lake.is_url(output):
+        return
     named = {f["path"] for f in files}
     for name in os.listdir(output):
         if name.endswith(".parquet") and name not in named:
             os.unlink(os.path.join(output, name))
 
 
-def refine(spark, job, shape):
+def refine(spark, job, shape, all_columns=False):
     from pyspark import StorageLevel
     from pyspark.sql import functions as f
 
     started, name = time.monotonic(), job["table"]
-    inputs = {}
-    for table in job["inputs"]:
-        rows = inputs[f"{table['schema']}.{table['table']}"] = read_input(spark, table)
-        rows.createOrReplaceTempView(view_name(table))
-    rows = select(spark, job, inputs)
+    rows = select(spark, job, inputs_open(spark, job, all_columns))
     columns_match(rows.columns, [c["name"] for c in shape["columns"]], name)
     rows = rows.persist(StorageLevel.MEMORY_AND_DISK)  # the SELECT runs once
     losses_check(rows, shape["columns"], name)
@@ -409,12 +465,18 @@ def refine(spark, job, shape):
 
 def run(spark, job, text):
     name = job["table"]
-    if job["lake"].find("://") >= 0:
-        raise JobError("CONFIG", f"model {name}: Spark refines lakes that are folders, and this one is {job['lake']}",
-                       "engine: duckdb")
+    if "spark" not in job:
+        raise JobError("CONFIG", f"model {name}: the job was written for DuckDB", "engine: spark, where the job is written")
     try:
         shape = _answer(_functions().sluice_refine_shape(text.encode()), JobError.from_dict)
-        return refine(spark, job, shape)
+        try:
+            return refine(spark, job, shape)
+        except Exception as e:
+            if lake.NOT_READ not in str(e):
+                raise
+            return refine(spark, job, shape, all_columns=True)
     except JobError as e:
         front = f"model {name}: "
         raise JobError(e.code, e.message if e.message.startswith(front.rstrip()) else front + e.message, e.hint) from e
+    finally:
+        spark.catalog.clearCache()

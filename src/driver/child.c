@@ -1,6 +1,5 @@
-#include "driver/child.h"
+#include "driver/child_parts.h"
 
-#include "base/buf.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/effect.h"
@@ -24,29 +23,10 @@
 
 enum {
 	LINE_MAX_BYTES = 1 << 20,
-	TAIL_BYTES = 8 << 10,  /* of standard error kept */
-	SHOWN_BYTES = 1200,    /* of it in a message */
+	SHOWN_BYTES = 1200,    /* of standard error in a message */
 	READ_BYTES = 64 << 10,
 	TICK_MS = 50,          /* how soon a stop request is seen at the latest */
 	GRACE_US = 5 * 1000000,
-};
-
-struct child {
-	const struct child_options *o;
-	char **environment;
-	pid_t pid;
-	int out, err, exec_error; /* read ends; -1 closed */
-	int pid_fd;               /* -1: not supported, then the tick finds its end */
-	struct buf line;          /* of standard output, incomplete */
-	bool line_too_long;
-	char tail[TAIL_BYTES];
-	size_t tail_n;
-	bool ended, lost; /* lost: ended, and nobody can say how */
-	int status;
-	struct rusage usage;
-	int stopped_by;   /* the signal that made us stop it */
-	bool late;        /* it was the deadline */
-	int64_t kill_us;  /* when SIGKILL follows */
 };
 
 /* ── start ── */
@@ -224,7 +204,7 @@ static bool drain(struct child *c, int *fd)
 }
 
 /* The group goes with its leader, and before the leader's number is free for somebody else. */
-static void reap(struct child *c, int options)
+void child_reap(struct child *c, int options)
 {
 	siginfo_t info = { 0 };
 	int r;
@@ -263,24 +243,26 @@ static void stop_if_asked(struct child *c)
 	}
 }
 
-static void child_watch(struct child *c)
+void child_tick(struct child *c)
 {
-	while (!c->ended) {
-		struct pollfd fds[3] = {
-			{ .fd = c->out, .events = POLLIN },
-			{ .fd = c->err, .events = POLLIN },
-			{ .fd = c->pid_fd, .events = POLLIN },
-		};
-		stop_if_asked(c);
-		if (poll(fds, 3, TICK_MS) > 0) {
-			if (fds[0].revents)
-				drain(c, &c->out);
-			if (fds[1].revents)
-				drain(c, &c->err);
-		}
-		reap(c, WNOHANG);
+	struct pollfd fds[3] = {
+		{ .fd = c->out, .events = POLLIN },
+		{ .fd = c->err, .events = POLLIN },
+		{ .fd = c->pid_fd, .events = POLLIN },
+	};
+	stop_if_asked(c);
+	if (poll(fds, 3, TICK_MS) > 0) {
+		if (fds[0].revents)
+			drain(c, &c->out);
+		if (fds[1].revents)
+			drain(c, &c->err);
 	}
-	/* What it wrote before its end. Somebody may still hold the pipes, so this does not wait for their end. */
+	child_reap(c, WNOHANG);
+}
+
+/* What it wrote before its end. Somebody may still hold the pipes, so this does not wait for their end. */
+void child_drain(struct child *c)
+{
 	while (drain(c, &c->out))
 		;
 	while (drain(c, &c->err))
@@ -330,7 +312,7 @@ bool child_own_error(struct str text, struct arena *a, struct err *e)
 	return true;
 }
 
-static bool judge(struct child *c, struct arena *a, struct str *result, struct err *e)
+bool child_judge(struct child *c, struct arena *a, struct str *result, struct err *e)
 {
 	const struct child_options *o = c->o;
 	const char *program = o->argv[0];
@@ -373,25 +355,16 @@ static bool judge(struct child *c, struct arena *a, struct str *result, struct e
 	return false;
 }
 
-bool child_run(const struct child_options *o, struct arena *a, struct str *result, uint64_t *peak_rss_bytes,
-	       struct err *e)
+struct child *child_new(const struct child_options *o)
 {
 	struct child *c = mem_alloc(sizeof *c);
 	*c = (struct child){ .o = o, .out = -1, .err = -1, .exec_error = -1, .pid_fd = -1,
 			     .line = BUF_INIT(LINE_MAX_BYTES) };
-	/* A result of an earlier attempt must not pass for this one's. */
-	bool ok = sys_unlink(o->result_path) == 0 || errno == ENOENT ||
-		  err_set_errno(e, ERR_STORAGE, errno, "%s: an old result cannot be removed", o->result_path);
-	if (ok && (ok = child_start(c, e))) {
-		ok = child_started(c, e);
-		if (ok)
-			child_watch(c);
-		else
-			reap(c, 0);
-		if (peak_rss_bytes)
-			*peak_rss_bytes = (uint64_t)c->usage.ru_maxrss * 1024;
-		ok = ok && judge(c, a, result, e);
-	}
+	return c;
+}
+
+void child_free(struct child *c)
+{
 	if (c->out >= 0)
 		close(c->out);
 	if (c->err >= 0)
@@ -400,6 +373,39 @@ bool child_run(const struct child_options *o, struct arena *a, struct str *resul
 		close(c->pid_fd);
 	buf_free(&c->line);
 	mem_free(c);
+}
+
+bool child_begin(struct child *c, struct err *e)
+{
+	if (!child_start(c, e))
+		return false;
+	if (child_started(c, e))
+		return true;
+	child_reap(c, 0);
+	return false;
+}
+
+/* A result of an earlier attempt must not pass for this one's. */
+bool child_result_clear(const struct child_options *o, struct err *e)
+{
+	return sys_unlink(o->result_path) == 0 || errno == ENOENT ||
+	       err_set_errno(e, ERR_STORAGE, errno, "%s: an old result cannot be removed", o->result_path);
+}
+
+bool child_run(const struct child_options *o, struct arena *a, struct str *result, uint64_t *peak_rss_bytes,
+	       struct err *e)
+{
+	struct child *c = child_new(o);
+	bool ok = child_result_clear(o, e) && child_begin(c, e);
+	if (ok) {
+		while (!c->ended)
+			child_tick(c);
+		child_drain(c);
+		ok = child_judge(c, a, result, e);
+	}
+	if (peak_rss_bytes && c->ended)
+		*peak_rss_bytes = (uint64_t)c->usage.ru_maxrss * 1024;
+	child_free(c);
 	return ok;
 }
 

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "format/job_files.h"
+#include "prepare/native_answer.h"
 #include "prepare/prepare_task.h"
 
 #include <stdlib.h>
@@ -25,56 +26,9 @@ void sluice_free(void *text)
 	mem_free(text);
 }
 
-static enum err_code code_named(const char *name)
-{
-	for (int i = ERR_NONE + 1; i < ERR_COUNT; i++)
-		if (strcmp(err_name((enum err_code)i), name) == 0)
-			return (enum err_code)i;
-	return ERR_ENGINE;
-}
-
 int sluice_exit_status(const char *code)
 {
-	return err_exit_status(code_named(code));
-}
-
-/* ── answers ── */
-
-static char *text_out(struct str s)
-{
-	char *p = mem_alloc(s.n + 1);
-
-	if (s.n > 0)
-		memcpy(p, s.p, s.n);
-	p[s.n] = '\0';
-	return p;
-}
-
-/* What network, disk and memory refused once; stored bytes and settings stay as they are. */
-static bool may_go_better(enum err_code code)
-{
-	int status = err_exit_status(code);
-
-	return (status == 3 && code != ERR_JSON && code != ERR_RECORDS) || status == 7 || status == 9;
-}
-
-static char *error_out(const struct err *e)
-{
-	struct buf b = BUF_INIT(1 << 20);
-	struct json_out o = JSON_OUT(&b);
-	char *text;
-
-	json_begin_object(&o, NULL);
-	json_begin_object(&o, "error");
-	json_put_z(&o, "code", err_name(e->code));
-	json_put_str(&o, "message", str_from(e->message));
-	json_put_str(&o, "hint", str_from(e->hint));
-	json_end_object(&o);
-	json_put_bool(&o, "again", may_go_better(e->code));
-	json_end_object(&o);
-	text = text_out(buf_str(&b));
-	buf_free(&b);
-	return text;
+	return err_exit_status(native_code(code));
 }
 
 /* ── rows out ── */
@@ -136,7 +90,7 @@ int sluice_rows_next(struct sluice_rows *r, struct ArrowArray *out)
 static void fail(struct err *failure, const char *code, const char *message)
 {
 	if (failure->code == ERR_NONE) /* the first is the reason of those behind it */
-		err_set(failure, code_named(code), "%s", message);
+		err_set(failure, native_code(code), "%s", message);
 }
 
 void sluice_rows_fail(struct sluice_rows *r, const char *code, const char *message)
@@ -413,10 +367,10 @@ char *sluice_prepare_plan(const char *text, size_t n_text)
 		json_put_bool(&o, "exchange", any && has_key);
 		json_end_object(&o);
 		CHECK(!b.overflow);
-		out = text_out(buf_str(&b));
+		out = native_text(buf_str(&b));
 		buf_free(&b);
 	} else {
-		out = error_out(&e);
+		out = native_error(&e);
 	}
 	arena_free(&a);
 	return out;
@@ -506,7 +460,7 @@ char *sluice_prepare_task(const char *text, size_t n_text, const char *options, 
 	struct str answer = STR_NONE;
 	bool ok = job_open(text, n_text, &a, &job, &e) && task_options_read(options, n_options, &a, &o, &e) &&
 		  task_run(&job, &o, calls, &a, &answer, &e);
-	char *out = ok ? text_out(answer) : error_out(&e);
+	char *out = ok ? native_text(answer) : native_error(&e);
 
 	arena_free(&a);
 	return out;
@@ -546,7 +500,7 @@ char *sluice_prepare_join(const char *text, size_t n_text, const char *options, 
 		texts[i] = (struct str){ answers[i], n_answers[i] };
 	bool ok = job_open(text, n_text, &a, &job, &e) &&
 		  join(&job, options, n_options, texts, n, calls, &a, &result, &e);
-	out = ok ? text_out(engine_result_encode(&result, &a)) : error_out(&e);
+	out = ok ? native_text(engine_result_encode(&result, &a)) : native_error(&e);
 	arena_free(&a);
 	return out;
 }

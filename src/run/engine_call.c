@@ -34,13 +34,9 @@ static bool run_child(struct engine_call *c, const char *scratch, struct arena *
 	if (!file_make_dirs(c->job->scratch.p, e) || !file_write(job_path, engine_job_encode(c->job, a), e))
 		return false;
 	const char *argv[] = { child_self_path(), "engine", "duckdb", job_path, NULL };
-	struct spark_command spark = { argv, NULL };
-	if (c->spark && !spark_command(c->spark, c->job, job_path, a, &spark, e))
-		return false;
 	struct progress_to to = { c->progress, c->user };
 	struct child_options o = {
-		.argv = spark.argv,
-		.environment = spark.environment,
+		.argv = argv,
 		.result_path = c->job->result_path.p,
 		.max_result_bytes = RESULT_MAX,
 		.progress = on_line,
@@ -48,6 +44,8 @@ static bool run_child(struct engine_call *c, const char *scratch, struct arena *
 		.stop_signal = c->stop,
 		.deadline_us = c->deadline_us,
 	};
+	if (c->spark)
+		return spark_session_run(c->spark, c->job, job_path, &o, a, text, &c->peak_rss_bytes, e);
 	return child_run(&o, a, text, &c->peak_rss_bytes, e);
 }
 

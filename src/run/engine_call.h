@@ -3,10 +3,11 @@
 #define SLUICE_RUN_ENGINE_CALL_H
 
 #include "format/engine_job.h"
+#include "run/spark_session.h"
 
 struct engine_call {
 	struct engine_job *job;     /* scratch and result_path are filled in */
-	const struct spark_settings *spark; /* `prepare` and `refine`: Spark does it; NULL: DuckDB */
+	struct spark_session *spark; /* `prepare` and `refine`: Spark does it; NULL: DuckDB */
 	void (*progress)(void *user, uint64_t rows);
 	void *user;
 	const volatile int *stop;
@@ -15,13 +16,6 @@ struct engine_call {
 	struct str result_text;     /* out: as written by the child */
 };
 bool engine_call(struct engine_call *c, struct arena *a, struct engine_result *out, struct err *e);
-
-/* How spark-submit is called for a job: spark_command.c. ERR_CONFIG with a hint where something that it needs is missing. */
-struct spark_command {
-	const char **argv, **environment; /* for struct child_options */
-};
-bool spark_command(const struct spark_settings *s, const struct engine_job *job, const char *job_path, struct arena *a,
-		   struct spark_command *out, struct err *e);
 
 /* The child's side: `sluice engine duckdb JOB`. Returns the exit status. */
 int engine_child_main(const char *job_path);

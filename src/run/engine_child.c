@@ -6,6 +6,7 @@
 #include "driver/engine.h"
 #include "format/checkpoint.h"
 #include "format/job_files.h"
+#include "format/job_place.h"
 #include "prepare/compact.h"
 #include "prepare/prepare.h"
 #include "refine/count.h"
@@ -15,8 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-
-enum { JOB_MAX = 256 << 20, REPLACE_MAX = 5 };
 
 /* One line of JSON on standard output, for the parent's progress display. */
 static void tell_progress(void *user, uint64_t rows)
@@ -69,67 +68,6 @@ static bool work_here(struct engine_job *job, struct arena *a, struct engine_res
 	return ok;
 }
 
-/* A job that waits in a lake that is no folder is named by its URL. Its own settings are not known before it is read. */
-static bool job_read(const char *path, struct arena *a, struct str *text, struct err *e)
-{
-	struct str url = str_from(path);
-	struct store *s = NULL;
-	size_t at = url.n;
-	if (store_name_is_path(url))
-		return file_read(path, JOB_MAX, a, text, e);
-	while (url.p[at - 1] != '/')
-		at--;
-	struct str name = str_sub(url, at, url.n);
-	if (!store_key_ok(name))
-		return err_set(e, ERR_USAGE, "%s is no job", path);
-	if (!store_open(str_sub(url, 0, at - 1), &(struct store_settings){ 0 }, false, &s, e))
-		return false;
-	bool ok = store_get(s, name, JOB_MAX, a, text, e) || err_wrap(e, "%s", path);
-	store_close(s);
-	return ok;
-}
-
-/* As a rename would do it: what an attempt before this one left there, be it an error, goes. */
-static bool result_replace(struct store *s, struct str key, struct str answer, struct arena *a, struct err *e)
-{
-	enum store_created created;
-	for (int i = 0; i < REPLACE_MAX; i++) {
-		struct str there;
-		struct err gone = ERR_INIT;
-		if (!store_create(s, key, answer, &created, e))
-			return false;
-		if (created == STORE_CREATED)
-			return true;
-		if (!store_get(s, key, JOB_MAX, a, &there, &gone)) {
-			if (gone.code == ERR_MISSING)
-				continue;
-			*e = gone;
-			return false;
-		}
-		if (str_eq(there, answer))
-			return store_settle(s, key, e);
-		if (!store_remove(s, key, e))
-			return false;
-	}
-	return err_set(e, ERR_STORAGE, "somebody else writes it all the time");
-}
-
-static bool result_write(const struct engine_job *job, struct str answer, struct arena *a, struct err *e)
-{
-	struct str to = job->result_path;
-	struct store *s = NULL;
-	if (store_name_is_path(to))
-		return file_write(arena_zero_terminated(a, to), answer, e);
-	struct str key = str_sub(to, job->lake.n + 1, to.n);
-	if (!str_starts(to, job->lake) || to.p[job->lake.n] != '/' || !store_key_ok(key))
-		return err_set(e, ERR_USAGE, "the job's result %.*s is not in its lake", STR_ARG(str_sub(to, 0, 200)));
-	if (!store_open(job->lake, &job->store, false, &s, e))
-		return false;
-	bool ok = result_replace(s, key, answer, a, e) || err_wrap(e, "%.*s", STR_ARG(to));
-	store_close(s);
-	return ok;
-}
-
 int engine_child_main(const char *job_path)
 {
 	struct arena a = ARENA_INIT;
@@ -139,7 +77,7 @@ int engine_child_main(const char *job_path)
 	struct engine_result result;
 	/* A crash must not leave the data of an API in a core file. */
 	sys_setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
-	if (!job_read(job_path, &a, &text, &e) || !engine_job_decode(text, &a, &job, &e)) {
+	if (!job_place_read(job_path, &a, &text, &e) || !engine_job_decode(text, &a, &job, &e)) {
 		fprintf(stderr, "sluice: %s\n", e.message);
 		arena_free(&a);
 		return err_exit_status(e.code);
@@ -148,7 +86,7 @@ int engine_child_main(const char *job_path)
 	if (ok && result.engine.n == 0)
 		ok = engine_version(&a, &result.engine, &e);
 	struct str answer = ok ? engine_result_encode(&result, &a) : engine_error_encode(&e, &a);
-	if (!result_write(&job, answer, &a, &late)) {
+	if (!job_place_answer(&job, answer, &a, &late)) {
 		fprintf(stderr, "sluice: %s\n", late.message);
 		arena_free(&a);
 		return err_exit_status(late.code);

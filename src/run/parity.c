@@ -15,6 +15,7 @@ enum { PARITY_SQL_MAX = 16 << 20, EXAMPLES = 3 };
 struct parity {
 	struct project *j;
 	const struct model *m;
+	struct spark_session *spark;
 	struct arena *a;
 	struct parity_report *out;
 	struct lake_query q;
@@ -26,7 +27,7 @@ struct parity {
 static bool side_run(struct parity *p, struct engine_job job, size_t i, struct str scratch, const volatile int *stop, struct err *e)
 {
 	struct parity_side *side = i == 0 ? &p->out->duckdb : &p->out->spark;
-	struct engine_call call = { .job = &job, .spark = i == 1 ? &p->j->pipeline->spark : NULL, .stop = stop };
+	struct engine_call call = { .job = &job, .spark = i == 1 ? p->spark : NULL, .stop = stop };
 
 	p->folder[i] = job.output = arena_format(p->a, "%.*s/%s", STR_ARG(scratch), i == 0 ? "duckdb" : "spark");
 	if (!file_make_dirs(job.output.p, e))
@@ -233,16 +234,14 @@ static bool difference_find(struct parity *p, struct err *e)
 	return ok;
 }
 
-bool parity_model(struct project *j, const struct model *m, unsigned threads, const volatile int *stop, struct arena *a,
-		  struct parity_report *out, struct err *e)
+bool parity_model(struct project *j, const struct model *m, struct spark_session *spark, unsigned threads,
+		  const volatile int *stop, struct arena *a, struct parity_report *out, struct err *e)
 {
-	struct parity p = { .j = j, .m = m, .a = a, .out = out };
+	struct parity p = { .j = j, .m = m, .spark = spark, .a = a, .out = out };
 	struct engine_job job;
 	struct scratch scratch = { 0 };
 
 	*out = (struct parity_report){ .model = m->name };
-	if (!project_has_paths(j))
-		return err_set(e, ERR_CONFIG, "parity works on lakes that are folders, and this one is %.*s", STR_ARG(j->lake));
 	if (!publish_model_job(j, m, STR("parity"), threads, &job, a, e) || !scratch_open(a, &scratch, e))
 		return err_wrap(e, "parity %.*s", STR_ARG(m->name));
 	struct str folder = str_from(scratch.path);

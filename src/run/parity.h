@@ -5,6 +5,7 @@
 
 #include "format/engine_job.h"
 #include "run/project.h"
+#include "run/spark_session.h"
 
 struct parity_side {
 	struct str engine;         /* "Spark 3.5.7" */
@@ -30,8 +31,8 @@ struct parity_report {
 	const struct graph_reads *lint; /* what `check` says of the model: the suspects; NULL: nothing */
 };
 /* False: neither engine could be asked. An engine's own failure is a difference, and in the report. ERR_MISSING: something that the
- * model reads was never made; ERR_CONFIG: the lake is no folder. */
-bool parity_model(struct project *j, const struct model *m, unsigned threads, const volatile int *stop, struct arena *a,
-		  struct parity_report *out, struct err *e);
+ * model reads was never made. */
+bool parity_model(struct project *j, const struct model *m, struct spark_session *spark, unsigned threads,
+		  const volatile int *stop, struct arena *a, struct parity_report *out, struct err *e);
 
 #endif

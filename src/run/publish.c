@@ -66,8 +66,8 @@ static bool carry_out(struct publish *u, const struct plan_resource *p, struct s
 		return false;
 	if (x)
 		return exchange_write(x, s, ZONE_PREPARE, job, a, e);
-	struct engine_call call = { .job = job, .spark = p->engine.spark ? &u->project->pipeline->spark : NULL, .progress = u->progress, .user = u->user, .stop = u->options->stop,
-				    .deadline_us = u->options->deadline_us };
+	struct engine_call call = { .job = job, .spark = p->engine.spark ? u->spark : NULL, .progress = u->progress,
+				    .user = u->user, .stop = u->options->stop, .deadline_us = u->options->deadline_us };
 	bool ok = engine_call(&call, a, r, e);
 	if (call.peak_rss_bytes > u->peak_rss_bytes)
 		u->peak_rss_bytes = call.peak_rss_bytes;

@@ -15,6 +15,7 @@ struct publish {
 	const struct run_options *options;
 	struct str run_id;
 	unsigned threads;
+	struct spark_session *spark; /* for jobs that Spark is to do */
 	struct input_checks *checks; /* of files that models and relationships read; may be NULL */
 	uint64_t peak_rss_bytes;   /* out: of the largest child */
 	void (*progress)(void *user, uint64_t rows);

@@ -210,7 +210,7 @@ static void prepare_one(struct run_state *s, struct plan_resource *p)
 	for (size_t i = 0; i < p->n_windows; i++)
 		progress.total += p->windows[i].known && !p->windows[i].prepared ? p->windows[i].records : 0;
 	struct publish u = { .project = s->project, .options = s->options, .run_id = s->out->run_id,
-			     .threads = s->threads, .checks = &s->checks, .progress = on_rows, .user = &progress };
+			     .threads = s->threads, .spark = s->spark, .checks = &s->checks, .progress = on_rows, .user = &progress };
 	struct err why = ERR_INIT;
 	int64_t began = c->monotonic_us(c);
 	int64_t *before = arena_array(s->arena, int64_t, 2 * p->n_tables);
@@ -316,7 +316,7 @@ static void refine_one(struct run_state *s, const struct plan_model *p)
 	}
 	struct table_progress progress = { s, STAGE_REFINE, t->name, 0 };
 	struct publish u = { .project = s->project, .options = s->options, .run_id = s->out->run_id,
-			     .threads = s->threads, .checks = &s->checks, .progress = on_rows, .user = &progress };
+			     .threads = s->threads, .spark = s->spark, .checks = &s->checks, .progress = on_rows, .user = &progress };
 	struct err why = ERR_INIT;
 	int64_t began = c->monotonic_us(c);
 	run_show(s, STAGE_REFINE, t->name, 0, 0);
@@ -456,6 +456,7 @@ bool run_pipeline(struct project *j, const struct run_options *o, struct arena *
 		return false;
 	if (tables_wanted && !j->tables_ok)
 		note_broken_tables(&s);
+	s.spark = spark_session_new(&j->pipeline->spark);
 	int64_t t = j->clock->monotonic_us(j->clock);
 	bool begun = run_ingest(&s);
 	out->ingest_us = j->clock->monotonic_us(j->clock) - t;
@@ -468,6 +469,7 @@ bool run_pipeline(struct project *j, const struct run_options *o, struct arena *
 	t = j->clock->monotonic_us(j->clock);
 	if (p->request.refine && begun && may_go_on(&s))
 		refine_all(&s);
+	spark_session_free(s.spark);
 	out->refine_us = j->clock->monotonic_us(j->clock) - t;
 	finish(&s);
 	arena_free(&s.checks.arena);

@@ -7,7 +7,7 @@
  *
  * Settings on which answers depend are the package's (spark/sluice_spark/settings.py). Here are those without which Spark
  * does not start well on one machine; `engine.spark.conf` stands behind them and so is stronger. */
-#include "run/engine_call.h"
+#include "run/spark_session.h"
 
 #include "base/effect.h"
 #include "driver/child.h"
@@ -144,19 +144,19 @@ static void java_put(struct words *w, const struct spark_settings *s, const char
 	word(w, arena_format(a, "%s=-Duser.timezone=UTC%s%.*s", name, given.n > 0 ? " " : "", STR_ARG(given)).p);
 }
 
-static void confs_put(struct words *w, const struct spark_settings *s, const struct engine_job *job, bool local, struct arena *a)
+static void confs_put(struct words *w, const struct spark_settings *s, const struct spark_machine *m, bool local, struct arena *a)
 {
-	uint64_t memory = job->memory_bytes > SPARK_LEAST_BYTES ? job->memory_bytes : SPARK_LEAST_BYTES;
+	uint64_t memory = m->memory_bytes > SPARK_LEAST_BYTES ? m->memory_bytes : SPARK_LEAST_BYTES;
 
 	conf_put(w, s, "spark.ui.enabled", STR("false"), a);
 	conf_put(w, s, "spark.sql.catalogImplementation", STR("in-memory"), a); /* nothing of ours in somebody's catalog */
-	conf_put(w, s, "spark.sql.warehouse.dir", arena_format(a, "%.*s/warehouse", STR_ARG(job->scratch)), a);
+	conf_put(w, s, "spark.sql.warehouse.dir", arena_format(a, "%.*s/warehouse", STR_ARG(m->scratch)), a);
 	if (local) {
 		conf_put(w, s, "spark.driver.bindAddress", STR("127.0.0.1"), a);
 		conf_put(w, s, "spark.driver.host", STR("127.0.0.1"), a);
 		conf_put(w, s, "spark.driver.memory", arena_format(a, "%" PRIu64 "m", memory >> 20), a);
-		conf_put(w, s, "spark.local.dir", job->scratch, a);
-		conf_put(w, s, "spark.sql.shuffle.partitions", arena_format(a, "%u", 2 * (job->threads > 0 ? job->threads : 1)), a);
+		conf_put(w, s, "spark.local.dir", m->scratch, a);
+		conf_put(w, s, "spark.sql.shuffle.partitions", arena_format(a, "%u", 2 * (m->threads > 0 ? m->threads : 1)), a);
 	}
 	for (size_t i = 0; i < s->n_conf; i++) {
 		if (str_ends(s->names[i], STR(".extraJavaOptions")))
@@ -183,12 +183,17 @@ static void environment_put(struct words *w, const char *submit, bool local, str
 	word(w, "PYTHONDONTWRITEBYTECODE=1");
 }
 
-bool spark_command(const struct spark_settings *s, const struct engine_job *job, const char *job_path, struct arena *a,
-		   struct spark_command *out, struct err *e)
+/* A task that fails is tried again, as on a cluster: `local[N]` would give it one attempt. */
+enum { LOCAL_ATTEMPTS = 4 };
+
+bool spark_command(const struct spark_settings *s, const struct spark_machine *m, const char *const *arguments, size_t n_arguments,
+		   struct arena *a, struct spark_command *out, struct err *e)
 {
 	struct words argv = { .n = 0 }, environment = { .n = 0 };
 	const char *submit = submit_find(s, a, e), *package = NULL;
-	struct str master = s->master.n > 0 ? s->master : arena_format(a, "local[%u]", job->threads > 0 ? job->threads : 1);
+	struct str master = s->master;
+	if (master.n == 0)
+		master = arena_format(a, "local[%u,%d]", m->threads > 0 ? m->threads : 1, LOCAL_ATTEMPTS);
 	bool local = str_starts(master, STR("local"));
 
 	if (!submit || !java_check(a, e) || !(package = package_find(submit, a, e)))
@@ -196,9 +201,10 @@ bool spark_command(const struct spark_settings *s, const struct engine_job *job,
 	word(&argv, submit);
 	word(&argv, "--master");
 	word(&argv, arena_zero_terminated(a, master));
-	confs_put(&argv, s, job, local, a);
+	confs_put(&argv, s, m, local, a);
 	word(&argv, package);
-	word(&argv, job_path);
+	for (size_t i = 0; i < n_arguments; i++)
+		word(&argv, arguments[i]);
 	environment_put(&environment, submit, local, a);
 	out->argv = arena_array(a, const char *, argv.n + 1);
 	memcpy(out->argv, argv.v, argv.n * sizeof *argv.v);

@@ -12,6 +12,7 @@ struct run_state {
 	struct arena *arena;
 	unsigned threads;
 	struct input_checks checks;
+	struct spark_session *spark;
 	int64_t began_us, ingest_began_us;
 	struct resource_progress *progress;
 	size_t n_progress;

@@ -136,6 +136,7 @@ int cmd_parity(struct ui *u)
 	uint64_t threads = 0;
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	bool json = g->given[OPT_JSON], ok = true;
+	struct spark_session *spark = NULL;
 	size_t different = 0;
 	int status = 0;
 
@@ -143,6 +144,7 @@ int cmd_parity(struct ui *u)
 		return ui_fail(u, &e);
 	if (!ui_open(u, LAKE_THERE, true, &status))
 		return status;
+	spark = spark_session_new(&u->project.pipeline->spark);
 	ok = names_check(u, &e);
 	if (json)
 		json_begin_array(&o, NULL);
@@ -150,7 +152,7 @@ int cmd_parity(struct ui *u)
 		struct parity_report r;
 		if (!is_wanted(g, u->project.models.v[i].name))
 			continue;
-		ok = parity_model(&u->project, &u->project.models.v[i], (unsigned)threads, &ui_stop, &u->arena, &r, &e);
+		ok = parity_model(&u->project, &u->project.models.v[i], spark, (unsigned)threads, &ui_stop, &u->arena, &r, &e);
 		different += ok && !r.equal;
 		if (ok && json) {
 			report_json(&o, &r);
@@ -161,6 +163,7 @@ int cmd_parity(struct ui *u)
 			ok = ui_flush(u, &e);
 		}
 	}
+	spark_session_free(spark);
 	if (json) {
 		json_end_array(&o);
 		buf_add_char(&u->out, '\n');

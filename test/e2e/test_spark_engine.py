@@ -26,7 +26,8 @@ MODELS = sorted(os.path.basename(f)[:-4] for f in glob.glob(os.path.join(L.EXAMP
 
 # Keeps the job and how it was called, and gives up.
 FAKE = """#!/bin/sh
-for last; do :; done
+for fifo; do :; done
+read -r last < "$fifo"
 name=$(sed 's/.*"table":"\\([a-z_]*\\)","lake".*/\\1/' "$last" | head -c 100)
 cp "$last" KEEP/$name.json; printf '%s\\n' "$@" > KEEP/$name.argv; env > KEEP/$name.env
 echo "noise of a JVM"; echo '{"progress":{"rows":7}}'; echo "the last words" >&2
@@ -143,7 +144,7 @@ def hashes(result):
 
 def test_how_it_is_called(jobs):
     argv, env = jobs["argv"], jobs["env"]
-    assert argv[:2] == ["--master", "local[2]"] and argv[-2].endswith("/sluice_spark/main.py")
+    assert argv[:2] == ["--master", "local[2]"] and argv[-3].endswith("/sluice_spark/main.py") and argv[-2] == "--jobs"
     assert "spark.x=y z" in argv and "spark.driver.extraJavaOptions=-Duser.timezone=UTC" in argv
     assert "SPARK_LOCAL_IP=127.0.0.1" in env and "SLUICE_LIBRARY=" + LIBRARY in [
         e.split("=")[0] + "=" + os.path.realpath(e.split("=", 1)[1]) if e.startswith("SLUICE_LIB") else e for e in env]
