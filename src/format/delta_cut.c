@@ -46,8 +46,9 @@ static bool decode(struct str text, struct arena *a, struct table_cut *c, struct
 	if (!json_parse(text, a, &root, e) || !json_need_str(root, "format", &format, e) ||
 	    !json_need_str(root, "id", &c->id, e) || !json_need_str(root, "run", &c->run_id, e))
 		return false;
-	return (str_eq_z(format, format_name) && c->id.n > 0 && json_i64_or(root, "seen", -1) == c->seen) ||
-	       err_set(e, ERR_DAMAGE, "it is no mark of a repair");
+	if (str_eq_z(format, format_name) && c->id.n > 0 && json_i64_or(root, "seen", -1) == c->seen)
+		return true;
+	return err_set(e, ERR_DAMAGE, "it is no mark of a repair");
 }
 
 bool table_cut_find(struct store *s, struct str table_key, struct arena *a, struct table_cut *out, bool *found, struct err *e)
@@ -79,8 +80,11 @@ bool table_cut_write(struct store *s, struct str table_key, const struct table_c
 	bool ours = false;
 	struct str key = mark_key(table_key, c->seen, a);
 	CHECK(c->seen >= 0 && c->id.n > 0);
-	return store_create_checked(s, key, encode(c, a), &ours, a, e) &&
-	       (ours || err_set(e, ERR_FENCED, "%.*s: another repair is at work on this table", STR_ARG(key)));
+	if (!store_create_checked(s, key, encode(c, a), &ours, a, e))
+		return false;
+	if (!ours)
+		return err_set(e, ERR_FENCED, "%.*s: another repair is at work on this table", STR_ARG(key));
+	return true;
 }
 
 bool table_cut_clear(struct store *s, struct str table_key, struct err *e)

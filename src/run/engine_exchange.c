@@ -31,11 +31,11 @@ static struct exchange_posted place(const struct engine_exchange *x, enum lake_z
 					 arena_format(a, "%.*s.result.json", STR_ARG(base)) };
 }
 
-static bool post(struct engine_exchange *x, const struct exchange_posted *p, struct arena *a, struct err *e)
+static void post(struct engine_exchange *x, const struct exchange_posted *p, struct arena *a, struct err *e)
 {
 	*arena_push(a, x->jobs) = *p;
 	x->posted = true;
-	return err_set(e, ERR_BUDGET, "%.*s waits for an engine", STR_ARG(p->job));
+	err_set(e, ERR_BUDGET, "%.*s waits for an engine", STR_ARG(p->job));
 }
 
 bool exchange_is_new(struct engine_exchange *x, struct store *s, enum lake_zone zone, const struct engine_job *job, struct arena *a,
@@ -50,7 +50,9 @@ bool exchange_is_new(struct engine_exchange *x, struct store *s, enum lake_zone 
 		*e = missing;
 		return false;
 	}
-	return store_settle(s, p.job, e) && post(x, &p, a, e);
+	if (store_settle(s, p.job, e))
+		post(x, &p, a, e);
+	return false;
 }
 
 bool exchange_write(struct engine_exchange *x, struct store *s, enum lake_zone zone, struct engine_job *job, struct arena *a,
@@ -61,7 +63,9 @@ bool exchange_write(struct engine_exchange *x, struct store *s, enum lake_zone z
 	job->cache = STR_NONE; /* a folder of this machine */
 	job->result_path = arena_format(a, "%.*s/%.*s", STR_ARG(job->lake), STR_ARG(p.result));
 	/* Whoever was first with the same job has folders of its own: either will do. */
-	return store_create_checked(s, p.job, engine_job_encode(job, a), &ours, a, e) && post(x, &p, a, e);
+	if (store_create_checked(s, p.job, engine_job_encode(job, a), &ours, a, e))
+		post(x, &p, a, e);
+	return false;
 }
 
 /* "<lake>/<table>/data/<name>" may name "data/<name>/...". */
@@ -115,7 +119,7 @@ static bool tags_fit(const struct engine_job *job, const struct str_map *names, 
 			str_map_add(&seen, tag->name, at, a);
 		}
 	}
-	for (size_t i = 0; i < job->n_windows && job->kind == ENGINE_PREPARE; i++)
+	for (size_t i = 0; i < job->n_windows; i++) /* a model's job has none */
 		if (str_map_get(&seen, job->windows[i].name) == SIZE_MAX)
 			return err_set(e, ERR_ENGINE, "the result leaves out window %.*s of its job", STR_ARG(job->windows[i].name));
 	return true;

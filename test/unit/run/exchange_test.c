@@ -174,6 +174,116 @@ static void test_a_result_of_another_job(void **state)
 	}
 }
 
+/* ── results that are not so ── */
+
+#define ERROR(code, message) "{\"error\":{\"code\":\"" code "\",\"message\":\"" message "\"}}"
+#define OF_NO_OUTPUT ERR_ENGINE, "not below its job's output"
+#define OF_NO_WINDOW ERR_ENGINE, "which its job does not have"
+
+/* Behind the first `behind` the first `old` becomes `new`; "": all of the text does. `over`: what `new` has more lies over what
+ * follows, so that a hash stays as long as one is. */
+static const struct lie {
+	const struct scene *s;
+	bool of_job, over;
+	const char *behind, *old, *new;
+	enum err_code code;
+	const char *said;
+} lies[] = {
+	{ TRIPS, true, false, "", "", "{", ERR_JSON, "" },
+	{ TRIPS, true, false, "", "\"records\":\"data\"", "\"records\":\"date\"", ERR_FENCED, "for something else" },
+	{ TRIPS, false, false, "", "", "{", ERR_JSON, "" },
+	{ TRIPS, false, false, "", "", ERROR("CONTRACT", "broken"), ERR_CONTRACT, "prepare trips: broken" },
+	{ TRIPS, false, false, "", "", ERROR("BUDGET", "late"), ERR_ENGINE, "the engine was stopped: late" },
+	{ TRIPS, false, false, "", "", ERROR("SIGTERM", "killed"), ERR_ENGINE, "the engine was stopped: killed" },
+	{ TRIPS, false, false, "", "", ERROR("SIGINT", "typed"), ERR_ENGINE, "the engine was stopped: typed" },
+	{ TRIPS, false, false, "", "\"children\":[", "\"others\":[", ERR_ENGINE, "for 0 child tables, not 1" },
+	{ TRIPS, false, false, "", "\"data/", "\"date/", OF_NO_OUTPUT },
+	{ TRIPS, false, false, "", "\"data/", "\"data/0", OF_NO_OUTPUT },
+	{ TRIPS, false, false, "", "\"data/", "\"\",\"was\":\"", OF_NO_OUTPUT },
+	{ TRIPS, false, false, "", "\"data/", "\"data\",\"was\":\"", OF_NO_OUTPUT },
+	{ TRIPS, false, false, "", "\"data/", "\"data/x\",\"was\":\"", OF_NO_OUTPUT },
+	{ TRIPS, false, false, "", "/00000.parquet", "/../00000.parquet", OF_NO_OUTPUT },
+	{ TRIPS, false, false, "", "/00000.parquet", "/deep/00000.parquet", OF_NO_OUTPUT },
+	{ TRIPS, false, false, "", "/00000.parquet", "/", OF_NO_OUTPUT },
+	{ TRIPS, false, false, "\"quarantine_files\"", "\"data/", "\"data/0", OF_NO_OUTPUT },
+	{ TRIPS, false, false, "\"children\"", "\"data/", "\"data/0", OF_NO_OUTPUT },
+	{ TRIPS, false, false, "", "\"generation\":1", "\"generation\":2", OF_NO_WINDOW },
+	{ TRIPS, false, true, "", "\"content\":\"", "\"content\":\"0123456789", OF_NO_WINDOW },
+	{ TRIPS, false, true, "", "\"seal\":\"", "\"seal\":\"0123456789", OF_NO_WINDOW },
+	{ TRIPS, false, true, "", "\"key\":\"", "\"key\":\"0123456789", OF_NO_WINDOW },
+	{ TRIPS, false, false, "", "{\"window\":\"20240102", "{\"window\":\"20230102", OF_NO_WINDOW },
+	{ TRIPS, false, false, "\"quarantine_files\"", "{\"window\":\"20240102", "{\"window\":\"20230102", OF_NO_WINDOW },
+	{ TRIPS, false, false, "", "\"windows\":[", "\"windows\":[],\"was\":[", ERR_ENGINE, "leaves out window 20240101T000000Z" },
+	{ TRIPS, false, false, "", NULL, NULL, ERR_ENGINE, "00000.parquet twice" },
+	{ MODEL, false, false, "", "\"full\"", "\"empty\"", ERR_ENGINE, "window empty, which its job does not have" },
+	{ MODEL, false, false, "", "\"data/", "\"data/0", OF_NO_OUTPUT },
+};
+
+static size_t place_of(struct str text, size_t from, const char *part)
+{
+	size_t at = from + str_find(str_sub(text, from, text.n), str_from(part));
+	assert_true(at < text.n);
+	return at;
+}
+
+static struct str tell_lie(const struct lie *l, struct str text, struct arena *a)
+{
+	if (l->old == NULL) { /* the first list of files has its file once more */
+		size_t at = place_of(text, 0, "\"files\":[") + strlen("\"files\":["), end = place_of(text, at, "],\"quarantine_files\"");
+		return arena_format(a, "%.*s,%.*s", (int)end, text.p, STR_ARG(str_sub(text, at, text.n)));
+	}
+	if (!*l->old)
+		return str_from(l->new);
+	size_t at = place_of(text, place_of(text, 0, *l->behind ? l->behind : "{"), l->old);
+	size_t rest = at + strlen(l->over ? l->new : l->old);
+	return arena_format(a, "%.*s%s%.*s", (int)at, text.p, l->new, STR_ARG(str_sub(text, rest, text.n)));
+}
+
+/* A job and a result that name no folder at all. */
+static void no_folder(struct str *job, struct str *result, struct arena *a)
+{
+	static const struct lie of_job = { .behind = "", .old = "\"output\":\"", .new = "\"output\":\"\",\"was\":\"" };
+	size_t at = place_of(*result, 0, "\"data/") + strlen("\"data/"), end = place_of(*result, at, "/");
+	*result = arena_format(a, "%.*s%.*s", (int)at, result->p, STR_ARG(str_sub(*result, end, result->n)));
+	*job = tell_lie(&of_job, *job, a);
+}
+
+/* What a result may say is fixed by its job. Each of these is refused, nothing of it is published, and the true one is taken. */
+static void test_results_that_are_not_so(void **state)
+{
+	(void)state;
+	for (size_t from = 0, to; from < COUNT(lies); from = to) {
+		const struct scene *s = lies[from].s;
+		struct world w;
+		struct run_table made[2] = { 0 };
+		bool taken = false;
+		begin(&w, s);
+		struct exchange_posted x = write_job(&w, s, ENGINE_USE_UNSAID);
+		carry_out(&w, &x);
+		struct str job = object(&w, x.job), result = object(&w, x.result);
+		for (to = from; to < COUNT(lies) && lies[to].s == s; to++) {
+			const struct lie *l = &lies[to];
+			struct err why = ERR_INIT;
+			bool ok = take(&w, s, l->of_job ? tell_lie(l, job, &w.a) : job, l->of_job ? result : tell_lie(l, result, &w.a),
+				       ENGINE_USE_UNSAID, &taken, made, &why);
+			if (ok || taken || why.code != l->code || !strstr(why.message, l->said))
+				fail_msg("lie %zu: %s: %s", to, err_name(why.code), why.message);
+			assert_int_equal(world_snapshot(&w, zone_of(s), s->table).version, -1);
+			assert_int_equal(world_snapshot(&w, ZONE_QUARANTINE, s->table).version, -1);
+		}
+		struct str other_job = job, other_result = result;
+		struct err why = ERR_INIT;
+		no_folder(&other_job, &other_result, &w.a);
+		assert_false(take(&w, s, other_job, other_result, ENGINE_USE_UNSAID, &taken, made, &why));
+		assert_int_equal(why.code, ERR_ENGINE);
+		assert_non_null(strstr(why.message, "data//00000.parquet, which is not below its job's output"));
+		memset(made, 0, sizeof made);
+		OK(take(&w, s, job, result, ENGINE_USE_UNSAID, &taken, made, e));
+		assert_end(&w, s);
+		world_end(&w);
+	}
+}
+
 /* Who sent the files has hashed them: the log says what they said. */
 static void test_hashes_of_who_sent_the_files(void **state)
 {
@@ -198,36 +308,43 @@ static void test_hashes_of_who_sent_the_files(void **state)
 }
 
 /* Each call of the store fails in turn: nothing counts as written that is not there, and the same call again writes it. */
+static uint64_t write_with_failures(struct world *w, const struct scene *s, const char *begin_again)
+{
+	uint64_t failed = 1, calls = 0;
+	for (uint64_t nth = 1; failed > 0; nth++) {
+		struct engine_exchange x = { .way = EXCHANGE_WRITE, .folder = STR(FOLDER) };
+		struct run_options o = { .exchange = &x };
+		struct run_table made[2] = { 0 };
+		struct flaky f;
+		struct err why = ERR_INIT;
+		shell(w, begin_again);
+		publish_open(w);
+		struct plan p = publish_plan(w, "2024-01-01", s->to, ENGINE_USE_UNSAID);
+		publish_through(w, &f, nth, FLAKY_REFUSE);
+		assert_false(publish_planned(w, &p, &o, s->table, made, &why));
+		publish_through_end(w, &f);
+		failed = f.failed;
+		if (why.code != (failed > 0 ? ERR_STORAGE : ERR_BUDGET) || x.posted != (failed == 0))
+			fail_msg("%s, call %d: %s", s->table, (int)nth, why.message);
+		calls++;
+	}
+	return calls;
+}
+
 static void test_any_call_fails_while_a_job_is_written(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(scenes); i++) {
 		const struct scene *s = &scenes[i];
 		struct world w;
-		uint64_t failed = 1, calls = 0;
-		begin(&w, s);
-		shell(&w, "cp -a lake begin");
-		for (uint64_t nth = 1; failed > 0; nth++) {
-			struct engine_exchange x = { .way = EXCHANGE_WRITE, .folder = STR(FOLDER) };
-			struct run_options o = { .exchange = &x };
-			struct run_table made[2] = { 0 };
-			struct flaky f;
-			struct err why = ERR_INIT;
-			shell(&w, "rm -rf lake && cp -a begin lake");
-			publish_open(&w);
-			struct plan p = publish_plan(&w, "2024-01-01", s->to, ENGINE_USE_UNSAID);
-			publish_through(&w, &f, nth, FLAKY_REFUSE);
-			assert_false(publish_planned(&w, &p, &o, s->table, made, &why));
-			publish_through_end(&w, &f);
-			failed = f.failed;
-			if (why.code != (failed > 0 ? ERR_STORAGE : ERR_BUDGET) || x.posted != (failed == 0))
-				fail_msg("%s, call %d: %s", s->table, (int)nth, why.message);
-			calls++;
-		}
-		assert_true(calls > s->outputs + 3);
-		struct exchange_posted x = write_job(&w, s, ENGINE_USE_UNSAID);
 		struct run_table made[2] = { 0 };
 		bool taken = false;
+		begin(&w, s);
+		shell(&w, "cp -a lake begin");
+		assert_true(write_with_failures(&w, s, "rm -rf lake && cp -a begin lake") > s->outputs + 3);
+		assert_true(write_with_failures(&w, s, "true") > 3); /* it is there by now */
+		struct exchange_posted x = write_job(&w, s, ENGINE_USE_UNSAID);
+		assert_int_equal(folders_made(&w, s), 1);
 		carry_out(&w, &x);
 		OK(take(&w, s, object(&w, x.job), object(&w, x.result), ENGINE_USE_UNSAID, &taken, made, e));
 		assert_end(&w, s);
@@ -474,6 +591,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_table_made_elsewhere),
 		cmocka_unit_test(test_a_result_of_another_job),
+		cmocka_unit_test(test_results_that_are_not_so),
 		cmocka_unit_test(test_hashes_of_who_sent_the_files),
 		cmocka_unit_test(test_any_call_fails_while_a_job_is_written),
 		cmocka_unit_test(test_a_job_whose_answer_was_lost),

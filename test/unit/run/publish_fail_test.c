@@ -29,6 +29,19 @@ static void make_raw(struct world *w)
 	stage(w, false, false, "", "2024-01-01", "2024-01-03", false);
 }
 
+/* A later fetch of day 1 came to nothing, and stands open. */
+static void make_raw_and_open(struct world *w)
+{
+	make_raw(w);
+	world_refuses(w, "/trips?day=2024-01-01");
+	world_stages(w, true, false, false);
+	w->options.request.refetch = true;
+	w->options.request.only = STR("trips");
+	trips_days(w, "2024-01-01", "2024-01-02");
+	world_run_fails(w, ERR_HTTP_STATUS, "404");
+	world_answers(w, "/trips?day=2024-01-01", BAD_DAY);
+}
+
 /* Day 1 came again as it was, day 2 with other rows; day 3 shares their file. */
 static void make_again(struct world *w)
 {
@@ -155,6 +168,7 @@ static const struct scene {
 } scenes[] = {
 	{ "first", "trips", "2024-01-07", make_raw, "11:1 21:3 22:4", rival_same, "11:1 21:3 22:4" },
 	{ "first, newer", "trips", "2024-01-07", make_raw, NULL, rival_is_newer, "11:70 21:3 22:4" },
+	{ "first, and a fetch is open", "trips", "2024-01-07", make_raw_and_open, "11:1 21:3 22:4", rival_same, "11:1 21:3 22:4" },
 	{ "again", "trips", "2024-01-07", make_again, "11:1 21:3 31:5 32:6", rival_takes_file, "11:1 21:3 31:60" },
 	{ "again, newer", "trips", "2024-01-07", make_again, NULL, rival_is_newer, "11:70 21:3 31:5 32:6" },
 	{ "again, newer tags", "trips", "2024-01-07", make_again, NULL, rival_is_same_but_newer, "11:1 21:3 31:5 32:6" },
@@ -292,7 +306,7 @@ static void test_a_rival_before_each_commit(void **state)
 static void test_a_rival_and_then_a_failure(void **state)
 {
 	(void)state;
-	const struct scene *s = &scenes[2];
+	const struct scene *s = &scenes[3];
 	struct world w;
 	uint64_t left = 0;
 	assert_string_equal(s->what, "again");
