@@ -2,9 +2,11 @@
 
 A case has resources (what the mock serves, how the pipeline asks for it), contracts and models; `before`: commands that
 bring the lake to where the case begins; `command`: the one that is disturbed, and afterwards, undisturbed, ends the job.
+In `command` LAKE is the lake of the run and BEGIN the one that it was copied from.
 `second`: what the mock serves to `--env second`. `secret`: the token stands in a file. `damage`: what happens to the lake
 after `before`, and what is run after that. `good`: how the command ends when nothing goes wrong. `once`: what it says, with exit
-status 2, where it has been done already. `lake`: where it lies, disk or s3."""
+status 2, where it has been done already. `lake`: where it lies, disk or s3. `answers`: what it prints is what it is for, so
+it either fails or says the whole of it, word for word. `file`: in the lake's folder, that the command writes."""
 
 INTERVAL = ["--from", "2026-01-01", "--to", "2026-01-02"]
 SEVEN = [{"id": i, "name": f"thing {i}", "price": i + 0.5} for i in range(1, 8)]
@@ -100,9 +102,10 @@ WINDOWS = {
 
 
 def case(name, what, command, before=(), models=False, contract=CONTRACT, second=None, secret=False, damage=(), good=0, once=None,
-         lake="disk"):
+         lake="disk", answers=False, file=None):
     return dict(name=name, resource=what, command=command, before=list(before), models=MODELS if models else {},
-                contract=contract, second=second, secret=secret, damage=list(damage), good=good, once=once, lake=lake)
+                contract=contract, second=second, secret=secret, damage=list(damage), good=good, once=once, lake=lake,
+                answers=answers, file=file)
 
 
 INGEST, PREPARE, REFINE, RUN = (["ingest", *INTERVAL], ["prepare", *INTERVAL], ["refine", *INTERVAL], ["run", *INTERVAL])
@@ -131,14 +134,28 @@ CASES = [
     case("compact", WINDOWS, ["compact"], before=DAYS, contract=DAILY_CONTRACT),
     case("repair_data", BAD, ["repair"], before=[RUN], models=True, damage=[("flip", DATA)]),
     case("repair_log", BAD, ["repair"], before=[RUN, OTHERS], models=True, second=OTHER, damage=[("flip", LOG + f"{1:020}.json")]),
-    case("check", PAGED["none"], ["check"], before=[RUN], models=True, secret=True),
-    case("status", PAGED["none"], ["status"], before=[RUN], models=True),
-    case("verify", BAD, ["verify"], before=[RUN], models=True),
-    case("query", PAGED["none"], ["query", "SELECT count(*) FROM prepare.things"], before=[RUN], models=True),
+    case("raw_from", BAD, [*RUN, "--raw-from", "BEGIN"], before=[INGEST]),
+    case("check", PAGED["none"], ["check"], before=[RUN], models=True, secret=True, answers=True),
+    case("plan", BAD, ["plan", *INTERVAL], before=[INGEST], models=True, answers=True),
+    case("status", PAGED["none"], ["status"], before=[RUN], models=True, answers=True),
+    case("runs", PAGED["none"], ["runs"], before=[INGEST, PREPARE], answers=True),
+    case("verify", BAD, ["verify"], before=[RUN], models=True, answers=True),
+    case("digest", BAD, ["digest"], before=[RUN], models=True, answers=True),
+    case("query", PAGED["none"], ["query", "SELECT count(*) FROM prepare.things"], before=[RUN], models=True, answers=True),
+    case("show", BAD, ["show", "things", "--quarantine", "--format", "csv"], before=[RUN], answers=True),
+    case("trace", PAGED["cursor_body"], ["trace", "things", "6"], before=[RUN], answers=True),
+    case("trace_model", PAGED["page"], ["trace", "cheap", "2", "--json"], before=[RUN], models=True, answers=True),
+    case("raw_ls", PAGED["page"], ["raw", "ls", "things", WINDOW], before=[INGEST], contract=None, answers=True),
+    case("raw_cat", PAGED["page"], ["raw", "cat", "things", WINDOW, "2"], before=[INGEST], contract=None, answers=True),
+    case("draft", PAGED["page"], ["contract", "draft", "things", "-"], before=[INGEST], contract=None, answers=True),
+    case("draft_file", PAGED["none"], ["contract", "draft", "things", "LAKE/draft/things.yaml", "--force"], before=[INGEST],
+         contract=None, file="draft/things.yaml"),
     case("gc", BAD, ["gc", "--yes", "--generations", "--keep-days", "0", "--keep-versions", "1"], before=[RUN, OTHERS],
          models=True, second=OTHER),
     # The lake is s3://: what fails are the calls of sockets and of HTTP, memory, scratch.
     case("s3_ingest", PAGED["cursor_body"], INGEST, contract=None, lake="s3"),
     case("s3_run", PAGED["page"], RUN, models=True, lake="s3"),
     case("s3_refetch", BAD, OTHERS, before=[RUN], second=OTHER, lake="s3"),
+    case("s3_digest", BAD, ["digest"], before=[RUN], lake="s3", answers=True),
+    case("s3_show", BAD, ["show", "things"], before=[RUN], lake="s3", answers=True),
 ]

@@ -31,6 +31,15 @@ SPECIAL = {
 }
 
 
+# What stands in a lake: spec/lake.md.
+KNOWN = (r"raw/torture/things/(grid/\d+\.json|\w+/g\d+/(ledger/\d{20}\.json|segments/\d+-[0-9a-f]{64}\.warc\.gz))$|"
+         r"(prepare|quarantine|refine)/torture/\w+/(_delta_log/(\d{20}\.(json|checkpoint\.parquet)|_last_checkpoint|"
+         r"_repair\.\d{20}\.json)|damaged/[\w-]+/\d{20}\.json|state/\d+\.json|"
+         r"data/[0-9a-f]{16}-[0-9a-f]{12}/[\d.]+\.parquet)$|runs/torture/")
+
+TEMPORARY = r"\.sluice-\w{6}|.*\.\d+\.tmp"  # beside a file that is not of the lake
+
+
 class Done:
     def __init__(self, line, status, out, err):
         self.line, self.status, self.out, self.err = line, status, out, err
@@ -122,6 +131,8 @@ class Judge:
         if status not in allowed:
             what = ", ".join(sorted({f"{s.cls} {s.call} at {s.place}" for s in self.failed})[:4])
             self.complain(f"exit status {status}, not one of {sorted(allowed)}, after {what}\n{self.done.err[-1500:]}")
+        if self.case.answers and status == self.case.good and self.case.answer_of(self.done, self.lake) != self.case.answer:
+            self.complain(f"exit status {status}, and what it said is not the whole:\n{self.done.out}wanted\n{self.case.answer}")
         met = {s.call for s in self.failed}  # the count may differ from run to run, and so what was met
         if status != self.case.good and (self.how == "short" or self.how == "EINTR" and met <= E.INTERRUPTIBLE):
             self.complain(f"exit status {status}, though {self.how} is no failure\n{self.done.err[-1500:]}")
@@ -178,12 +189,10 @@ class Judge:
         for where, folders, names in os.walk(self.lake):
             for name in names:
                 path = os.path.relpath(os.path.join(where, name), self.lake)
-                if not re.match(self.case.known or r"\.tmp/|raw/torture/things/(grid/\d+\.json|\w+/g\d+/(ledger/\d{20}\.json|segments/\d+-[0-9a-f]{64}"
-                                r"\.warc\.gz))$|(prepare|quarantine|refine)/torture/\w+/(_delta_log/(\d{20}\.(json|checkpoint\.parquet)|_last_checkpoint|_repair\.\d{20}\.json)|"
-                                r"damaged/[\w-]+/\d{20}\.json|state/\d+\.json|"
-                                r"data/[0-9a-f]{16}-[0-9a-f]{12}/[\d.]+\.parquet)$|runs/torture/", path):
+                temporary = path.startswith(".tmp/") or (self.case.file and re.fullmatch(TEMPORARY, name))
+                if not temporary and path != self.case.file and (self.case.is_init or not re.match(KNOWN, path)):
                     self.complain(f"a file that no rule knows: {path}")
-                if (path.startswith(".tmp/") or path.endswith(".tmp")) and not died and not cleaning and not self.all_after:
+                if temporary and not died and not cleaning and not self.all_after:
                     self.complain(f"left behind: {path}")
 
     def judge_lake(self):

@@ -81,10 +81,11 @@ class Case:
         self.timeout_s = 240 if server else TIMEOUT_S  # a store that does not answer is asked again, with pauses
         self.name, self.command, self.folder = case["name"], case["command"], os.path.join(folder, case["name"])
         self.good, self.damage, self.damaged = case["good"], case["damage"], case["command"][0] == "repair"
-        self.once = case["once"]
+        self.once, self.answers, self.file = case["once"], case["answers"], case["file"]
         self.digests, self.outcomes = {}, {}  # of lakes, by judge.tree
-        # `init` has no lake, but a file to write.
-        self.url, self.known = f"{mock.url}/{case['name']}", r"pipeline\.yaml(\.\d+\.tmp)?$" if self.command == ["init"] else None
+        self.url, self.is_init = f"{mock.url}/{case['name']}", self.command == ["init"]  # it has no lake, but a file to write
+        if self.is_init:
+            self.file = "pipeline.yaml"
         self.project, self.begin = os.path.join(self.folder, "project"), os.path.join(self.folder, "begin")
         self.environment = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "SLUICE_DUCKDB",
                                                                          "LD_LIBRARY_PATH", "SLUICE_CACHE")}
@@ -124,6 +125,7 @@ class Case:
             shutil.rmtree(self.place(work), ignore_errors=True)
 
     def call(self, program, command, lake, scratch, **environment):
+        command = [word.replace("LAKE", lake).replace("BEGIN", self.begin) for word in command]
         line = [program, *command, "-f", os.path.join(self.project, "pipeline.yaml"), "--lake", self.name_of(lake)]
         if command == ["init"]:
             line = [program, "init", self.url, "-f", os.path.join(lake, "pipeline.yaml")]
@@ -140,20 +142,27 @@ class Case:
         return self.call(os.path.join(RELEASE, "sluice"), command, lake, scratch)
 
     def digest_of(self, lake, scratch):
-        if self.known:
-            path = os.path.join(lake, "pipeline.yaml")
-            if not os.path.exists(path):
-                return "no file"
-            with open(path, encoding="utf-8") as f:
-                return f.read().replace(lake, "LAKE")
+        text = ""
+        if self.file:
+            path = os.path.join(lake, self.file)
+            text = "no file\n"
+            if os.path.exists(path):
+                with open(path, encoding="utf-8") as f:
+                    text = f.read().replace(lake, "LAKE")
+        if self.is_init:
+            return text
         done = self.release(["digest"], lake, scratch)
-        return done.out + done.err
+        return done.out + done.err + text
+
+    def answer_of(self, done, lake):
+        """What it printed, without what is another word in each run."""
+        return done.out.replace(self.name_of(lake), "LAKE")
 
     def verify(self, lake, scratch):
-        return J.Done(["nothing to verify"], 0, "", "") if self.known else self.release(["verify"], lake, scratch)
+        return J.Done(["nothing to verify"], 0, "", "") if self.is_init else self.release(["verify"], lake, scratch)
 
     def again(self, lake, scratch):
-        if self.known and "pipeline.yaml" in J.files(lake):
+        if self.is_init and self.file in J.files(lake):
             return J.Done(["it is there"], 0, "", "")  # `init` replaces nothing, and what is there is compared
         return self.release(self.command, lake, scratch)
 
@@ -178,7 +187,8 @@ class Case:
         assert done.status == self.good, f"{self.name}: {done}"
         if not os.path.exists(counted):
             sys.exit(f"torture: {DEV}/sluice does not count its effects: configure it with -DSLUICE_EFFECTS=ON")
-        self.effects = E.read(counted)
+        self.effects, self.answer = E.read(counted), self.answer_of(done, lake)
+        assert self.answer.strip() or not self.answers, f"{self.name}: it answers nothing"
         self.digest = self.digest_of(lake, scratch)
         assert self.digest.strip(), f"{self.name}: a digest of nothing proves nothing"
         self.project_files = J.files(self.project)
