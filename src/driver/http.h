@@ -78,12 +78,19 @@ struct http_ops {
 	void (*close)(struct http *);
 };
 
-/* From the environment, read here: SSL_CERT_FILE, and SLUICE_PROXY (a URL; other proxy variables have no effect). Behind
- * a proxy it is the proxy that connects, so it also has to judge addresses. Never sends a request twice:
+/* From the environment, read here: SSL_CERT_FILE, SLUICE_PROXY (a URL; http_proxy and the like have no effect), no_proxy or
+ * NO_PROXY, SLUICE_PROXY_LOOPBACK. Behind a proxy it is the proxy that connects, so it also has to judge addresses; what goes
+ * past it is judged here. Never sends a request twice:
  * where a kept connection turns out to be closed, that is for the caller to do. Kept: 64 connections. Interim answers (1xx): 32 at most, their bytes count as head. */
 bool http_open_curl(struct clock *clock, struct http **out, struct err *e);
 /* The same with another file of certificates than SSL_CERT_FILE's; "" is http_open_curl. */
 bool http_open_curl_ca(struct clock *clock, struct str ca_file, struct http **out, struct err *e);
+
+/* Is this host asked past the proxy? It is where `no_proxy` has it, in curl's form: names with commas or blanks between, each for
+ * itself and all below it; addresses, also "10.0.0.0/8"; "*" alone for all. And this machine itself (localhost, 127.0.0.0/8,
+ * [::1]), where a proxy would ask itself and be shown what nobody else should see, unless `loopback_too` (SLUICE_PROXY_LOOPBACK=true).
+ * Only what is written counts: nothing is resolved. */
+bool http_goes_direct(struct str host, struct str no_proxy, bool loopback_too);
 
 /* The fake: answers from a table. Each row is matched in order against method and URL (a glob with '*'), used `times`
  * times (0: for ever), and answered after delay_us of the fake clock. `raw` is the answer as on the wire (head, empty

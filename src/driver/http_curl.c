@@ -228,8 +228,10 @@ bool http_open_curl_ca(struct clock *clock, struct str ca, struct http **out, st
 	t->http.ops = &curl_ops;
 	t->clock = clock;
 	t->done_end = &t->done;
-	const char *proxy = getenv("SLUICE_PROXY"), *ca_file = getenv("SSL_CERT_FILE");
+	const char *proxy = getenv("SLUICE_PROXY"), *ca_file = getenv("SSL_CERT_FILE"), *past = getenv("no_proxy");
 	t->proxy = proxy ? proxy : "";
+	t->no_proxy = str_from(past ? past : getenv("NO_PROXY"));
+	t->proxy_loopback = str_eq_nocase(str_from(getenv("SLUICE_PROXY_LOOPBACK")), STR("true"));
 	t->ca_file = ca_file && ca_file[0] ? ca_file : known_ca_file();
 	if (ca.n > 0)
 		t->ca_file = arena_zero_terminated(&t->arena, ca);

@@ -32,6 +32,8 @@ struct curl_transport {
 	struct clock *clock;
 	CURLM *multi;
 	const char *proxy; /* "" none */
+	struct str no_proxy;
+	bool proxy_loopback;
 	const char *ca_file; /* NULL: curl's default */
 	struct arena arena;
 	struct flight *running, *idle;

@@ -211,22 +211,26 @@ static int on_send(void *user, char *remote, char *local, int remote_port, int l
 
 #define SET(option, value) CHECK(curl_easy_setopt(f->easy, (option), (value)) == CURLE_OK)
 
-static bool url_check(struct str url, struct arena *a, struct err *e)
+/* *host: as curl has it, with 0x7f.1 and the like written out. */
+static bool url_check(struct str url, struct arena *a, struct str *host, struct err *e)
 {
 	CURLU *u = curl_url();
-	char *scheme = NULL;
+	char *scheme = NULL, *name = NULL;
 	if (!u)
 		mem_exhausted(0);
 	CURLUcode code = curl_url_set(u, CURLUPART_URL, arena_zero_terminated(a, url),
 				      CURLU_DISALLOW_USER | CURLU_PATH_AS_IS | CURLU_NON_SUPPORT_SCHEME);
-	bool ok = code == CURLUE_OK && curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK;
+	bool ok = code == CURLUE_OK && curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+		  curl_url_get(u, CURLUPART_HOST, &name, 0) == CURLUE_OK;
 	if (code == CURLUE_USER_NOT_ALLOWED)
 		err_set(e, ERR_CONFIG, "a URL must not hold a user name or password");
 	else if (!ok)
 		err_set(e, ERR_CONFIG, "a URL cannot be read: %s", curl_url_strerror(code));
 	else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
 		ok = err_set(e, ERR_CONFIG, "a URL begins with '%.16s': only https and http are spoken", scheme);
+	*host = arena_copy(a, str_from(name));
 	curl_free(scheme);
+	curl_free(name);
 	curl_url_cleanup(u);
 	return ok;
 }
@@ -290,7 +294,8 @@ static long ms_up(int64_t us)
 bool flight_prepare(struct flight *f, const struct http_request *r, struct err *e)
 {
 	struct arena *a = &f->held->x.arena;
-	if (!url_check(r->url, a, e))
+	struct str host;
+	if (!url_check(r->url, a, &host, e))
 		return false;
 	curl_easy_reset(f->easy);
 	SET(CURLOPT_URL, arena_zero_terminated(a, r->url));
@@ -304,8 +309,10 @@ bool flight_prepare(struct flight *f, const struct http_request *r, struct err *
 	SET(CURLOPT_HTTP_CONTENT_DECODING, 0L);
 	SET(CURLOPT_HTTP09_ALLOWED, 0L);
 	SET(CURLOPT_PATH_AS_IS, 1L);
-	const char *proxy = r->direct ? "" : f->owner->proxy;
+	bool direct = r->direct || http_goes_direct(host, f->owner->no_proxy, f->owner->proxy_loopback);
+	const char *proxy = direct ? "" : f->owner->proxy;
 	SET(CURLOPT_PROXY, proxy);
+	SET(CURLOPT_NOPROXY, ""); /* it is decided, also for whether addresses are judged: curl is not to look at the environment */
 	SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	if (f->owner->ca_file)

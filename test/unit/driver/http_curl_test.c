@@ -2,6 +2,8 @@
 #include "unit.h"
 #include "wire.h"
 
+#include "base/file.h"
+#include "base/json.h"
 #include "driver/http.h"
 
 static struct str url_of(struct wire *w, const char *scheme, const char *host, struct arena *a)
@@ -364,6 +366,65 @@ static void nobody_listens(void **state)
 	arena_free(&a);
 }
 
+/* curl is held against the same cases (test/e2e/test_proxy.py). */
+static void past_the_proxy(void **state)
+{
+	(void)state;
+	struct arena a = ARENA_INIT;
+	struct str all, line;
+	struct err e = ERR_INIT;
+	size_t n = 0;
+	static const char *const own[] = { "localhost", "LOCALHOST", "a.localhost", "localhost.", "127.0.0.1", "127.9.8.7", "[::1]",
+					   "[0:0::1]", "[::ffff:127.0.0.1]" };
+	static const char *const others[] = { "localhost.test", "xlocalhost", "128.0.0.1", "[::2]", "[::ffff:10.0.0.1]", "127.0.0.1.test" };
+	assert_true(file_read(TEST_DATA "/driver/no_proxy.ndjson", 1 << 16, &a, &all, &e));
+	for (; str_cut(&all, '\n', &line); n++) {
+		struct json_node *c;
+		assert_true(json_parse(line, &a, &c, &e));
+		bool direct = json_get(c, "direct")->type == JSON_TRUE;
+		if (http_goes_direct(json_str_or(c, "host", STR_NONE), json_str_or(c, "no_proxy", STR_NONE), false) != direct)
+			fail_msg("%.*s", STR_ARG(line));
+	}
+	assert_true(n >= 40);
+	for (size_t i = 0; i < COUNT(own); i++) {
+		assert_true(http_goes_direct(str_from(own[i]), STR_NONE, false));
+		assert_false(http_goes_direct(str_from(own[i]), STR("test"), true));
+	}
+	for (size_t i = 0; i < COUNT(others); i++)
+		assert_false(http_goes_direct(str_from(others[i]), STR_NONE, false));
+	arena_free(&a);
+}
+
+/* What goes past the proxy is not the proxy's to judge. */
+static void addresses_past_the_proxy(void **state)
+{
+	(void)state;
+	struct wire w, between;
+	struct arena a = ARENA_INIT;
+	static const struct wire_reply reply = { LENGTH(3) "abc", NULL, 0, NULL, WIRE_KEEP, 0 };
+	wire_open(&w, &reply, 1);
+	wire_open(&between, &reply, 1);
+	struct str proxy = url_of(&between, "http", "127.0.0.1", &a);
+	setenv("SLUICE_PROXY", arena_zero_terminated(&a, proxy), 1);
+	setenv("NO_PROXY", "127.0.0.1", 1);
+	for (int loopback = 0; loopback < 2; loopback++) {
+		setenv("SLUICE_PROXY_LOOPBACK", loopback ? "true" : "", 1);
+		struct http *h = open_http();
+		struct http_request r = request(url_of(&w, "http", "127.0.0.1", &a));
+		r.allow_private = false;
+		struct http_exchange *x = ask(h, &r);
+		assert_int_equal(x->err.code, ERR_ADDRESS);
+		http_exchange_free(x);
+		http_close(h);
+	}
+	unsetenv("NO_PROXY");
+	unsetenv("SLUICE_PROXY");
+	unsetenv("SLUICE_PROXY_LOOPBACK");
+	wire_close(&between);
+	wire_close(&w);
+	arena_free(&a);
+}
+
 /* The proxy's own password goes to the proxy and into no record of the request. */
 static void through_a_proxy(void **state)
 {
@@ -475,7 +536,8 @@ int main(void)
 		cmocka_unit_test(keep_alive_race),   cmocka_unit_test(refused_addresses),
 		cmocka_unit_test(cannot_be_sent),    cmocka_unit_test(nobody_listens),
 		cmocka_unit_test(waking_and_cancelling), cmocka_unit_test(many_at_once),
-		cmocka_unit_test(through_a_proxy),
+		cmocka_unit_test(through_a_proxy), cmocka_unit_test(past_the_proxy),
+		cmocka_unit_test(addresses_past_the_proxy),
 	};
 	return cmocka_run_group_tests_name("driver/http_curl", tests, NULL, NULL);
 }
