@@ -303,10 +303,23 @@ static bool bucket_is_label(struct str b)
 	return b.n <= 63 && b.p[b.n - 1] != '-';
 }
 
-/* The host where a bucket's name stands before the endpoint's. */
-static void place(struct s3 *s, struct str scheme, struct str host)
+/* Nothing can stand before an address. */
+static bool host_is_address(struct str host)
 {
-	bool in_path = s->o.path_style || (s->is_aws && !bucket_is_label(s->o.bucket));
+	for (size_t i = 0; i < host.n && host.p[0] != '['; i++)
+		if (host.p[i] != '.' && host.p[i] != ':' && (host.p[i] < '0' || host.p[i] > '9'))
+			return false;
+	return true;
+}
+
+/* The host where a bucket's name stands before the endpoint's. */
+static bool place(struct s3 *s, struct str scheme, struct str host, struct err *e)
+{
+	bool in_path = s->o.path_style || host_is_address(host) || (s->is_aws && !bucket_is_label(s->o.bucket));
+	if (!in_path && !bucket_is_label(s->o.bucket)) {
+		err_set(e, ERR_CONFIG, "%.*s: this bucket's name cannot stand in the name of a host", STR_ARG(s->store.url));
+		return err_hint(e, "`s3: {path_style: true}` in the pipeline file puts it into the path");
+	}
 	s->scheme = arena_copy(&s->arena, scheme);
 	if (in_path) {
 		s->host = arena_copy(&s->arena, host);
@@ -315,6 +328,7 @@ static void place(struct s3 *s, struct str scheme, struct str host)
 		s->host = arena_format(&s->arena, "%.*s.%.*s", STR_ARG(s->o.bucket), STR_ARG(host));
 		s->bucket_path = STR("");
 	}
+	return true;
 }
 
 static bool endpoint_read(struct s3 *s, struct err *e)
@@ -322,8 +336,7 @@ static bool endpoint_read(struct s3 *s, struct err *e)
 	struct str text = s->o.endpoint, scheme = STR("https");
 	if (text.n == 0) {
 		s->is_aws = true;
-		place(s, scheme, aws_service_host("s3", s->o.region, &s->arena));
-		return true;
+		return place(s, scheme, aws_service_host("s3", s->o.region, &s->arena), e);
 	}
 	if (str_starts(text, STR("http://"))) {
 		scheme = STR("http");
@@ -345,8 +358,7 @@ static bool endpoint_read(struct s3 *s, struct err *e)
 		err_set(e, ERR_CONFIG, "the S3 endpoint '%.*s' is none", STR_ARG(str_sub(s->o.endpoint, 0, 200)));
 		return err_hint(e, "`s3.endpoint` (or AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL) is https://host or https://host:port, without a path");
 	}
-	place(s, scheme, text);
-	return true;
+	return place(s, scheme, text, e);
 }
 
 static bool options_check(struct s3 *s, struct err *e)
@@ -362,10 +374,6 @@ static bool options_check(struct s3 *s, struct err *e)
 	}
 	if (s->o.region.n > 0 && !aws_region_check(s->o.region, "`s3.region`", e))
 		return false;
-	if (s->o.endpoint.n > 0 && !s->o.path_style && !bucket_is_label(s->o.bucket)) {
-		err_set(e, ERR_CONFIG, "%.*s: this bucket's name cannot stand in the name of a host", STR_ARG(s->store.url));
-		return err_hint(e, "`s3: {path_style: true}` in the pipeline file puts it into the path");
-	}
 	return endpoint_read(s, e);
 }
 

@@ -6,6 +6,7 @@
 #include "driver/store_s3_xml.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const struct code_row {
 	const char *code;
@@ -100,6 +101,26 @@ void s3_refusal_read(const struct http_exchange *x, struct arena *a, struct s3_r
 		}
 }
 
+/* Which permission of a policy a call is about. */
+static const char *needed(const char *call)
+{
+	static const struct {
+		const char *call, *what;
+	} table[] = {
+		/* a missing object is refused, too, to those who may not list */
+		{ "GetObject", "s3:GetObject on its objects, and s3:ListBucket on the bucket" },
+		{ "HeadObject", "s3:GetObject on its objects, and s3:ListBucket on the bucket" },
+		{ "DeleteObject", "s3:DeleteObject on its objects" },
+		{ "ListObjectsV2", "s3:ListBucket on the bucket" },
+		{ "ListMultipartUploads", "s3:ListBucketMultipartUploads on the bucket" },
+		{ "AbortMultipartUpload", "s3:AbortMultipartUpload on its objects" },
+	};
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+		if (strcmp(call, table[i].call) == 0)
+			return table[i].what;
+	return "s3:PutObject on its objects"; /* also for uploads in parts */
+}
+
 void s3_refusal_say(struct s3 *s, const struct s3_call *c, const struct http_exchange *x, const struct s3_refusal *r,
 		    struct err *e)
 {
@@ -115,6 +136,8 @@ void s3_refusal_say(struct s3 *s, const struct s3_call *c, const struct http_exc
 	if (r->region.n && r->err == ERR_CONFIG)
 		err_hint(e, "the bucket is in region %.*s: say so in `s3.region` of the pipeline file or in AWS_REGION",
 			 STR_ARG(r->region));
+	else if (str_eq_z(r->code, "AccessDenied"))
+		err_hint(e, "this needs %s; docs/pipeline-file.md (Lakes on S3) has what each command needs", needed(c->name));
 	else if (r->hint && r->hint[0])
 		err_hint(e, "%s", r->hint);
 }

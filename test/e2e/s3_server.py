@@ -126,6 +126,8 @@ class FaultProxy:
                     self.close_connection = True
                 elif fault == "500":
                     self.error(500, "InternalError")
+                elif fault == "403":
+                    self.error(403, "AccessDenied")
                 elif fault == "503":
                     self.error(503, "SlowDown")
                 elif fault == "409":

@@ -561,21 +561,31 @@ static void names(void **state)
 	(void)state;
 	static const struct {
 		const char *bucket, *prefix, *endpoint;
-		bool ok;
+		bool ok, path_style;
+		const char *region; /* NULL: "x" */
 	} rows[] = {
-		{ "bkt", "", "", true }, { "b.k-t", "a/b=c", "", true }, { "Old_Bucket", "", "http://h:1", true },
-		{ "bk", "", "", false }, { "", "", "", false }, { "-bkt", "", "", false }, { "b/kt", "", "", false },
-		{ "bkt", "a b", "", false }, { "bkt", "a//b", "", false }, { "bkt", "..", "", false }, { "bkt", "a/", "", false },
-		{ "bkt", "", "s3.test", false }, { "bkt", "", "ftp://s3.test", false }, { "bkt", "", "http://h/path", false },
-		{ "bkt", "", "http://u:p@h", false }, { "bkt", "", "http://", false }, { "bkt", "", "http://h/", true },
-		{ "bkt", "", "https://[::1]:9000", true },
+		{ "bkt", "", "", true, false, NULL }, { "b.k-t", "a/b=c", "", true, false, NULL },
+		{ "Old_Bucket", "", "http://h:1", true, true, NULL }, { "Old_Bucket", "", "", true, false, NULL },
+		{ "Old_Bucket", "", "http://h:1", false, false, NULL }, { "b.kt", "", "http://h:1", false, false, NULL },
+		{ "b.kt", "", "http://127.0.0.1:1", true, false, NULL }, { "bkt-", "", "https://h", false, false, NULL },
+		{ "b.kt", "", "http://[::1]", true, false, NULL }, { "bkt", "", "", false, false, "x.evil.example/" },
+		{ "bkt", "", "https://h", false, false, "x\ny" }, { "bkt", "", "", false, true, "-x" },
+		{ "bkt", "", "", true, false, "eu-central-1" }, { "bk", "", "", false, false, NULL },
+		{ "", "", "", false, false, NULL }, { "-bkt", "", "", false, false, NULL },
+		{ "b/kt", "", "", false, false, NULL }, { "bkt", "a b", "", false, false, NULL },
+		{ "bkt", "a//b", "", false, false, NULL }, { "bkt", "..", "", false, false, NULL },
+		{ "bkt", "a/", "", false, false, NULL }, { "bkt", "", "s3.test", false, false, NULL },
+		{ "bkt", "", "ftp://s3.test", false, false, NULL }, { "bkt", "", "http://h/path", false, false, NULL },
+		{ "bkt", "", "http://u:p@h", false, false, NULL }, { "bkt", "", "http://", false, false, NULL },
+		{ "bkt", "", "http://h/", true, false, NULL }, { "bkt", "", "https://[::1]:9000", true, false, NULL },
 	};
 	struct world w = { 0 };
 	clock_fake_init(&w.clock, NOW_US);
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct aws_chain_options chain = { .clock = &w.clock.clock, .env = env, .user = &w };
-		struct store_s3_options o = { .bucket = str_from(rows[i].bucket), .prefix = str_from(rows[i].prefix), .region = STR("x"),
-					      .endpoint = str_from(rows[i].endpoint), .clock = &w.clock.clock };
+		struct store_s3_options o = { .bucket = str_from(rows[i].bucket), .prefix = str_from(rows[i].prefix),
+					      .region = rows[i].region ? str_from(rows[i].region) : STR("x"),
+					      .path_style = rows[i].path_style, .endpoint = str_from(rows[i].endpoint), .clock = &w.clock.clock };
 		struct store *s = NULL;
 		assert_true(aws_chain_open(&chain, &o.chain, &w.e));
 		if (store_open_s3(&o, &s, &w.e) != rows[i].ok)
