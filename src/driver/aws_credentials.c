@@ -272,10 +272,10 @@ struct str aws_chain_told_by(struct aws_chain *c, struct arena *a)
 	return out;
 }
 
-static bool open_curl(void *user, struct clock *clock, struct http **out, struct err *e)
+bool aws_http_open(void *user, struct clock *clock, struct http **out, struct err *e)
 {
 	(void)user;
-	return http_open_curl(clock, out, e);
+	return http_open_curl_ca(clock, str_from(getenv("AWS_CA_BUNDLE")), out, e);
 }
 
 static const char *env_process(void *user, const char *name)
@@ -290,7 +290,7 @@ bool aws_chain_open(const struct aws_chain_options *o, struct aws_chain **out, s
 	struct aws_chain *c = mem_alloc(sizeof *c);
 	c->o = *o;
 	c->o.clock = o->clock ? o->clock : clock_system();
-	c->o.http_open = o->http_open ? o->http_open : open_curl;
+	c->o.http_open = o->http_open ? o->http_open : aws_http_open;
 	c->o.env = o->env ? o->env : env_process;
 	c->o.profile = arena_copy(&c->own, o->profile);
 	/* Only to spread processes that start together: the address of the stack differs where the clock does not. */

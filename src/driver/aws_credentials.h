@@ -27,7 +27,8 @@
 
 struct aws_chain_options {
 	struct clock *clock; /* NULL: clock_system() */
-	/* The http seam: opens a transport for one refresh, which closes it again. NULL: http_open_curl. */
+	/* The http seam: opens a transport for one refresh, which closes it again. NULL: curl's, with the
+	 * certificates of AWS_CA_BUNDLE where it is set. */
 	bool (*http_open)(void *user, struct clock *clock, struct http **out, struct err *e);
 	/* The environment; NULL: getenv. What it returns must stay until the next call from the same thread. */
 	const char *(*env)(void *user, const char *name);

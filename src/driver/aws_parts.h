@@ -24,6 +24,7 @@ struct aws_refresh {
 const char *aws_env(const struct aws_chain_options *o, const char *name); /* NULL where not set or empty */
 bool aws_env_true(const struct aws_chain_options *o, const char *name);
 bool aws_refresh_http(struct aws_refresh *f, struct err *e); /* opens it */
+bool aws_http_open(void *user, struct clock *clock, struct http **out, struct err *e); /* what http_open NULL stands for */
 uint64_t aws_random(uint64_t *state); /* splitmix64 */
 int64_t aws_random_us(uint64_t *state, int64_t below_us);
 

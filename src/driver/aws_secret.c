@@ -153,19 +153,13 @@ static bool fetch(struct secret_fetcher *fetcher, struct str reference, struct a
 	return ok;
 }
 
-static bool open_curl(void *user, struct clock *clock, struct http **out, struct err *e)
-{
-	(void)user;
-	return http_open_curl(clock, out, e);
-}
-
 bool aws_secrets_open(const struct aws_chain_options *o, struct secret_fetcher **out, struct err *e)
 {
 	struct fetcher *f = mem_alloc(sizeof *f);
 	f->fetcher.fetch = fetch;
 	f->o = *o;
 	f->o.clock = o->clock ? o->clock : clock_system();
-	f->o.http_open = o->http_open ? o->http_open : open_curl;
+	f->o.http_open = o->http_open ? o->http_open : aws_http_open;
 	f->random = o->random_seed ? o->random_seed : (uint64_t)f->o.clock->wall_us(f->o.clock);
 	if (!aws_chain_open(o, &f->chain, e)) {
 		mem_free(f);

@@ -190,16 +190,21 @@ static bool attempt(struct s3 *s, struct s3_call *c, const struct aws_credential
 
 enum verdict { GOOD, AGAIN, AGAIN_AT_ONCE, NEVER };
 
-static const char *transport_hint(enum err_code code)
+static bool transport_hint(const struct s3 *s, enum err_code code, struct err *e)
 {
 	switch ((int)code) {
 	case ERR_TLS:
-		return "the store's certificate was not accepted; a private CA is given by `s3.ca_file` or AWS_CA_BUNDLE";
+		if (s->o.ca_file.n > 0)
+			return err_hint(e, "the store's certificate was not accepted with the certificates of %.*s (`s3.ca_file` in the "
+					"pipeline file, else AWS_CA_BUNDLE), or it is of another host", STR_ARG(s->o.ca_file));
+		return err_hint(e, "the store's certificate was not accepted; a private CA is given by `s3.ca_file` in the pipeline file, "
+				"or AWS_CA_BUNDLE");
 	case ERR_RESOLVE:
 	case ERR_CONNECT:
-		return "check `s3.endpoint` and `s3.region` in the pipeline file (or AWS_ENDPOINT_URL_S3, AWS_REGION), and the way there";
+		return err_hint(e, "check `s3.endpoint` and `s3.region` in the pipeline file (or AWS_ENDPOINT_URL_S3, AWS_REGION), and "
+				"the way there");
 	default:
-		return "the way to the store broke off: run the same command again, it goes on where this one stopped";
+		return err_hint(e, "the way to the store broke off: run the same command again, it goes on where this one stopped");
 	}
 }
 
@@ -213,7 +218,7 @@ static enum verdict judge_transport(struct s3 *s, struct s3_call *c, struct err 
 		return NEVER;
 	}
 	s3_fail(s, what, ERR_STORAGE, e, "%s: %s", c->name, x->err.message);
-	err_hint(e, "%s", transport_hint(code));
+	transport_hint(s, code, e);
 	bool never_sent = code == ERR_CONNECT || code == ERR_RESOLVE || code == ERR_TLS || code == ERR_ADDRESS;
 	c->lost = c->lost || !never_sent;
 	if (code == ERR_TLS || code == ERR_ADDRESS)

@@ -26,7 +26,8 @@ def free_port():
 class Server:
     """versitygw over a folder: the object b/k is its file b/k, so what lies in a bucket is a lake in a folder, too."""
 
-    def __init__(self, folder, buckets=("lakes",), keys=(KEYS["AWS_ACCESS_KEY_ID"], KEYS["AWS_SECRET_ACCESS_KEY"])):
+    def __init__(self, folder, buckets=("lakes",), keys=(KEYS["AWS_ACCESS_KEY_ID"], KEYS["AWS_SECRET_ACCESS_KEY"]), tls=None):
+        """tls: files of a certificate and its key."""
         if not os.access(SERVER, os.X_OK):
             pytest.skip("no versitygw (tools/setup test builds it where there is Go)")
         self.folder, self.port = os.path.join(str(folder), "objects"), free_port()
@@ -34,7 +35,8 @@ class Server:
             os.makedirs(os.path.join(self.folder, b))
         self.log = open(os.path.join(str(folder), "versitygw.log"), "wb")
         self.process = subprocess.Popen([SERVER, "--access", keys[0], "--secret", keys[1], "--port",
-                                         f"127.0.0.1:{self.port}", "posix", self.folder],
+                                         f"127.0.0.1:{self.port}", *(("--cert", tls[0], "--key", tls[1]) if tls else ()),
+                                         "posix", self.folder],
                                         stdout=self.log, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + 30
         while True:
@@ -44,7 +46,7 @@ class Server:
             except OSError:
                 assert self.process.poll() is None and time.monotonic() < deadline, "versitygw does not start"
                 time.sleep(0.02)
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
 
     def stop(self):
         self.process.kill()
