@@ -9,6 +9,8 @@ struct engine_choice {
 	bool spark;
 	struct str why; /* "--engine", "auto: 1.2 GB to read, Spark from 68.7 GB" */
 };
+/* What is asked for: by the option, for this one, or for all. */
+enum engine_use engine_asked(const struct project *j, enum engine_use asked, struct str name, bool is_model);
 struct engine_choice engine_choose(const struct project *j, enum engine_use asked, struct str name, bool is_model,
 				   uint64_t input_bytes, struct arena *a);
 /* ERR_CONFIG where the lint found something in the text that Spark would run: rows would differ. */

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "run/lake_query.h"
 #include "run/plan_window.h"
+#include "run/publish.h"
 
 #include <string.h>
 
@@ -214,14 +215,6 @@ uint64_t table_bytes(const struct table_snapshot *t)
 	return n;
 }
 
-uint64_t plan_prepare_bytes(const struct plan_resource *p)
-{
-	uint64_t n = 0;
-	for (size_t i = 0; i < p->n_windows; i++)
-		n += p->windows[i].known && !p->windows[i].prepared ? p->windows[i].bytes : 0;
-	return n;
-}
-
 /* Whether it would run as things stand; the run itself decides again once its inputs are there. */
 static void plan_model(const struct project *j, const struct plan *p, struct plan_model *m, struct arena *a)
 {
@@ -323,7 +316,8 @@ static bool make(struct project *j, const struct plan_request *q, struct arena *
 			return err_wrap(e, "plan");
 		if (r->damage.code != ERR_NONE)
 			continue;
-		r->engine = engine_choose(j, q->engine, r->resource->name, false, plan_prepare_bytes(r), a);
+		if (!publish_choose(j, r, q->engine, a, e))
+			return err_wrap(e, "plan");
 		r->note = resource_note(r, q, a);
 		if (r->definition_changed && r->selected)
 			r->note = arena_format(a, "%.*s; fetched in another way than the pipeline file says now: "

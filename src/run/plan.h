@@ -49,7 +49,9 @@ struct plan_window {
 	/* the window's truth, where there is one (promoted generation) */
 	unsigned promoted;
 	struct sha256 content, seal;
-	uint64_t records, bytes;      /* bytes: of its pages; 0 where the tags alone say the rest */
+	uint64_t records;
+	uint64_t bytes;               /* of its pages, as sealed in... */
+	unsigned bytes_of;            /* ...this generation; 0: not looked at */
 	bool known;                  /* content, seal, records are filled in */
 	/* prepare */
 	bool taken_in;               /* it lies outside the interval, and its truth is newer than the table's */
@@ -109,8 +111,6 @@ struct plan {
 bool plan_make(struct project *j, const struct plan_request *r, struct arena *a, struct plan *out, struct err *e);
 /* The first damage, only among what is selected or in all; NULL: none. */
 const struct err *plan_damage(const struct plan *p, bool selected);
-/* Of the pages of what is to be prepared, as far as it is fetched. */
-uint64_t plan_prepare_bytes(const struct plan_resource *p);
 uint64_t table_bytes(const struct table_snapshot *t);
 /* Reads their newest versions. */
 bool plan_tables_load(struct project *j, struct plan_resource *p, struct arena *a, struct err *e);

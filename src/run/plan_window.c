@@ -131,6 +131,7 @@ static bool take_ledger(struct project *j, struct str key, unsigned generation, 
 	w->seal = l.seal_hash;
 	w->records = l.seal.records;
 	w->bytes = l.seal.bytes;
+	w->bytes_of = generation;
 	w->known = true;
 	return true;
 }

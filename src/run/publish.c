@@ -305,6 +305,17 @@ static bool tags_agree(struct publish *u, struct plan_resource *p, const struct 
 	return true;
 }
 
+static bool choose(struct project *j, struct plan_resource *p, enum engine_use asked, const struct todo *t, struct arena *a,
+		   struct err *e)
+{
+	uint64_t bytes = 0;
+	struct str name = p->resource->name;
+	if (engine_asked(j, asked, name, false) == ENGINE_USE_AUTO && !publish_bytes(j, p, t, &bytes, a, e))
+		return false;
+	p->engine = engine_choose(j, asked, name, false, bytes, a);
+	return true;
+}
+
 static bool build(struct publish *u, struct plan_resource *p, struct todo *t, struct run_table *out, bool *again,
 		  struct arena *a, struct err *e)
 {
@@ -313,6 +324,8 @@ static bool build(struct publish *u, struct plan_resource *p, struct todo *t, st
 	if (!snapshot)
 		todo_close(p, t, a);
 	todo_sort(t);
+	if (!choose(u->project, p, u->options->request.engine, t, a, e))
+		return false;
 	for (size_t i = 0; i < p->n_tables && !snapshot; i++) {
 		struct table_schema schema = publish_schema(p->tables[i].contract, true, a);
 		if (!types_fit(&p->tables[i], &schema, t, e))
@@ -393,6 +406,22 @@ static void split_windows(struct plan_resource *p, struct todo *t, struct same_l
 			todo_add(t, (struct job_window){ .name = w->name, .generation = w->promoted, .content = w->content,
 						 .seal = w->seal, .key = w->key, .records = w->records }, a);
 	}
+}
+
+bool publish_choose(struct project *j, struct plan_resource *p, enum engine_use asked, struct arena *a, struct err *e)
+{
+	struct todo todo = { 0 };
+	struct same_list same = { 0 };
+	if (p->contract)
+		split_windows(p, &todo, &same, a);
+	if (p->resource->kind != KIND_SNAPSHOT)
+		todo_close(p, &todo, a);
+	if (!choose(j, p, asked, &todo, a, e))
+		return false;
+	if (p->n_fetch > 0 && engine_asked(j, asked, p->resource->name, false) == ENGINE_USE_AUTO)
+		p->engine.why = arena_format(a, "%.*s; %zu window%s not fetched yet", STR_ARG(p->engine.why), p->n_fetch,
+					     p->n_fetch == 1 ? " is" : "s are");
+	return true;
 }
 
 /* The windows of files that are to be replaced, as their tags know them: that is what has to be made again. */

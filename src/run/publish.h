@@ -27,6 +27,9 @@ bool publish_resource(struct publish *u, struct plan_resource *p, struct run_tab
 /* Runs it if its key changed. ERR_MISSING: something that it reads was never prepared. */
 bool publish_model(struct publish *u, const struct model *m, struct run_table *out, struct arena *a, struct err *e);
 
+/* p->engine: which engine prepares what the plan wants of it, as far as that is fetched. The run decides again when it is. */
+bool publish_choose(struct project *j, struct plan_resource *p, enum engine_use asked, struct arena *a, struct err *e);
+
 /* The job that it would run, over the newest tables, without an output: for `parity`. */
 bool publish_model_job(struct project *j, const struct model *m, struct str run_id, unsigned threads, struct engine_job *job,
 		       struct arena *a, struct err *e);

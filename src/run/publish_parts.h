@@ -17,6 +17,11 @@ bool todo_add_kept(struct plan_resource *p, const struct table_window *w, struct
 /* Windows that share a file with one that is replaced are written again with it. */
 void todo_close(struct plan_resource *p, struct todo *t, struct arena *a);
 
+/* publish_bytes.c: bytes of the pages that a job over these windows reads, as their seals say. What cannot be read counts as nothing
+ * here: the job will say why. */
+bool publish_bytes(struct project *j, const struct plan_resource *p, const struct todo *t, uint64_t *bytes, struct arena *a,
+		   struct err *e);
+
 /* The tables of a resource in the order of their commits: each behind its quarantine, the main table last. */
 struct target {
 	struct plan_table *of;

@@ -11,6 +11,7 @@ import pytest
 
 import engines
 import lake as L
+from lambda_api import LAMBDA, Function
 from s3_server import KEYS, S3Project, Server
 
 pytest_plugins = ["lake_fixtures"]
@@ -34,6 +35,11 @@ def rows_of(project):
     return [line for line in project.digest().splitlines() if line.startswith("rows")]
 
 
+def lines(path):
+    with open(path, encoding="utf-8") as f:
+        return f.read().splitlines()
+
+
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory, calm):
     """By DuckDB in a folder: what Spark on S3 is held against."""
@@ -43,29 +49,34 @@ def disk(tmp_path_factory, calm):
     return p
 
 
-def on_s3(disk, server, prefix):
-    p = S3Project(disk.folder, f"s3://lakes/{prefix}", server.url)
-    p.files = os.path.join(server.folder, "lakes", prefix)
-    with open(p.file, encoding="utf-8") as f:
-        text = f.read()
-    if "spark" not in text:
-        with open(p.file, "a", encoding="utf-8") as f:
-            f.write("\nengine: " + json.dumps({"spark": {"submit": SUBMIT, "master": "local[2,4]"}}) + "\n")
+def on_s3(folder, of, server, prefix, **settings):
+    """A project beside another one, its lake on S3; its Sparks are counted."""
+    p = S3Project(os.path.join(str(folder), prefix), f"s3://lakes/{prefix}", server.url)
+    shutil.copytree(of.folder, p.folder, ignore=shutil.ignore_patterns("lake"))
+    p.secrets = {**of.secrets, "PYSPARK_PYTHON": sys.executable}
+    p.files, p.started = os.path.join(server.folder, "lakes", prefix), os.path.join(str(folder), "started-" + prefix)
+    submit = os.path.join(p.folder, "spark-submit")
+    with open(submit, "w", encoding="utf-8") as f:
+        f.write(f'#!/bin/sh\necho $$ >> {p.started}\nexec {SUBMIT} "$@"\n')
+    os.chmod(submit, 0o755)
+    with open(p.file, "a", encoding="utf-8") as f:
+        f.write("\nengine: " + json.dumps({"spark": {"submit": submit}, **settings}) + "\n")
     return p
 
 
 @pytest.fixture(scope="module")
-def made(disk, server):
-    p = on_s3(disk, server, "spark")
+def made(tmp_path_factory, disk, server):
+    p = on_s3(tmp_path_factory.mktemp("made"), disk, server, "spark")
     p.done = p.sluice("run", "--engine", "spark", *DAYS)
     return p
 
 
 def test_run_on_s3_by_spark(disk, made):
     assert rows_of(made) == disk.rows
-    tables = made.records()[-1]["tables"] if os.path.isdir(made.lake) else disk.on(made.files).records()[-1]["tables"]
+    tables = disk.on(made.files).records()[-1]["tables"]
     by = {t["table"]: t["engine"].split()[0] for t in tables if t.get("engine")}
     assert set(MODELS) <= set(by) and set(by.values()) == {"Spark"}
+    assert len(by) >= 13 and len(lines(made.started)) == 1  # one Spark for all of them
     made.sluice("verify")
     as_folder = disk.on(made.files)
     as_folder.sluice("verify")
@@ -87,9 +98,9 @@ def test_parity_on_s3(made):
     assert L.snapshot(made.files) == before
 
 
-def test_damage_on_s3(disk, made):
+def test_damage_on_s3(tmp_path, disk, made, server):
     """An object that is not what the log says is nobody's input, as on one machine."""
-    p = on_s3(disk, type("S", (), {"folder": os.path.dirname(os.path.dirname(made.files)), "url": made.endpoint}), "damaged")
+    p = on_s3(tmp_path, disk, server, "damaged")
     shutil.copytree(made.files, p.files)
     shutil.rmtree(os.path.join(p.files, "refine", p.name, "carrier_scorecard"))
     victim = max(glob.glob(os.path.join(p.files, "prepare", p.name, "flights", "data", "*", "*.parquet")), key=os.path.getsize)
@@ -99,4 +110,50 @@ def test_damage_on_s3(disk, made):
         f.seek(1000)
         f.write(bytes([byte[0] ^ 1]))
     done = p.sluice("refine", "--engine", "spark", "--only", "carrier_scorecard", *DAYS, status=8)
-    assert os.path.basename(victim) in done.err and "Spark" not in done.err.split("\n")[0]
+    assert os.path.basename(victim) in done.err and "sluice repair" in done.err
+
+
+# ── engines elsewhere: what EMR Serverless does with a job on S3 ──
+
+SERVERLESS = {"spark.driver.extraJavaOptions": "-Duser.timezone=UTC", "spark.executor.extraJavaOptions": "-Duser.timezone=UTC",
+              "spark.sql.catalogImplementation": "in-memory", "spark.ui.enabled": "false", "spark.driver.bindAddress": "127.0.0.1"}
+
+
+def submitted(p, job, folder, status=0):
+    """An entry point, a job's URL, and credentials from the surroundings: nothing else, and nothing of the project's folder."""
+    confs = [word for k, v in SERVERLESS.items() for word in ("--conf", f"{k}={v}")]
+    env = {**p.environment(), "SLUICE_LIBRARY": LIBRARY, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+    done = subprocess.run([SUBMIT, "--master", "local[2,4]", *confs, MAIN, f"{p.lake}/{job}"], env=env, cwd=str(folder), timeout=300,
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stdout[-3000:] + done.stderr[-3000:]
+    assert KEYS["AWS_SECRET_ACCESS_KEY"] not in done.stdout + done.stderr
+    return done
+
+
+def test_jobs_that_lie_on_s3(tmp_path, disk, made, server):
+    if not os.access(LAMBDA, os.X_OK):
+        pytest.skip("sluice-lambda is not built")
+    p = on_s3(tmp_path / "task" / "pipelines", disk, server, "serverless", use="spark")
+    shutil.copytree(made.files, p.files)
+    for table in ("prepare/nycflights/planes", "quarantine/nycflights/planes", "refine/nycflights/carrier_scorecard"):
+        shutil.rmtree(os.path.join(p.files, table))
+    f = Function(str(tmp_path / "task"), SLUICE_LAKE=p.lake, **p.environment())
+    try:
+        done, event = [], {"pipeline": "serverless", "run_id": "nightly-1", "from": DAYS[1], "to": DAYS[3]}
+        for _ in range(4):
+            posted = f.invoke({"action": "jobs", **event})
+            assert posted.kind == "response", posted
+            for job in posted.body["jobs"]:
+                submitted(p, job["job"], tmp_path)
+                committed = f.invoke(job["commit"])
+                assert committed.kind == "response" and committed.body["committed"], committed
+                done.append(job["job"])
+            if not posted.body["jobs"]:
+                break
+        assert len(done) >= 2 and "prepare-planes" in done[0] and any("refine-carrier_scorecard" in d for d in done), done
+        # A job that cannot be read is told, and so is its exit status.
+        assert "MISSING" in submitted(p, "runs/nycflights/nightly-1/jobs/nothing.json", tmp_path, status=6).stdout
+    finally:
+        f.stop()
+    assert rows_of(p) == disk.rows
+    p.sluice("verify")
