@@ -66,6 +66,7 @@ static bool carry_out(struct publish *u, const struct plan_resource *p, struct s
 		return false;
 	if (x)
 		return exchange_write(x, s, ZONE_PREPARE, job, a, e);
+	CHECK(!p->engine.spark || u->spark); /* else another engine would do it, and nobody would know */
 	struct engine_call call = { .job = job, .spark = p->engine.spark ? u->spark : NULL, .progress = u->progress,
 				    .user = u->user, .stop = u->options->stop, .deadline_us = u->options->deadline_us };
 	bool ok = engine_call(&call, a, r, e);

@@ -76,6 +76,7 @@ static bool carry_out(struct publish *u, struct sha256 key, struct str table, st
 		return false;
 	if (x)
 		return exchange_write(x, s, ZONE_REFINE, job, a, e);
+	CHECK(!engine.spark || u->spark); /* else another engine would do it, and nobody would know */
 	struct engine_call call = { .job = job, .spark = engine.spark ? u->spark : NULL, .progress = u->progress,
 				    .user = u->user, .stop = u->options->stop, .deadline_us = u->options->deadline_us };
 	bool ok = engine_call(&call, a, r, e);

@@ -7,6 +7,7 @@
 
 #include "run/input_check.h"
 #include "run/publish.h"
+#include "run/spark_session.h"
 #include "store_flaky.h"
 
 static inline void shell(struct world *w, const char *line)
@@ -38,7 +39,8 @@ static inline bool publish_planned(struct world *w, struct plan *p, const struct
 				   struct run_table *made, struct err *e)
 {
 	struct input_checks checks = { 0 };
-	struct publish u = { .project = &w->project, .options = o, .run_id = STR("late"), .threads = 1, .checks = &checks };
+	struct publish u = { .project = &w->project, .options = o, .run_id = STR("late"), .threads = 1, .checks = &checks,
+			     .spark = spark_session_new(&w->project.pipeline->spark) };
 	bool ok = true, done = false;
 	*made = (struct run_table){ 0 };
 	for (size_t i = 0; i < p->n_resources; i++)
@@ -48,6 +50,7 @@ static inline bool publish_planned(struct world *w, struct plan *p, const struct
 		if (str_eq_z(w->project.models.v[i].name, table))
 			ok = publish_model(&u, &w->project.models.v[i], made, &w->a, e), done = true;
 	assert_true(done);
+	spark_session_free(u.spark);
 	arena_free(&checks.arena);
 	return ok;
 }
