@@ -85,6 +85,26 @@ bool plan_tables_load(struct project *j, struct plan_resource *p, struct arena *
 	return true;
 }
 
+static void no_tables(struct plan_resource *p)
+{
+	for (size_t i = 0; i < p->n_tables; i++)
+		p->tables[i].table = p->tables[i].quarantine = (struct table_snapshot){ .version = -1 };
+}
+
+/* Answers that are not fetched may be lost for good: what a table is like must not keep `ingest` from it, and Raw itself says
+ * what is there. */
+static bool pass_over_damage(struct plan_resource *p, const struct plan_request *q, struct err *e)
+{
+	if (e->code != ERR_DAMAGE || q->prepare || q->refine)
+		return false;
+	log_warn("%s; Raw is fetched all the same, and `sluice repair %.*s` makes the table again", e->message,
+		 STR_ARG(p->resource->name));
+	*e = ERR_INIT;
+	no_tables(p);
+	p->tables_unknown = true;
+	return true;
+}
+
 static bool plan_one(struct project *j, const struct plan_request *q, struct plan_resource *p, struct arena *a,
 		     struct err *e)
 {
@@ -100,7 +120,7 @@ static bool plan_one(struct project *j, const struct plan_request *q, struct pla
 	if (!grid_load(project_raw_now(j), key, plan_step(j, r), a, &p->grid, &p->grid_missing, e) ||
 	    !grid_agrees(&p->grid, plan_step(j, r), r->name, e))
 		return false;
-	if (!plan_tables_load(j, p, a, e))
+	if (!plan_tables_load(j, p, a, e) && !pass_over_damage(p, q, e))
 		return false;
 	for (size_t i = 0; i < p->n_tables; i++) {
 		warn_state(&p->tables[i].table);
@@ -123,8 +143,7 @@ static void set_aside(struct project *j, struct plan_resource *p, struct err *wh
 	lake_damage_hint(j, p->resource->name, &p->damage);
 	p->note = arena_format(a, "DAMAGED: %s", p->damage.message);
 	p->n_windows = p->n_fetch = p->n_prepare = p->n_stale_elsewhere = p->n_unprepared_elsewhere = 0;
-	for (size_t i = 0; i < p->n_tables; i++)
-		p->tables[i].table = p->tables[i].quarantine = (struct table_snapshot){ .version = -1 };
+	no_tables(p);
 }
 
 const struct err *plan_damage(const struct plan *p, bool selected)
@@ -175,6 +194,8 @@ static struct str resource_note(const struct plan_resource *p, const struct plan
 	if (not_final == p->n_windows)
 		return arena_format(a, "nothing to do: %zu %s not over yet", not_final, not_final == 1 ? "window is" : "windows are");
 	size_t sealed = p->n_windows - not_final;
+	if (p->tables_unknown)
+		return arena_format(a, "nothing to do: %zu %s sealed", sealed, sealed == 1 ? "window is" : "windows are");
 	return arena_format(a, "nothing to do: %zu %s sealed%s", sealed, sealed == 1 ? "window is" : "windows are",
 			    p->contract ? " and prepared" : "; there is no contract, so nothing is prepared");
 }

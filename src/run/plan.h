@@ -83,6 +83,7 @@ struct plan_resource {
 	bool definition_changed;     /* the newest sealed window was asked for in another way (rule 6): it stays true */
 	struct str note;             /* "nothing to do: 365 windows are sealed and prepared" */
 	bool selected;               /* by --only */
+	bool tables_unknown;         /* they are damaged, and only `ingest` is asked for, which needs none: planned as without */
 	struct err damage;           /* ERR_DAMAGE: its tables or Raw cannot be read; nothing else of it is known then */
 };
 

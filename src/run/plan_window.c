@@ -429,7 +429,8 @@ static bool elsewhere(struct project *j, const struct plan_request *q, struct pl
 		      const struct raw_windows *raw, struct window_list *list, struct arena *a, struct err *e)
 {
 	struct window_list more = { 0 };
-	for (size_t i = 0; p->contract && p->resource->kind == KIND_WINDOW && i < raw->n; i++) {
+	bool known = p->contract && p->resource->kind == KIND_WINDOW && !p->tables_unknown;
+	for (size_t i = 0; known && i < raw->n; i++) {
 		struct outside w;
 		if (list_has(list, raw->v[i].window))
 			continue;

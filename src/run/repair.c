@@ -150,7 +150,22 @@ static bool look_in_table(struct gather *g, struct repair_loss *l, struct sha256
 	return true;
 }
 
-/* Who still has what was lost. */
+/* The fetch that the window is made of by now, unless that one is damaged, too. */
+static unsigned later_fetch(struct gather *g, const struct repair_loss *l, struct str window_key, struct arena *a)
+{
+	struct window_generations w;
+	struct err ignored = ERR_INIT; /* a ledger that cannot be read is a loss of its own */
+	if (!window_generations_read(g->project->store, g->project->clock, window_key, a, &w, &ignored) || w.promoted <= l->generation)
+		return 0;
+	for (size_t i = 0; i < g->out->n_losses; i++) {
+		const struct repair_loss *other = &g->out->losses[i];
+		if (other->generation == w.promoted && str_eq(other->resource, l->resource) && str_eq(other->window, l->window))
+			return 0;
+	}
+	return w.promoted;
+}
+
+/* Who still has what was lost, or has taken its place. */
 static bool fill_loss(struct gather *g, struct repair_loss *l, struct err *e)
 {
 	struct project *j = g->project;
@@ -166,6 +181,7 @@ static bool fill_loss(struct gather *g, struct repair_loss *l, struct err *e)
 					  STR_ARG(us_to_rfc3339(w.from_us, &a)), STR_ARG(us_to_rfc3339(w.to_us, &a)));
 	struct str key = key_window(key_resource(j->pipeline->name, l->resource, &a), l->window, &a);
 	bool ok = look_in_table(g, l, &content, &known, &a, e);
+	l->later = later_fetch(g, l, key, &a);
 	if (ok && !known && ledger_open(j->store, j->clock, key_generation(key, l->generation, &a), STR_NONE, &a, &ledger, &why)) {
 		known = ledger.status == GENERATION_SEALED;
 		content = ledger.seal.digest;
@@ -180,10 +196,15 @@ static bool fill_loss(struct gather *g, struct repair_loss *l, struct err *e)
 
 /* ── what cannot be made again ── */
 
+static bool is_needed(const struct repair_loss *l)
+{
+	return l->same_window.n == 0 && l->later == 0;
+}
+
 static struct repair_loss *loss_of(const struct repair *r, struct str resource, const struct table_window *w)
 {
 	for (size_t i = 0; i < r->n_losses; i++)
-		if (r->losses[i].same_window.n == 0 && str_eq(r->losses[i].resource, resource) &&
+		if (is_needed(&r->losses[i]) && str_eq(r->losses[i].resource, resource) &&
 		    str_eq(r->losses[i].window, w->name) && r->losses[i].generation == w->generation)
 			return &r->losses[i];
 	return NULL;
@@ -235,7 +256,7 @@ static bool block_by_log(struct gather *g, struct repair_table *t, struct str ke
 	for (size_t i = 0; i < g->out->n_losses; i++) {
 		const struct repair_loss *l = &g->out->losses[i];
 		const struct table_window *w = left.version < 0 ? NULL : table_find_window(&left, l->window);
-		if (l->same_window.n == 0 && str_eq(l->resource, t->by) && !(w && w->generation == l->generation))
+		if (is_needed(l) && str_eq(l->resource, t->by) && !(w && w->generation == l->generation))
 			block(g, t, l);
 	}
 	return true;
@@ -270,6 +291,21 @@ static void spread_blocked(struct repair *r)
 			if (str_eq(r->tables[i].by, r->tables[k].by) && r->tables[k].zone != ZONE_REFINE &&
 			    r->tables[i].zone != ZONE_REFINE)
 				r->tables[i].blocked = r->tables[k].blocked;
+}
+
+/* A run refuses a log that is damaged, so it cannot be what asks again. */
+static void advise(struct gather *g)
+{
+	struct repair *r = g->out;
+	for (size_t i = 0; i < r->n_losses; i++)
+		for (size_t k = 0; k < r->n_tables && !r->losses[i].then_repair; k++) {
+			struct repair_loss *l = &r->losses[i];
+			const struct repair_table *t = &r->tables[k];
+			if (!t->log || t->zone == ZONE_REFINE || !str_eq(t->by, l->resource) || l->refetch.n == 0)
+				continue;
+			l->then_repair = true;
+			l->refetch = arena_format(g->arena, "ingest%.*s", STR_ARG(str_sub(l->refetch, strlen("run"), SIZE_MAX)));
+		}
 }
 
 static const struct repair_table *blocked_input(const struct gather *g, const struct model *m)
@@ -408,6 +444,7 @@ static bool finish_plan(struct gather *g, struct err *e)
 	}
 	spread_blocked(r);
 	block_models(g);
+	advise(g);
 	for (size_t i = 0; i < r->n_tables; i++) {
 		struct repair_table *t = &r->tables[i];
 		struct str key = project_table_key(j, t->zone, t->name, g->arena);

@@ -14,7 +14,7 @@
  * on what is left, none reads it, and the next repair goes on, under the same number and id, wherever this one was killed.
  * What stands in Raw and is damaged is told: what is lost, who still has its rows, how to ask for it again. Tables whose rows
  * would have to come from there stay as they are, as do models that read them. What another fetch of the same content still
- * has is not lost.
+ * has is not lost, and where a later fetch of the window is its truth, what is made again is made of that one.
  *
  * Nothing else may run on these tables meanwhile: a log that is cut fences nobody. */
 #ifndef SLUICE_RUN_REPAIR_H
@@ -49,7 +49,9 @@ struct repair_loss {  /* a fetch with damage in Raw */
 	uint64_t bad_rows;       /* and so many in others */
 	unsigned made_of;        /* not in_table: the generation of the window that the table was made of; 0: none */
 	bool table_unknown;      /* its log is damaged: nobody can say what it has */
-	struct str refetch;      /* "run --only flights --from ... --to ... --refetch" */
+	unsigned later;          /* a later fetch of the window is whole and its truth: nothing needs this one; 0: none */
+	struct str refetch;      /* "run --only flights --from ... --to ... --refetch"; "ingest ...", where then_repair */
+	bool then_repair;        /* a log of its tables is damaged: no run builds on them, so repair does, once it is fetched */
 };
 struct repair {
 	struct repair_table *tables;

@@ -274,11 +274,24 @@ static void add_option(const struct args *g, enum option_id o, struct buf *out)
 		shell_quote(g->value[o], out);
 }
 
-static void add_places(const struct args *g, const struct command *c, struct buf *out)
+/* "--only flights ..." names only, "--only-this" does not. */
+static bool names_option(struct str words, const char *name)
+{
+	struct str word;
+	while (str_cut(&words, ' ', &word)) {
+		struct str option = str_sub(word, 0, str_find_char(word, '='));
+		if (str_starts(option, STR("--")) && str_eq_z(str_sub(option, 2, SIZE_MAX), name))
+			return true;
+	}
+	return false;
+}
+
+/* Those that the command's own words do not name. */
+static void add_places(const struct args *g, const struct command *c, struct str words, struct buf *out)
 {
 	static const enum option_id places[] = { OPT_FILE, OPT_ENV, OPT_LAKE, OPT_RAW_FROM, OPT_FROM, OPT_TO, OPT_ONLY };
 	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-		if (command_takes(c, places[i]))
+		if (command_takes(c, places[i]) && !names_option(words, option_table[places[i]].name))
 			add_option(g, places[i], out);
 }
 
@@ -312,8 +325,8 @@ void args_complete(const struct args *g, struct str text, struct buf *out)
 		if (c == NULL)
 			continue;
 		buf_add(out, str_sub(text, 0, n));
-		add_places(g, c, out);
 		text = str_sub(text, n, text.n);
+		add_places(g, c, str_sub(text, 0, str_find_char(text, '`')), out);
 	}
 	buf_add(out, text);
 }

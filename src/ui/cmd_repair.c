@@ -53,7 +53,11 @@ static void loss_json(struct ui *u, struct json_out *o, const struct repair_loss
 		json_put_u64(o, "generation", l->same_generation);
 		json_end_object(o);
 	}
+	if (l->later > 0)
+		json_put_u64(o, "later", l->later);
 	json_put_str(o, "refetch", args_again(&u->args, command, &u->arena));
+	if (l->then_repair)
+		json_put_str(o, "then", args_again(&u->args, arena_format(&u->arena, "repair %.*s", STR_ARG(l->resource)).p, &u->arena));
 	json_end_object(o);
 }
 
@@ -158,6 +162,11 @@ static void say_loss(struct ui *u, const struct repair_loss *l)
 	if (later)
 		put_escaped(u, arena_format(&u->arena, "what is left of it can go: `sluice gc --only %.*s --generations --yes`",
 					    STR_ARG(l->resource)));
+	else if (!same && l->later > 0)
+		buf_addf(&u->out, "a later fetch, generation %u, is the window's truth: nothing needs this one", l->later);
+	else if (!same && l->then_repair)
+		put_escaped(u, arena_format(&u->arena, "ask for it again: `sluice %.*s`, and then make the tables: `sluice repair %.*s`",
+					    STR_ARG(l->refetch), STR_ARG(l->resource)));
 	else if (!same)
 		put_escaped(u, arena_format(&u->arena, "ask for it again: `sluice %.*s`", STR_ARG(l->refetch)));
 	buf_add_char(&u->out, '\n');

@@ -219,6 +219,53 @@ def test_raw_and_a_table_are_both_damaged(whole_copy):
     assert {f["kind"] for f in left} <= {"raw", "file"}
 
 
+def follow(p, text, status=0):
+    """The commands that a text gives, in their order."""
+    commands = re.findall(r"`sluice ([^`]*)`", text)
+    for command in commands:
+        done = subprocess.run([L.SLUICE, *command.split()], capture_output=True, text=True, env=p.environment(), cwd=p.folder)
+        last = command == commands[-1]
+        assert done.returncode == (status if last else 0), (command, done.stdout, done.stderr)
+    return commands
+
+
+@pytest.mark.parametrize("answers", ["a", "b"])
+def test_raw_and_a_log_are_both_damaged(whole_copy, whole, tmp_path, answers):
+    """The rows that the log no longer tells are asked for again, as they were (a) or as they are now (b); then all is made."""
+    import whole_lake as X
+    p = whole_copy
+    window = "20240102T000000Z_20240103T000000Z"
+    for segment in [k for k in D.objects(p)["segment"] if f"things/{window}/" in k]:
+        os.remove(os.path.join(p.lake, segment))
+    log = sorted(glob.glob(os.path.join(p.lake, "prepare/shop/things/_delta_log", "*.json")))
+    F.put(log[0], b"{}\n")
+    commits = L.published(p.lake)
+    done = p.sluice("repair", status=8)
+    assert f"cannot be made again, since window {window}, generation 2, is lost in Raw" in done.out, repr(done)
+    assert L.published(p.lake)["prepare/shop/things"] == commits["prepare/shop/things"]
+    told = [l for l in p.sluice("repair", "--json", status=8).json["lost"] if l["generation"] == 2]
+    assert len(told) == 1 and re.match(r"sluice ingest .*--only things .*--refetch$", told[0]["refetch"])
+    advice, = [line for line in done.out.splitlines() if "ask for it again" in line and "repair" in line][-1:]
+    mock = X.open_mock(tmp_path, os.path.join(whole.base, answers))
+    X.point_at(p, mock.url)
+    commands = follow(p, advice, 8)
+    assert mock.stop() == 0
+    assert [c.split()[0] for c in commands] == ["ingest", "repair"]
+    left = p.sluice("verify", "--json", status=8).json["findings"]
+    assert {f["kind"] for f in left} == {"raw"}  # it keeps what it has
+    lines = p.sluice("query", f"select name from prepare.things where _window = '{window}'", "--format", "json").out.splitlines()
+    names = {json.loads(line)["name"] for line in lines}
+    assert len(names) == 117 and all(n.endswith("!") == (answers == "b") for n in names)
+    rows = lambda text: [line for line in text.splitlines() if line.startswith("rows prepare/shop/things")]
+    if answers == "b":  # generation 2 was of these answers
+        assert rows(p.digest()) == rows(p.undisturbed)
+    p.sluice("run", "--from", "2024-01-01", "--to", "2024-01-03")
+    deltalake.DeltaTable(os.path.join(p.lake, "prepare/shop/things")).to_pyarrow_table()
+    done = p.sluice("repair", status=8)  # there is nothing that could be made again, and nothing to ask for
+    assert "Made again" not in done.out and "ask for it" not in done.out
+    assert "a later fetch, generation 3, is the window's truth: nothing needs this one" in done.out
+
+
 @pytest.mark.parametrize("table", ["prepare/shop/things", "refine/shop/large"])
 def test_damage_in_one_table_is_no_matter_of_others(whole_copy, table):
     p = whole_copy
@@ -234,6 +281,9 @@ def test_damage_in_one_table_is_no_matter_of_others(whole_copy, table):
                  p.sluice("status", status=8), p.sluice("plan", "--from", "2024-01-01", "--to", "2024-01-04", status=8),
                  p.sluice("run", "--from", "2024-01-01", "--to", "2024-01-04", "--keep-going", status=8)):
         assert f"verify --only {name}" in done.err.replace(f"-f {p.file} ", "").replace(f"--lake {p.lake} ", ""), repr(done)
+    fetched = p.sluice("ingest", "--from", "2024-01-01", "--to", "2024-01-03")  # whatever the tables are like
+    assert ("`sluice repair things` makes the table again" in fetched.err) == (name == "things"), repr(fetched)
+    assert "nothing to do: 2 windows are sealed" in fetched.out + fetched.err, repr(fetched)
     shown = p.sluice("status", status=8).out
     assert "kinds" in shown and "DAMAGED" in shown and "Last run" in shown
     told = p.sluice("status", "--json", status=8).json

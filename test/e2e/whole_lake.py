@@ -117,7 +117,7 @@ def whole(tmp_path_factory):
     for m in mocks[1:]:
         assert m.stop() == 0
     p.undisturbed = p.digest()
-    p.mock = mocks[0]
+    p.mock, p.base = mocks[0], base
     p.sluice("verify")
     yield p
     assert mocks[0].stop() == 0

@@ -91,6 +91,11 @@ static void completes(void **state)
 		{ "run -f a.yaml", "`sluice help run`, `sluice nothing`, `sluice rawls`",
 		  "`sluice help run`, `sluice nothing`, `sluice rawls`" },
 		{ "run -f a.yaml", "`sluice run", "`sluice run -f a.yaml" },
+		/* What it names itself stands there once: twice would be a mistake. */
+		{ "run --only x,y --from 2013-01-01", "`sluice verify --only x` lists it", "`sluice verify --only x` lists it" },
+		{ "run --only x --from 1 --to 2", "`sluice run --only x --from 3 --refetch`", "`sluice run --to 2 --only x --from 3 --refetch`" },
+		{ "run --only x", "`sluice query '--only x'` or `sluice run --on`", "`sluice query '--only x'` or `sluice run --only x --on`" },
+		{ "run --env a", "`sluice run --env=b`, and --env c", "`sluice run --env=b`, and --env c" },
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
