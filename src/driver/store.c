@@ -107,6 +107,15 @@ bool store_list_all(struct store *s, struct str folder, struct str skip, struct 
 	SIMPLE_CALL(s, folder, store_list_all, s->ops->list_all(s, folder, skip, a, out, e));
 }
 
+bool store_compare_kept(struct store *s, struct str key, struct sha256 hash, enum store_kept *out, struct err *e)
+{
+	CHECK(store_key_ok(key));
+	*out = STORE_KEPT_NONE;
+	if (!s->ops->compare_kept)
+		return true;
+	SIMPLE_CALL(s, key, store_compare_kept, s->ops->compare_kept(s, key, hash, out, e));
+}
+
 bool store_remove(struct store *s, struct str key, struct err *e)
 {
 	CHECK(store_key_ok(key));

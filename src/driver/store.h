@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/mem.h"
 
 enum store_created {
@@ -22,6 +23,10 @@ enum store_created {
 	STORE_EXISTS,  /* somebody was first (perhaps we, in a call whose answer was lost): read it back */
 	STORE_UNKNOWN, /* the answer was lost: read it back */
 };
+
+/* Of the SHA-256 that a service itself has made of an object's bytes as they came, and keeps: there is none, or none that is known
+ * to be made so; the same as one's own; another. */
+enum store_kept { STORE_KEPT_NONE, STORE_KEPT_SAME, STORE_KEPT_OTHER };
 
 enum { STORE_CAN_PATH = 1 }; /* store_path works: objects are files of this machine */
 
@@ -60,6 +65,8 @@ struct store_ops {
 	bool (*list_names)(struct store *, struct str folder, struct arena *, struct store_listing *, struct err *);
 	/* May be missing, where a listing of one level costs next to nothing. */
 	bool (*list_all)(struct store *, struct str folder, struct str skip, struct arena *, struct store_listing *, struct err *);
+	/* May be missing, where nobody keeps any. */
+	bool (*compare_kept)(struct store *, struct str key, struct sha256 hash, enum store_kept *out, struct err *);
 	bool (*remove)(struct store *, struct str key, struct err *);
 	bool (*remove_folder)(struct store *, struct str key, struct err *);
 	bool (*sweep)(struct store *, int64_t before_us, bool remove, uint64_t *n, uint64_t *bytes, struct err *);
@@ -108,6 +115,8 @@ static inline bool store_can_list_all(const struct store *s)
 {
 	return s->ops->list_all != NULL;
 }
+/* Spares reading an object where the service can tell. ERR_MISSING. */
+bool store_compare_kept(struct store *s, struct str key, struct sha256 hash, enum store_kept *out, struct err *e);
 bool store_remove(struct store *s, struct str key, struct err *e); /* missing is fine */
 /* An empty folder; one that is not there, or not empty, is fine. Nothing to do on object stores. */
 bool store_remove_folder(struct store *s, struct str key, struct err *e);

@@ -168,6 +168,28 @@ static bool s3_size(struct store *store, struct str key, uint64_t *out, struct e
 	return ok;
 }
 
+/* Only AWS is known to have compared it with the bytes when they came. What was sent in parts has none of the whole. */
+static bool s3_compare_kept(struct store *store, struct str key, struct sha256 hash, enum store_kept *out, struct err *e)
+{
+	struct s3 *s = s3_of(store);
+	struct arena a = ARENA_INIT;
+	struct s3_call c = { .name = "HeadObject", .method = STR("HEAD"), .key = key, .expects = { 404 } };
+	if (!s->is_aws)
+		return true;
+	s3_header(&c, "x-amz-checksum-mode", STR("ENABLED"));
+	bool ok = s3_call(s, &c, &a, e);
+	if (ok && c.answer->status == 404) {
+		ok = missing(s, key, e);
+	} else if (ok) {
+		struct str kept = http_header_get(c.answer, "x-amz-checksum-sha256"), type = http_header_get(c.answer, "x-amz-checksum-type");
+		bool whole = kept.n > 0 && str_find_char(kept, '-') == kept.n && (type.n == 0 || str_eq_z(type, "FULL_OBJECT"));
+		*out = !whole ? STORE_KEPT_NONE : str_eq(kept, s3_sha256_text(hash, &a)) ? STORE_KEPT_SAME : STORE_KEPT_OTHER;
+	}
+	s3_call_end(&c);
+	arena_free(&a);
+	return ok;
+}
+
 /* "bytes=7-" past the end: either nothing is left, or it is shorter than it must be. */
 static bool nothing_left(struct s3 *s, struct str key, uint64_t offset, struct err *e)
 {
@@ -260,6 +282,7 @@ static const struct store_ops s3_ops = {
 	.size = s3_size,
 	.list = s3_list,
 	.list_all = s3_list_all,
+	.compare_kept = s3_compare_kept,
 	.remove = s3_remove,
 	.remove_folder = s3_no_folder,
 	.sweep = s3_sweep,

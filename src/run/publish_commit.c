@@ -2,10 +2,12 @@
 #include "format/process.h"
 #include "prepare/prepare.h"
 #include "prepare/record.h"
+#include "run/engine_exchange.h"
 #include "run/object_hash.h"
 #include "run/publish.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <string.h>
 
 enum { COMMIT_TRIES = 20 };
@@ -77,6 +79,35 @@ bool publish_folder(struct publish *u, struct str table_key, struct sha256 job_k
 	return true;
 }
 
+/* Who made the file says so; this run did not see it made. What a table publishes is the bytes that its log says, so they are looked
+ * at, unless the service has compared them when they came. */
+static bool claim_check(struct publish *u, struct str key, const struct table_file *f, struct err *e)
+{
+	struct clock *clock = u->project->clock;
+	enum store_kept kept;
+	struct sha256 now;
+	if (u->options->stop && *u->options->stop != 0)
+		return err_set(e, *u->options->stop == SIGINT ? ERR_SIGINT : ERR_SIGTERM, "stopped by a signal");
+	if (u->options->deadline_us > 0 && clock->monotonic_us(clock) >= u->options->deadline_us)
+		return err_set(e, ERR_BUDGET, "no time is left to read what the engine has written");
+	if (!store_compare_kept(u->project->store, key, f->hash, &kept, e))
+		return false;
+	if (kept == STORE_KEPT_NONE) {
+		if (!object_hash(u->project->store, key, f->size_bytes, &now, e))
+			return false;
+		kept = sha256_eq(now, f->hash) ? STORE_KEPT_SAME : STORE_KEPT_OTHER;
+	}
+	if (kept == STORE_KEPT_SAME)
+		return true;
+	err_set(e, ERR_ENGINE, "%.*s: its bytes are not those that the engine's result names (SHA-256)", STR_ARG(key));
+	return err_hint(e, "nothing was published; carry the job out again, and see who else may write to this lake");
+}
+
+static bool is_elsewhere(const struct publish *u)
+{
+	return u->options && u->options->exchange && u->options->exchange->way == EXCHANGE_TAKE;
+}
+
 bool publish_settle(struct publish *u, struct str table_key, struct table_file *files, size_t n, struct arena *a,
 		    struct err *e)
 {
@@ -90,7 +121,9 @@ bool publish_settle(struct publish *u, struct str table_key, struct table_file *
 				       files[i].size_bytes);
 		if (!store_settle(u->project->store, key, e))
 			return false;
-		/* Who sent it has hashed what was sent; else it is read once more. */
+		if (files[i].has_hash && is_elsewhere(u) && !claim_check(u, key, &files[i], e))
+			return false;
+		/* A child of ours that sent it has hashed what was sent; else it is read once more. */
 		if (!files[i].has_hash && !object_hash(u->project->store, key, size, &files[i].hash, e))
 			return false;
 		files[i].has_hash = true;

@@ -188,3 +188,41 @@ def test_a_result_of_an_earlier_attempt(deploy, tmp_path):
     done = f.invoke(job["commit"])
     assert done.kind == "response" and done.body["committed"], done
     d.project.sluice("verify")
+
+
+def written(d, job):
+    """The result of a job, and the keys of its files with rows."""
+    with open(os.path.join(d.project.files, job["result"]), encoding="utf-8") as r:
+        result = json.load(r)
+    table = job["job"].rpartition("/")[2].split("-")[1]
+    return result, [f"prepare/nycflights/{table}/{f['path']}" for f in result["files"] if f["rows"]]
+
+
+def test_a_result_that_does_not_tell_the_truth(deploy, tmp_path):
+    """Files are published only with the bytes that their log names: neither others under the key nor another claim pass."""
+    d = deploy("forged")
+    f = d.function()
+    event = {"run_id": "r1", "resources": ["weather"], **DAYS}
+    s3, bucket = d.cloud.client("s3", d.cloud.s3.url), {"Bucket": "lakes"}
+    assert f.invoke({"action": "ingest", **event}).kind == "response"
+    (job,) = f.invoke({"action": "jobs", **event}).body["jobs"]
+    carry_out(d, job["job"], d.cloud.s3.url, str(tmp_path))
+    result, (key, *_) = written(d, job)
+    true = s3.get_object(Key="forged/" + key, **bucket)["Body"].read()
+    claim = next(x["sha256"] for x in result["files"] if key.endswith(x["path"]))
+    text = json.dumps(result, separators=(",", ":"))
+    turned = true[:100] + bytes([true[100] ^ 1]) + true[101:]
+    for bytes_there, told in ((turned, text), (true, text.replace(claim, "0" * 64)), (true + b"x", text), (None, text)):
+        if bytes_there is None:
+            s3.delete_object(Key="forged/" + key, **bucket)
+        else:
+            s3.put_object(Key="forged/" + key, Body=bytes_there, **bucket)
+        s3.put_object(Key="forged/" + job["result"], Body=told.encode(), **bucket)
+        got = f.invoke(job["commit"])
+        assert got.kind == "error" and key.rpartition("/")[2] in got.body["errorMessage"], got
+        assert got.body["exitStatus"] in (6, 9), got
+        assert not os.path.exists(os.path.join(d.project.files, "prepare/nycflights/weather/_delta_log"))
+    s3.put_object(Key="forged/" + key, Body=true, **bucket)
+    done = f.invoke(job["commit"])
+    assert done.kind == "response" and done.body["committed"], done
+    d.project.sluice("verify")

@@ -612,11 +612,39 @@ static void hints(void **state)
 	world_close(&w);
 }
 
+/* Only AWS's own word counts, and only of the whole object. */
+static void kept_hashes(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *answer, *endpoint;
+		enum store_kept kept;
+	} rows[] = {
+		{ "200 {x-amz-checksum-sha256: ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=}", "", STORE_KEPT_SAME },
+		{ "200 {x-amz-checksum-sha256: vngWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=}", "", STORE_KEPT_OTHER },
+		{ "200 {x-amz-checksum-sha256: ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=-2}", "", STORE_KEPT_NONE },
+		{ "200 {x-amz-checksum-crc64nvme: AAAAAAAAAAA=}", "", STORE_KEPT_NONE },
+		{ "200", "", STORE_KEPT_NONE },
+		{ NULL, "http://s3.test", STORE_KEPT_NONE },
+	};
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		const char *const answers[] = { rows[i].answer, NULL };
+		struct world w = { 0 };
+		enum store_kept kept;
+		world_open(&w, answers, (struct store_s3_options){ .endpoint = str_from(rows[i].endpoint) });
+		methods_set(&w, rows[i].answer ? "HEAD" : "");
+		if (!store_compare_kept(w.s, STR("k"), sha256_of(STR("abc")), &kept, &w.e) || kept != rows[i].kept)
+			fail_msg("%zu: %d %s", i, (int)kept, w.e.message);
+		world_close(&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(table),      cmocka_unit_test(checksums),     cmocka_unit_test(pauses), cmocka_unit_test(budget),
 		cmocka_unit_test(read_ahead), cmocka_unit_test(single_writer), cmocka_unit_test(names),  cmocka_unit_test(hints),
+		cmocka_unit_test(kept_hashes),
 	};
 	return cmocka_run_group_tests_name("driver/store_s3", tests, NULL, NULL);
 }
