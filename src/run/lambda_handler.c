@@ -50,6 +50,14 @@ static bool pipeline_file(struct lambda_handler *h, const struct lambda_event *v
 {
 	struct str config = or_environment(v->config, "SLUICE_CONFIG");
 	struct str name = or_environment(v->pipeline, "SLUICE_PIPELINE");
+	if (bundle_is_digest(config)) { /* in the lake that the run is to work on */
+		struct str lake = or_environment(v->lake, "SLUICE_LAKE");
+		if (lake.n == 0) {
+			err_set(e, ERR_USAGE, "\"config\" is a digest alone, and neither \"lake\" nor SLUICE_LAKE says in which lake");
+			return err_hint(e, "or name the place as `sluice config push` prints it: s3://bucket/prefix/config/<digest>");
+		}
+		config = arena_format(a, "%.*s/config/%.*s", STR_ARG(lake), STR_ARG(config));
+	}
 	if (config.n > 0) {
 		if (!config_fetch(h, config, a, e))
 			return false;

@@ -162,6 +162,25 @@ def test_a_configuration_that_is_not_what_its_name_says(deploy):
     assert got.kind == "error" and got.body["errorType"] == "Function.Missing", got
 
 
+def test_a_configuration_by_its_digest(deploy):
+    """The event may name the digest alone; the lake says where. Another text is another digest, and both stay."""
+    d = deploy("by-digest")
+    first = d.config.rpartition("/")[2]
+    with open(os.path.join(d.project.folder, "models", "carrier_scorecard.sql"), "a", encoding="utf-8") as m:
+        m.write("-- another text\n")
+    d.push()
+    second = d.config.rpartition("/")[2]
+    assert first != second and sorted(os.listdir(os.path.join(d.project.files, "config"))) == sorted([first, second])
+    d.config = ""
+    f = d.function()
+    for digest in (first, second, first):
+        got = f.invoke({"action": "plan", "config": digest, **DAYS})
+        assert got.kind == "response", got
+    got = f.invoke({"action": "plan", "config": "0" * 64, **DAYS})
+    assert got.kind == "error" and got.body["errorType"] == "Function.Missing", got
+    assert f.invoke({"action": "ingest", "config": second, "resources": ["airlines"], **DAYS}).body["records"] == 16
+
+
 def test_a_secret_that_is_not_there(deploy):
     d = deploy("no-secret", secret="nobody#token")
     got = d.function().invoke({"action": "ingest", "resources": ["airlines"], **DAYS})

@@ -131,7 +131,7 @@ SCENARIOS = {
     "trace": ("made", ("flights", "2013-01-01T10:00:00Z", "UA", "1545"), None), "contract draft": ("raw", ("airlines", "-"), None),
     "gc without --yes": ("made", (), staged), "gc --yes": ("made", ("--yes",), staged), "ingest": ("empty", DAYS, None),
     "prepare": ("raw", DAYS, None), "refine": ("prepared", DAYS, None), "run": ("empty", DAYS, None), "repair": ("made", (), damage),
-    "compact": ("made", (), None),
+    "compact": ("made", (), None), "config push": ("empty", (), None),
 }
 ELSEWHERE = {"parity", "accept", "engine duckdb s3://…"}  # Java; a window that shrank; test_lambda_s3.py has its engine on S3
 
