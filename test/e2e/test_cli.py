@@ -17,7 +17,7 @@ import lake as L
 DAYS = ("--from", "2013-01-01", "--to", "2013-01-03")
 WINDOW = "20130101T050000Z_20130102T050000Z"
 COMMANDS = ["init", "contract draft", "check", "explain", "plan", "run", "ingest", "prepare", "refine", "status", "runs", "show", "query",
-            "trace", "raw ls", "raw cat", "accept", "verify", "gc", "repair", "digest", "parity", "compact", "help"]
+            "trace", "raw ls", "raw cat", "accept", "verify", "gc", "repair", "digest", "parity", "compact", "config push", "help"]
 
 
 def sluice(*args, cwd=None, **environment):
