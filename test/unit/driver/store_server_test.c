@@ -1,5 +1,5 @@
-/* The S3 store on a server that we did not write, which checks signatures, checksums and conditions: versitygw, from
- * $SLUICE_DEPS. Without it these tests are skipped. */
+/* The S3 store on servers that we did not write, from $SLUICE_DEPS: versitygw, which checks signatures, checksums and conditions, and
+ * moto, which was written by others still, and checks conditions only. Without them these tests are skipped. */
 #include "store_cases.h"
 
 #include "driver/store_open.h"
@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 
 static struct arena arena;
+static bool is_moto; /* else versitygw */
 static pid_t server;
 static char *folder;
 static struct store_settings settings;
@@ -36,8 +37,24 @@ static int port_free(void)
 static const char *program(void)
 {
 	const char *deps = getenv("SLUICE_DEPS");
-	struct str path = arena_format(&arena, "%s/versitygw/versitygw", deps ? deps : "");
+	struct str path = arena_format(&arena, "%s/%s", deps ? deps : "", is_moto ? "venv/bin/moto_server" : "versitygw/versitygw");
 	return access(path.p, X_OK) == 0 ? path.p : NULL;
+}
+
+/* Somebody has to: moto begins empty, and asks nobody who he is. */
+static void bucket_make(void)
+{
+	struct http *h;
+	struct http_exchange *x = NULL;
+	struct err e = ERR_INIT;
+	struct http_request r = { .method = STR("PUT"), .url = arena_format(&arena, "%.*s/bkt", STR_ARG(settings.endpoint)),
+				  .max_header_bytes = 10000, .max_body_bytes = 10000, .total_us = 60000000, .allow_private = true };
+	assert_true(http_open_curl(clock_system(), &h, &e) && http_start(h, &r, &e));
+	while (x == NULL)
+		x = http_wait(h, r.total_us);
+	assert_int_equal(x->status, 200);
+	http_exchange_free(x);
+	http_close(h);
 }
 
 static int server_start(void **state)
@@ -58,23 +75,28 @@ static int server_start(void **state)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(log, STDOUT_FILENO);
 		dup2(log, STDERR_FILENO);
-		execl(path, path, "--access", "AKIDSERVER", "--secret", "secretSERVER+/=", "--port", address, "posix", data, (char *)NULL);
+		if (is_moto)
+			execl(path, path, "-H", "127.0.0.1", "-p", strchr(address, ':') + 1, (char *)NULL);
+		else
+			execl(path, path, "--access", "AKIDSERVER", "--secret", "secretSERVER+/=", "--port", address, "posix", data, (char *)NULL);
 		_exit(127);
 	}
 	setenv("AWS_ACCESS_KEY_ID", "AKIDSERVER", 1);
 	setenv("AWS_SECRET_ACCESS_KEY", "secretSERVER+/=", 1);
 	unsetenv("AWS_SESSION_TOKEN");
 	settings = (struct store_settings){ .endpoint = arena_format(&arena, "http://%s", address), .region = STR("us-east-1"), .path_style = true };
-	for (int i = 0; i < 2000; i++) {
+	for (int i = 0; i < 6000; i++) {
 		struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = { htonl(INADDR_LOOPBACK) } };
 		int fd = socket(AF_INET, SOCK_STREAM, 0);
 		int r = connect(fd, (struct sockaddr *)&a, sizeof a);
 		close(fd);
+		if (r == 0 && is_moto)
+			bucket_make();
 		if (r == 0)
 			return 0;
 		usleep(10000);
 	}
-	fail_msg("versitygw does not listen");
+	fail_msg("%s does not listen", path);
 	return 1;
 }
 
@@ -88,13 +110,15 @@ static int server_stop(void **state)
 		waitpid(server, &status, 0);
 		assert_true(file_remove_tree(folder, &e));
 	}
+	server = 0;
 	arena_free(&arena);
 	return 0;
 }
 
 #define NEED_SERVER() do { \
 		if (server == 0) { \
-			print_message("skip: no versitygw in $SLUICE_DEPS (tools/setup test builds it with Go)\n"); \
+			print_message(is_moto ? "skip: no moto in $SLUICE_DEPS\n" \
+					      : "skip: no versitygw in $SLUICE_DEPS (tools/setup test builds it with Go)\n"); \
 			skip(); \
 		} \
 	} while (0)
@@ -132,6 +156,8 @@ static void not_there(void **state)
 	assert_false(store_open(STR("s3://no-such-bucket/x"), &settings, true, &s, &e));
 	assert_int_equal(e.code, ERR_CONFIG);
 	assert_non_null(strstr(e.message, "NoSuchBucket"));
+	if (is_moto)
+		return;
 	setenv("AWS_SECRET_ACCESS_KEY", "another", 1);
 	e = ERR_INIT;
 	assert_false(store_open(STR("s3://bkt/x"), &settings, true, &s, &e));
@@ -165,6 +191,10 @@ static void large_objects(void **state)
 {
 	(void)state;
 	NEED_SERVER();
+	if (is_moto) {
+		print_message("skip: without awscrt moto keeps a CRC-32 for the CRC-64 of what comes in parts, and is rightly not believed\n");
+		skip();
+	}
 	struct world w;
 	struct str got, bytes = large('a'), others = large('b');
 	uint64_t n, size;
@@ -271,7 +301,7 @@ static void one_winner(void **state)
 	assert_int_equal(won, 40);
 	world_close(&w);
 	struct stat st;
-	assert_int_not_equal(stat(arena_format(&arena, "%s/data/bkt/race/.tmp", folder).p, &st), 0); /* the probe left nothing */
+	assert_true(is_moto || stat(arena_format(&arena, "%s/data/bkt/race/.tmp", folder).p, &st) != 0); /* the probe left nothing */
 }
 
 int main(void)
@@ -280,5 +310,7 @@ int main(void)
 		cmocka_unit_test(table_s3),   cmocka_unit_test(not_there),  cmocka_unit_test(large_objects),
 		cmocka_unit_test(many_names), cmocka_unit_test(one_winner),
 	};
-	return cmocka_run_group_tests_name("driver/store_server", tests, server_start, server_stop);
+	int failed = cmocka_run_group_tests_name("driver/store_server, versitygw", tests, server_start, server_stop);
+	is_moto = true;
+	return failed + cmocka_run_group_tests_name("driver/store_server, moto", tests, server_start, server_stop);
 }
