@@ -4,6 +4,7 @@
  * endpoints" of the AWS SDKs reference; botocore is the judge. */
 #include "driver/aws_parts.h"
 
+#include <errno.h>
 #include <string.h>
 
 enum { REGION_MAX_BYTES = 63 };
@@ -147,6 +148,7 @@ bool aws_options_endpoint(const struct aws_chain_options *o, const char *service
 			  struct err *e)
 {
 	struct aws_profile p;
+	struct err why = ERR_INIT;
 	bool named;
 	struct str ignore = arena_copy(a, str_from(aws_env(o, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")));
 	struct str variable = arena_format(a, "AWS_ENDPOINT_URL_%s", service);
@@ -157,8 +159,14 @@ bool aws_options_endpoint(const struct aws_chain_options *o, const char *service
 	if (says_true(ignore))
 		return true;
 	struct str name = arena_copy(a, aws_profile_name(o, &named));
-	if (!aws_profile_read(o, name, a, &p, e))
+	if (!aws_profile_read(o, name, a, &p, &why)) {
+		/* Not ours to read: with all else in the environment nobody wants it (a container under another user). */
+		*out = given;
+		if (given.n || why.sys_errno == EACCES || why.sys_errno == EPERM)
+			return true;
+		*e = why;
 		return false;
+	}
 	if (!ignore.n && says_true(p.ignore_endpoints)) /* a profile that says so means the variables, too */
 		return true;
 	*out = given;

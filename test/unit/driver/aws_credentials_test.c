@@ -485,6 +485,28 @@ static void places(void **state)
 	arena_free(&a);
 }
 
+/* A file that is nobody's business does not stand in the way of what the environment says. */
+static void files_of_others(void **state)
+{
+	(void)state;
+	struct world w;
+	struct err e = ERR_INIT;
+	struct str url;
+	world_begin(&w);
+	const char *said[] = { "HOME", arena_zero_terminated(&w.a, w.folder), "AWS_ENDPOINT_URL", "https://b", NULL };
+	const char *unsaid[] = { said[0], said[1], NULL };
+	write_file(&w, STR(".aws/config"), STR("[default]\nendpoint_url = https://c\n"), 0666);
+	struct aws_chain *c = world_chain(&w, STR_NONE);
+	w.pairs = said;
+	assert_true(aws_chain_endpoint(c, "S3", &w.a, &url, &e));
+	assert_text(url, "https://b");
+	w.pairs = unsaid;
+	assert_false(aws_chain_endpoint(c, "S3", &w.a, &url, &e)); /* somebody else may have written where to go */
+	assert_int_equal(e.code, ERR_CREDENTIALS);
+	aws_chain_close(c);
+	world_end(&w);
+}
+
 static void region_of_the_environment(void **state)
 {
 	(void)state;
@@ -617,7 +639,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cases),        cmocka_unit_test(before_their_end), cmocka_unit_test(renewed),
-		cmocka_unit_test(short_lives),  cmocka_unit_test(many_threads),     cmocka_unit_test(places),
+		cmocka_unit_test(short_lives),  cmocka_unit_test(many_threads),     cmocka_unit_test(places), cmocka_unit_test(files_of_others),
 		cmocka_unit_test(region_of_the_environment), cmocka_unit_test(region_of_the_instance),
 		cmocka_unit_test(a_stop_ends_the_process),
 	};
