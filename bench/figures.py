@@ -12,6 +12,7 @@ import time
 import duckdb
 
 import attack
+import engines
 import function
 import resume
 import s3
@@ -222,6 +223,10 @@ class Figures:
         """Prepare on Spark, beside Spark's own reader of JSON."""
         spark.measure(self, write_pages)
 
+    def engines(self):
+        """Prepare and Refine by DuckDB and by Spark."""
+        engines.measure(self)
+
     def attack(self):
         """Faults, branches, kills: in numbers."""
         attack.measure(self)
@@ -267,7 +272,7 @@ def line_of(r):
 
 def main():
     global AS_JSON
-    names = ["end", "land", "prepare", "memory", "rate", "start", "resume", "s3", "function", "spark", "attack"]
+    names = ["end", "land", "prepare", "memory", "rate", "start", "resume", "s3", "function", "spark", "engines", "attack"]
     a = argparse.ArgumentParser(prog="bench/run", description="Measures sluice beside limits and peers.")
     a.add_argument("--json", action="store_true", help="the table as JSON on standard output")
     a.add_argument("--runs", type=int, default=5, help="of each side, in turns (default 5)")

@@ -193,15 +193,15 @@ def _parents(nodes):
 
 
 def _attributes(node):
-    """(id, metadata) of all attributes that its expressions name."""
-    waiting = [v for k, v in node.items()]
+    """(id, name) of all attributes that it names."""
+    waiting = [v for k, v in reversed(node.items())]
     while waiting:
         x = waiting.pop()
         if isinstance(x, list):
-            waiting += x
+            waiting += reversed(x)
         elif isinstance(x, dict):
             if str(x.get("class", "")).endswith(".AttributeReference"):
-                yield x["exprId"]["id"], x.get("metadata") or {}
+                yield x["exprId"]["id"], x["name"]
             waiting += x.values()
 
 
@@ -209,27 +209,31 @@ def _is(node, *names):
     return node["class"].rsplit(".", 1)[-1] in names
 
 
-def columns_read(plan_json):
-    """{number of the input: numbers of its columns} that a plan over inputs whose columns carry {"sluice":[input,column]} needs: those
-    that stand in the first Project or Aggregate over a leaf, with filters in between. Where something else is there, all."""
-    needed = {}
+def _asked(nodes, parents, leaf):
+    """Ids of what is taken from a leaf: what stands in the first Project or Aggregate over it, and in filters in between. Where
+    something else is there, None: all."""
+    asked, at = set(), parents[leaf]
+    while at is not None and _is(nodes[at], "Filter"):
+        asked.update(key for key, _ in _attributes(nodes[at]))
+        at = parents[at]
+    if at is None or not _is(nodes[at], "Project", "Aggregate"):
+        return None
+    return asked.union(key for key, _ in _attributes(nodes[at]))
+
+
+def columns_read(plan_json, tables):
+    """Of an optimized plan over inputs whose columns have these names: the set of numbers that it needs of each, None where it is not
+    found. Inputs with the same names are not told apart, and need what either needs."""
+    needed = [None] * len(tables)
     for nodes in _lists(json.loads(plan_json)):
-        parents = None
+        parents = _parents(nodes)
         for i, node in enumerate(nodes):
             if not _is(node, "LogicalRDD"):
                 continue
-            parents = parents or _parents(nodes)
-            own = {key: data["sluice"] for key, data in _attributes(node) if "sluice" in data}
-            asked, at = set(), parents[i]
-            while at is not None and _is(nodes[at], "Filter"):
-                asked.update(key for key, _ in _attributes(nodes[at]))
-                at = parents[at]
-            if at is not None and _is(nodes[at], "Project", "Aggregate"):
-                asked.update(key for key, _ in _attributes(nodes[at]))
-            else:
-                asked = set(own)
-            for key, (number, column) in own.items():
-                needed.setdefault(number, set())
-                if key in asked:
-                    needed[number].add(column)
+            own, asked = list(_attributes(node)), _asked(nodes, parents, i)
+            names = [name for _, name in own]
+            taken = {n for n, (key, _) in enumerate(own) if asked is None or key in asked}
+            for number, table in enumerate(tables):
+                if table == names:
+                    needed[number] = (needed[number] or set()) | taken
     return needed

@@ -9,7 +9,7 @@ import shutil
 
 from sluice_spark.errors import JobError
 
-ABI = 1
+ABI = 2
 NAME = "libsluice.so"
 _library = None
 

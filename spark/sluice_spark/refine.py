@@ -222,6 +222,14 @@ def _spark_types(columns):
     return ", ".join(f"{_quoted(c['name'])} {_spark_type(c)}" for c in columns)
 
 
+def filled_up(rows, columns):
+    """All columns; those that `rows` lacks are there by name and type alone."""
+    from pyspark.sql import functions as f
+    there = set(rows.columns)
+    return rows.select([f.col(_quoted(c["name"])) if c["name"] in there else
+                        f.expr(f"CAST(raise_error('{lake.NOT_READ}') AS {_spark_type(c)})").alias(c["name"]) for c in columns])
+
+
 def read_input(spark, job, table, needed=None):
     """The table as its contract types it; a file that lacks a column has NULL there. needed: numbers of the columns that are asked
     for; None: all."""
@@ -233,11 +241,7 @@ def read_input(spark, job, table, needed=None):
         return spark.createDataFrame([], _parse_datatype_string(_spark_types(columns)))
     if lake.is_url(job["lake"]):
         asked = [c for i, c in enumerate(columns) if needed is None or i in needed] or columns[:1]
-        rows = lake.rows_of(spark, job, table, _parquet_schema(asked), map_in_arrow, _spark_types(asked))
-        there = {c["name"] for c in asked}
-        # The others are there by name and type alone.
-        return rows.select([f.col(_quoted(c["name"])) if c["name"] in there else
-                            f.expr(f"CAST(raise_error('{lake.NOT_READ}') AS {_spark_type(c)})").alias(c["name"]) for c in columns])
+        return filled_up(lake.rows_of(spark, job, table, _parquet_schema(asked), map_in_arrow, _spark_types(asked)), columns)
     with ThreadPoolExecutor(8) as pool:  # files of one shape are read together
         schemas = list(pool.map(_file_schema, table["files"]))
     groups = {}
@@ -259,30 +263,28 @@ def view_name(table):
 
 
 def columns_needed(spark, job):
-    """By input the numbers of the columns that the SELECT needs; {} where that is not to be known."""
-    from pyspark.sql.types import StructType, _parse_datatype_string
+    """Of each input the numbers of the columns that the SELECT needs; None: all, for all that is known."""
+    from pyspark.sql.types import _parse_datatype_string
 
     if job["spark"]["language"] != "sql":
-        return {}
-    for i, table in enumerate(job["inputs"]):
-        schema = StructType()
-        for k, field in enumerate(_parse_datatype_string(_spark_types(table["columns"]))):
-            schema.add(field.name, field.dataType, True, {"sluice": [i, k]})
-        spark.createDataFrame(spark.sparkContext.emptyRDD(), schema).createOrReplaceTempView(view_name(table))
+        return [None] * len(job["inputs"])
+    for table in job["inputs"]:
+        nothing = spark.createDataFrame(spark.sparkContext.emptyRDD(), _parse_datatype_string(_spark_types(table["columns"])))
+        nothing.createOrReplaceTempView(view_name(table))
     plan = spark.sql(job["spark"]["text"])._jdf.queryExecution().optimizedPlan()
-    return lake.columns_read(plan.toJSON())
+    return lake.columns_read(plan.toJSON(), [[c["name"] for c in table["columns"]] for table in job["inputs"]])
 
 
 def inputs_open(spark, job, all_columns):
-    needed, inputs = {}, {}
+    needed, inputs = [None] * len(job["inputs"]), {}
     if lake.is_url(job["lake"]):
         lake.joins_settle(spark)
         try:
-            needed = {} if all_columns else columns_needed(spark, job)
+            needed = needed if all_columns else columns_needed(spark, job)
         except Exception:  # what is wrong with the text is told where it is run
             pass
     for i, table in enumerate(job["inputs"]):
-        rows = inputs[f"{table['schema']}.{table['table']}"] = read_input(spark, job, table, needed.get(i))
+        rows = inputs[f"{table['schema']}.{table['table']}"] = read_input(spark, job, table, needed[i])
         rows.createOrReplaceTempView(view_name(table))
     return inputs
 

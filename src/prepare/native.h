@@ -15,7 +15,7 @@
 
 #include "contract/arrow.h"
 
-enum { SLUICE_ABI = 1 };
+enum { SLUICE_ABI = 2 };
 
 #define SLUICE_API __attribute__((visibility("default")))
 

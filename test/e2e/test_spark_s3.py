@@ -14,7 +14,7 @@ import lake as L
 from lambda_api import LAMBDA, Function
 from s3_server import KEYS, S3Project, Server
 
-pytest_plugins = ["lake_fixtures"]
+pytest_plugins = ["lake_fixtures", "engines"]
 pytestmark = pytest.mark.skipif(bool(engines.spark_missing()), reason=str(engines.spark_missing()))
 
 LIBRARY = os.path.join(os.path.dirname(L.BIN), "lib", "libsluice.so")
@@ -111,6 +111,54 @@ def test_damage_on_s3(tmp_path, disk, made, server):
         f.write(bytes([byte[0] ^ 1]))
     done = p.sluice("refine", "--engine", "spark", "--only", "carrier_scorecard", *DAYS, status=8)
     assert os.path.basename(victim) in done.err and "sluice repair" in done.err
+
+
+# ── what is read of objects ──
+
+A, B = "sluice_prepare_a", "sluice_prepare_b"
+NEEDED = [  # a SELECT over a(k, x, y, z) and b(k, x, w), and the columns of both that it needs
+    (f"SELECT x FROM {A} WHERE y > 1", "xy", ""),
+    (f"SELECT * FROM {A}", "kxyz", ""),
+    (f"SELECT * FROM {A} JOIN {B} ON {A}.k = {B}.k", "kxyz", "kxw"),
+    (f"SELECT a.x, b.w FROM {A} a LEFT JOIN {B} b ON a.k = b.k", "kx", "kw"),
+    (f"SELECT count(*) AS n FROM {A}", "", ""),
+    (f"SELECT x, sum(y) AS y FROM {A} GROUP BY x HAVING max(z) > 1", "xyz", ""),
+    (f"SELECT p.x FROM {A} p JOIN {A} q ON p.k = q.y", "kxy", ""),
+    (f"SELECT k FROM {A} UNION ALL SELECT w FROM {B}", "k", "w"),
+    (f"SELECT x FROM {A} WHERE y = (SELECT max(w) FROM {B})", "xy", "w"),
+    (f"SELECT x FROM {A} WHERE EXISTS (SELECT 1 FROM {B} WHERE {B}.k = {A}.k)", "kx", "k"),
+    (f"SELECT count(*) AS n FROM {A} NATURAL JOIN {B}", "kx", "kx"),
+    (f"SELECT x, row_number() OVER (PARTITION BY y ORDER BY z) AS n FROM {A}", "xyz", ""),
+    (f"WITH c AS (SELECT x, y FROM {A}) SELECT p.x FROM c p JOIN c q ON p.x = q.x", "x", ""),
+    (f"WITH c AS (SELECT x, y, rand() AS r FROM {A}) SELECT p.x FROM c p JOIN c q ON p.r = q.r", "x", ""),
+]
+
+
+@pytest.mark.parametrize("case", range(len(NEEDED)))
+def test_columns_that_are_needed(spark, case):
+    """More would be slower, fewer would be wrong: what is left out raises an error where it is read."""
+    sys.path.insert(0, os.path.join(L.ROOT, "spark"))
+    try:
+        from sluice_spark import refine
+    finally:
+        sys.path.pop(0)
+    text, *columns = NEEDED[case]
+    tables = {"a": "kxyz", "b": "kxw"}
+    job = {"spark": {"language": "sql", "text": text}, "inputs": [
+        {"schema": "prepare", "table": t, "columns": [{"name": c, "type": "integer"} for c in names]} for t, names in tables.items()]}
+    found = refine.columns_needed(spark, job)
+    for number, (table, wanted) in enumerate(zip(tables.values(), columns)):
+        assert "".join(table[i] for i in sorted(found[number] or ())) == "".join(sorted(wanted, key=table.index)), found
+    answers = []
+    for columns in ([None, None], found):
+        for number, table in enumerate(job["inputs"]):
+            names = [c["name"] for c in table["columns"]]
+            taken = [n for i, n in enumerate(names) if columns[number] is None or i in columns[number]] or names[:1]
+            rows = spark.createDataFrame([[r % 2 + r * ord(n) for n in taken] for r in range(3)],
+                                         ", ".join(f"{n} bigint" for n in taken))
+            refine.filled_up(rows, table["columns"]).createOrReplaceTempView(refine.view_name(table))
+        answers.append(sorted(map(tuple, spark.sql(text).collect())))
+    assert answers[0] == answers[1]
 
 
 # ── engines elsewhere: what EMR Serverless does with a job on S3 ──
