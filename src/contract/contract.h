@@ -140,6 +140,14 @@ bool contract_from_canonical(struct str json, struct arena *a, struct contract *
 /* folder/contracts/<table>.yaml; *out NULL and true where there is none. */
 bool contract_find(struct str folder, struct str table, struct arena *a, struct contract **out, struct problems *p);
 size_t contract_column(const struct contract *c, struct str name); /* SIZE_MAX if unknown */
+/* Names of the columns of the primary key, by position: n_key of them. */
+static inline struct str *contract_key_names(const struct contract *c, struct arena *a)
+{
+	struct str *names = arena_array(a, struct str, c->n_key + 1);
+	for (size_t i = 0; i < c->n_key; i++)
+		names[i] = c->columns[c->key[i]].name;
+	return names;
+}
 static inline bool contract_is_child(const struct contract *c)
 {
 	return c->array_path.n > 0;

@@ -103,6 +103,12 @@ static void put_input(struct json_out *o, const struct job_input *in)
 	json_put_str(o, "table", in->table);
 	put_columns(o, &in->columns);
 	put_files(o, in->files, in->n_files);
+	if (in->n_key > 0) {
+		json_begin_array(o, "key");
+		for (size_t i = 0; i < in->n_key; i++)
+			json_put_str(o, NULL, in->key[i]);
+		json_end_array(o);
+	}
 	json_end_object(o);
 }
 
@@ -284,6 +290,10 @@ static bool get_files(const struct json_node *n, struct arena *a, struct str **o
 
 static bool get_input(const struct json_node *n, struct arena *a, struct job_input *in, struct err *e)
 {
+	const struct json_node *key = json_get(n, "key");
+	in->key = arena_array(a, struct str, key ? key->n_children + 1 : 1);
+	for (const struct json_node *k = key && key->type == JSON_ARRAY ? key->child : NULL; k; k = k->next)
+		in->key[in->n_key++] = k->text;
 	return json_need_str(n, "schema", &in->schema, e) && json_need_str(n, "table", &in->table, e) &&
 	       get_columns(n, a, &in->columns, e) && get_files(n, a, &in->files, &in->n_files, e);
 }

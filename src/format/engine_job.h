@@ -34,6 +34,8 @@ struct job_input { /* refine: in; a table pinned to a version */
 	struct table_schema columns;
 	struct str *files;        /* paths, absolute or s3:// */
 	size_t n_files;
+	struct str *key;          /* graph: columns of its primary key, for the lint; often none */
+	size_t n_key;
 };
 
 struct job_merge { /* compact: in; becomes one file */

@@ -7,6 +7,7 @@
 #include "refine/lint.h"
 #include "refine/model.h"
 #include "refine/model_token.h"
+#include "refine/pack.h"
 #include "refine/view.h"
 
 #include <inttypes.h>
@@ -321,12 +322,13 @@ bool graph_run(const struct engine_job *job, struct arena *a, struct engine_resu
 		ok = graph_tables(c, job->sql_names[i], job->sql[i], a, &out->graph[i], e);
 		out->n_graph += ok;
 	}
+	ok = ok && pack_load(c, PACK_LINT, e);
 	for (size_t i = 0; ok && i < job->n_inputs; i++) { /* empty: their columns decide what the lint says */
 		struct err ignored = ERR_INIT; /* without it the models that read it are not bound, here; the run has the words */
 		views_create(c, &job->inputs[i], 1, a, &ignored);
 	}
 	for (size_t i = 0; ok && i < job->n_sql; i++)
-		ok = lint_model(c, job->sql[i], a, &out->graph[i], e) || err_wrap(e, "model %.*s", STR_ARG(job->sql_names[i]));
+		ok = lint_model(c, job->sql[i], job->inputs, job->n_inputs, a, &out->graph[i], e) || err_wrap(e, "model %.*s", STR_ARG(job->sql_names[i]));
 	engine_disconnect(c);
 	engine_close(g);
 	return ok;

@@ -4,6 +4,7 @@
 #include "refine/lint_parts.h"
 #include "refine/model.h"
 #include "refine/model_token.h"
+#include "refine/pack.h"
 
 #include <stdlib.h>
 
@@ -127,7 +128,8 @@ static void plan_missed(struct lint *l, struct engine_connection *c, const struc
 	buf_free(&ask);
 }
 
-bool lint_model(struct engine_connection *c, struct str sql, struct arena *a, struct graph_reads *out, struct err *e)
+bool lint_model(struct engine_connection *c, struct str sql, const struct job_input *tables, size_t n_tables, struct arena *a,
+		struct graph_reads *out, struct err *e)
 {
 	struct lint l = { .a = a, .sql = sql };
 	struct str json;
@@ -152,6 +154,7 @@ bool lint_model(struct engine_connection *c, struct str sql, struct arena *a, st
 	}
 	lint_tokens(&l);
 	lint_syntax(&l);
+	lint_orders(&l, tables, n_tables);
 	lint_casts(&l);
 	findings_keep(&l);
 	out->findings = l.found.v;
@@ -221,16 +224,21 @@ static void functions_put(struct buf *b)
 #define WHOLE 1
 #define WINDOW 2
 #define FUNCTION(name, types, where, rule) { name, types, where },
+#define PACK(name, parameters, text, kind, types, rule) { name, types, ANYWHERE },
 #include "refine/lint_function.def"
+#include "refine/pack.def"
+#undef PACK
 #undef FUNCTION
 	};
 	static const char *const where[] = { "", "inside a CAST to an integer", "with OVER (... ORDER BY ...)" };
+	pack_page(b);
 	buf_add_z(b, "\n## Functions and operators\n\n"
 		     "Arguments: `i` integer, `m` decimal, `f` double, `n` any number, `e` integer or decimal; `s` text; `d` date,\n"
 		     "`t` timestamp, `y` either, `v` an interval such as INTERVAL '1' DAY; `b` boolean; `x` any plain value, `o` any but\n"
 		     "a double, `p` any that `||` makes a text of; `*` repeats. Written down in the model: `#0` a whole number from 0,\n"
 		     "`#1` from 1, `#i` of either sign, `#s` a text that is not empty, `#r` a pattern (rule S9), `#h` 0.5, 0.25 or 0.75,\n"
-		     "`#u` year, quarter, month, week, day, hour, minute or doy, `#v` these with second for doy, `#` any constant.\n"
+		     "`#u` year, quarter, month, week, day, hour, minute or doy, `#v` these with second for doy, `#b` 256, `#f` a format of\n"
+		     "yyyy, MM, dd, HH, mm, ss and the marks - / : . _ and blank, `#w` a day of the week, `#` any constant.\n"
 		     "Names are those of the parser: `~~` is LIKE, `like_escape` LIKE with ESCAPE, `count_star` COUNT(*), `date_part`\n"
 		     "EXTRACT, `quantile_cont` percentile_cont WITHIN GROUP (ORDER BY an integer).\n\n"
 		     "| function | arguments | where |\n| --- | --- | --- |\n");

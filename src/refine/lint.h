@@ -9,7 +9,8 @@
  *     -- sluice: allow N20, A2        these rules
  *     -- sluice: duckdb-only          all of them: it is not meant for another engine
  *
- * What it cannot see: ties in the order of a window or in front of a LIMIT. The order must be total. */
+ * An order must be total where it decides what comes out. Which columns tell rows apart is seen from keys, joins, GROUP BY and
+ * the like (lint_relation.h); an order that is total for another reason is refused, too. */
 #ifndef SLUICE_REFINE_LINT_H
 #define SLUICE_REFINE_LINT_H
 
@@ -18,7 +19,7 @@
 #include "format/engine_job.h"
 
 /* Raise it whenever findings may differ: what was found is kept under it. */
-enum { LINT_VERSION = 1 };
+enum { LINT_VERSION = 2 };
 
 enum lint_rule_id {
 #define RULE(id, title, why, example, duckdb, spark, rewrite) LINT_##id,
@@ -32,9 +33,10 @@ struct lint_rule {
 extern const struct lint_rule lint_rules[LINT_RULES];
 const struct lint_rule *lint_rule_find(struct str number); /* "n6" as well; NULL */
 
-/* The views of the tables that it reads must be there. ERR_ENGINE only: a text that the engine refuses has no findings,
+/* The views of the tables that it reads must be there, and PACK_LINT; `tables` has their columns and keys. ERR_ENGINE only: a text that the engine refuses has no findings,
  * since others say so. Findings come in the order of the text. */
-bool lint_model(struct engine_connection *c, struct str sql, struct arena *a, struct graph_reads *out, struct err *e);
+bool lint_model(struct engine_connection *c, struct str sql, const struct job_input *tables, size_t n_tables, struct arena *a,
+		struct graph_reads *out, struct err *e);
 void lint_problems(const struct graph_reads *found, const char *file, struct str sql, struct problems *p);
 
 void lint_explain(const struct lint_rule *r, struct buf *out);      /* for people */

@@ -44,6 +44,8 @@ void lint_index(struct lint *l); /* fills in by_place, groups and written */
 bool lint_arguments(const struct lint *l, uint32_t function, size_t turn, struct lint_type out[LINT_ARGUMENTS]);
 struct lint_type lint_type_of(const struct lint_tree *t, uint32_t type);
 void lint_casts(struct lint *l);
+/* Is it the place of a part of a macro's text (pack.h)? */
+bool lint_is_macro(uint64_t at);
 /* What Spark makes of + - * % on decimals, where digits would be lost. */
 bool lint_decimal_loses(struct str op, struct lint_type x, struct lint_type y);
 
@@ -51,6 +53,8 @@ bool lint_decimal_loses(struct str op, struct lint_type x, struct lint_type y);
 
 void lint_syntax(struct lint *l);
 void lint_tokens(struct lint *l);
+/* Ties. The tables that may be read, with their columns and keys. */
+void lint_orders(struct lint *l, const struct job_input *tables, size_t n_tables);
 /* INTERVAL '1' DAY is a small tree of calls and casts of the parser's own. */
 bool lint_is_interval(struct str function);
 

@@ -17,7 +17,10 @@ struct function_row {
 };
 static const struct function_row functions[] = {
 #define FUNCTION(name, types, where, rule) { name, types, where, LINT_##rule },
+#define PACK(name, parameters, text, kind, types, rule) { name, types, ANYWHERE, LINT_##rule },
+#include "refine/pack.def"
 #include "refine/lint_function.def"
+#undef PACK
 #undef FUNCTION
 };
 enum { N_FUNCTIONS = sizeof functions / sizeof *functions };
@@ -59,6 +62,35 @@ static bool unit_is_common(struct str unit, bool cut)
 	return str_eq_nocase(unit, cut ? STR("second") : STR("doy"));
 }
 
+/* Letters of a format that strftime has as well, with marks between them. */
+static bool format_is_common(struct str f)
+{
+	static const char *const parts[] = { "yyyy", "MM", "dd", "HH", "mm", "ss", "-", "/", ":", ".", " ", "_" };
+	size_t at = 0;
+	while (at < f.n) {
+		size_t i = 0;
+		while (i < sizeof parts / sizeof parts[0] && !str_starts(str_sub(f, at, f.n), str_from(parts[i])))
+			i++;
+		if (i == sizeof parts / sizeof parts[0])
+			return false;
+		char letter = parts[i][0];
+		at += strlen(parts[i]);
+		if (letter >= 'A' && at < f.n && f.p[at] == letter) /* one more letter means something else */
+			return false;
+	}
+	return f.n > 0;
+}
+
+static bool is_weekday(struct str text)
+{
+	static const char *const days[] = { "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday" };
+	for (size_t i = 0; i < sizeof days / sizeof days[0]; i++)
+		for (size_t n = 2; n <= 3; n++)
+			if (str_eq_nocase(text, str_sub(str_from(days[i]), 0, n)) || str_eq_nocase(text, str_from(days[i])))
+				return true;
+	return false;
+}
+
 /* See lint_function.def. */
 static bool constant_fits(const struct lint *l, uint32_t n, struct str want)
 {
@@ -70,6 +102,10 @@ static bool constant_fits(const struct lint *l, uint32_t n, struct str want)
 	char kind = want.p[1];
 	if (kind == 'u' || kind == 'v')
 		return is_text && unit_is_common(text, kind == 'v');
+	if (kind == 'f' || kind == 'w')
+		return is_text && (kind == 'f' ? format_is_common(text) : is_weekday(text));
+	if (kind == 'b')
+		return !is_text && str_eq_z(text, "256");
 	if (kind == 's' || kind == 'r')
 		return is_text && text.n > 0 && (kind == 's' || pattern_is_common(text));
 	if (kind == 'h') {
@@ -208,7 +244,8 @@ static void function_judge(struct lint *l, uint32_t n)
 			return;
 		}
 	}
-	if ((str_eq_z(f->name, "/") || str_eq_z(f->name, "%") || str_eq_nocase(f->name, STR("mod"))) &&
+	if ((str_eq_z(f->name, "/") || str_eq_z(f->name, "%") || str_eq_nocase(f->name, STR("mod")) ||
+	     str_eq_nocase(f->name, STR("pmod"))) &&
 	    !divisor_is_safe(l, lint_part(&l->syntax, n, "children", 1)))
 		lint_add(l, f->name.p[0] == '/' ? LINT_N3 : LINT_N4, f->at, "what is divided by may be 0");
 	if (str_eq_z(f->name, "quantile_cont") && lint_arguments(l, n, 0, given) && given[0].letter != 'i' && given[0].letter != '?')

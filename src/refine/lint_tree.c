@@ -38,6 +38,9 @@ static void text_set(struct lint_node *n, struct str key, struct str value)
 		{ "exclude_clause", offsetof(struct lint_node, exclude) },
 		{ "ref_type", offsetof(struct lint_node, ref_type) }, { "join_type", offsetof(struct lint_node, join_type) },
 		{ "setop_type", offsetof(struct lint_node, setop) },  { "value", offsetof(struct lint_node, text) },
+		{ "schema_name", offsetof(struct lint_node, schema) }, { "table_name", offsetof(struct lint_node, table) },
+		{ "relation_name", offsetof(struct lint_node, qualifier) }, { "key", offsetof(struct lint_node, entry) },
+		{ "aggregate_handling", offsetof(struct lint_node, aggregates) },
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		if (str_eq_z(key, texts[i].key))
@@ -54,6 +57,7 @@ static void flag_set(struct lint_node *n, struct str key, bool value)
 		{ "distinct", offsetof(struct lint_node, distinct) },         { "try_cast", offsetof(struct lint_node, try_cast) },
 		{ "ignore_nulls", offsetof(struct lint_node, ignore_nulls) }, { "is_operator", offsetof(struct lint_node, is_operator) },
 		{ "is_null", offsetof(struct lint_node, is_null) },           { "columns", offsetof(struct lint_node, columns) },
+		{ "setop_all", offsetof(struct lint_node, setop_all) },
 	};
 	for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
 		if (str_eq_z(key, flags[i].key))
@@ -70,13 +74,29 @@ static bool is_star_change(struct str key)
 	       str_eq_z(key, "rename_list");
 }
 
-/* A value in an array of plain values. */
-static void item_set(struct lint_node *n, struct str key, enum json_event ev, struct str value)
+static bool is_names(struct str key)
 {
-	if (str_eq_z(key, "column_names") && ev == JSON_STRING)
+	return str_eq_z(key, "using_columns") || str_eq_z(key, "column_name_alias") || str_eq_z(key, "aliases");
+}
+
+/* A value in an array of plain values. */
+static void item_set(struct lint_tree *t, struct arena *a, uint32_t node, struct str key, enum json_event ev, struct str value)
+{
+	struct lint_node *n = &t->v[node];
+	if (str_eq_z(key, "column_names") && ev == JSON_STRING) {
+		n->qualifier = n->column;
 		n->column = value;
-	else if (is_star_change(key))
+	} else if (is_star_change(key)) {
 		n->has_star_change = true;
+	} else if (is_names(key) && ev == JSON_STRING && t->words.n < LINT_NONE) {
+		uint32_t added = (uint32_t)t->words.n;
+		*arena_push(a, t->words) = (struct lint_word){ .key = key, .text = value, .next = LINT_NONE };
+		if (n->first_word == LINT_NONE)
+			n->first_word = added;
+		else
+			t->words.v[n->last_word].next = added;
+		n->last_word = added;
+	}
 }
 
 static uint32_t node_add(struct lint_tree *t, struct arena *a, struct level *top, struct str key)
@@ -84,7 +104,7 @@ static uint32_t node_add(struct lint_tree *t, struct arena *a, struct level *top
 	if (top->node != LINT_NONE && is_star_change(key))
 		t->v[top->node].has_star_change = true;
 	*arena_push(a, *t) = (struct lint_node){ .parent = top->node, .key = key, .at = LINT_NOWHERE,
-						 .place = top->object ? 0 : top->n_items++ };
+						 .first_word = LINT_NONE, .place = top->object ? 0 : top->n_items++ };
 	return (uint32_t)(t->n - 1);
 }
 
@@ -111,6 +131,8 @@ bool lint_tree_read(struct str json, struct arena *a, struct lint_tree *t, struc
 			uint32_t added = node_add(t, a, top, own);
 			levels[++depth] = (struct level){ .node = added, .object = true };
 		} else if (ev == JSON_ARRAY) {
+			if (n && !top->object && str_eq_z(own, "group_sets"))
+				n->n_group_sets++;
 			levels[++depth] = (struct level){ .node = top->node, .key = own };
 		} else if (ev == JSON_OBJECT_END) {
 			n->end = (uint32_t)t->n;
@@ -118,7 +140,7 @@ bool lint_tree_read(struct str json, struct arena *a, struct lint_tree *t, struc
 		} else if (ev == JSON_ARRAY_END) {
 			depth--;
 		} else if (n && !top->object) {
-			item_set(n, own, ev, s.value);
+			item_set(t, a, top->node, own, ev, s.value);
 		} else if (n && ev == JSON_STRING) {
 			text_set(n, own, s.value);
 		} else if (n && ev == JSON_NUMBER) {
@@ -148,4 +170,30 @@ uint32_t lint_count(const struct lint_tree *t, uint32_t node, const char *key)
 	for (uint32_t i = node + 1; node != LINT_NONE && i < t->v[node].end; i = t->v[i].end)
 		n += str_eq_z(t->v[i].key, key);
 	return n;
+}
+
+uint32_t lint_word(const struct lint_tree *t, uint32_t node, const char *key, uint32_t word)
+{
+	uint32_t i = node == LINT_NONE ? LINT_NONE : word == LINT_NONE ? t->v[node].first_word : t->words.v[word].next;
+	while (i != LINT_NONE && !str_eq_z(t->words.v[i].key, key))
+		i = t->words.v[i].next;
+	return i;
+}
+
+bool lint_alike(const struct lint_tree *t, uint32_t x, uint32_t y)
+{
+	uint32_t n = t->v[x].end - x;
+	if (n != t->v[y].end - y)
+		return false;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct lint_node *a = &t->v[x + i], *b = &t->v[y + i];
+		bool same = str_eq(a->kind, b->kind) && str_eq(a->type, b->type) && str_eq_nocase(a->name, b->name) &&
+			    str_eq_nocase(a->column, b->column) && str_eq_nocase(a->qualifier, b->qualifier) &&
+			    str_eq(a->text, b->text) && str_eq(a->id, b->id) && str_eq(a->table, b->table) &&
+			    a->width == b->width && a->scale == b->scale && a->is_null == b->is_null && a->distinct == b->distinct &&
+			    a->try_cast == b->try_cast && a->end - i - x == b->end - i - y;
+		if (!same)
+			return false;
+	}
+	return true;
 }

@@ -2,6 +2,8 @@
  * that stands in the text has a node of its own in the syntax tree, at its own position. */
 #include "refine/lint_parts.h"
 
+#include "refine/pack.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,6 +102,31 @@ static uint32_t function_at(const struct lint *l, uint64_t at, size_t turn)
 	return LINT_NONE;
 }
 
+/* The turn-th place where the macro that is called here was put in: the row() of its arguments. */
+static uint32_t macro_at(const struct lint *l, uint64_t at, size_t turn)
+{
+	const struct lint_tree *t = &l->plan;
+	uint32_t behind = 0;
+	for (size_t low = place_find(t, l->by_place, l->n_by_place, at); low < l->n_by_place; low++) {
+		uint32_t n = l->by_place[low];
+		if (t->v[n].at != at)
+			break;
+		for (uint32_t i = n > behind ? n : behind; i < t->v[n].end; i++)
+			if (lint_is(t, i, "BOUND_FUNCTION") && str_eq_z(t->v[i].name, "row") && lint_is_macro(t->v[i].at)) {
+				behind = t->v[n].end;
+				if (turn-- == 0)
+					return i;
+				break;
+			}
+	}
+	return LINT_NONE;
+}
+
+bool lint_is_macro(uint64_t at)
+{
+	return at >= PACK_FLOOR && at != LINT_NOWHERE;
+}
+
 /* The casts around an argument that nobody wrote taken off. */
 static uint32_t without_casts(const struct lint *l, uint32_t n, uint32_t written)
 {
@@ -149,14 +176,18 @@ bool lint_arguments(const struct lint *l, uint32_t function, size_t turn, struct
 	uint32_t bound = LINT_NONE;
 	for (size_t i = 0; i < LINT_ARGUMENTS; i++)
 		out[i] = (struct lint_type){ .letter = '?' };
-	if (str_eq_z(f->kind, "FUNCTION"))
+	bool macro = pack_has(f->name);
+	if (macro)
+		bound = macro_at(l, f->at, turn);
+	else if (str_eq_z(f->kind, "FUNCTION"))
 		bound = function_at(l, f->at, turn);
 	if (bound == LINT_NONE && lint_is(&l->syntax, f->parent, "CAST")) { /* a cast to the type that it has gives it its place */
-		bound = function_at(l, l->syntax.v[f->parent].at, turn);
-		if (bound != LINT_NONE && !str_eq_nocase(l->plan.v[bound].name, f->name))
+		uint64_t at = l->syntax.v[f->parent].at;
+		bound = macro ? macro_at(l, at, turn) : function_at(l, at, turn);
+		if (!macro && bound != LINT_NONE && !str_eq_nocase(l->plan.v[bound].name, f->name))
 			bound = LINT_NONE;
 	}
-	if (bound == LINT_NONE) {
+	if (bound == LINT_NONE && !macro) {
 		/* An argument may have another name in the plan: then it may be any of them. */
 		bool renamed = group_like(l, function, false, 0) == LINT_NONE;
 		bound = group_like(l, function, renamed, turn);
@@ -321,7 +352,7 @@ void lint_casts(struct lint *l)
 {
 	const struct lint_tree *t = &l->plan;
 	for (uint32_t i = 0; i < t->n; i++) {
-		if (!lint_is(t, i, "BOUND_CAST") || in_interval(t, i))
+		if (!lint_is(t, i, "BOUND_CAST") || in_interval(t, i) || lint_is_macro(t->v[i].at))
 			continue;
 		uint32_t child = lint_part(t, i, "child", 0);
 		struct lint_type from = expression_type(t, child), to = expression_type(t, i);

@@ -9,6 +9,7 @@
 #include "refine/graph.h"
 #include "refine/model_token.h"
 #include "refine/refine_check.h"
+#include "refine/pack.h"
 #include "refine/view.h"
 
 #include <errno.h>
@@ -479,7 +480,7 @@ static bool refine_all(struct refine *r, struct engine_result *out, struct err *
 
 	if (!engine_start(r, e) || !reads_check(r, e))
 		return false;
-	bool ok = views_create(r->c, r->job->inputs, r->job->n_inputs, r->a, e) &&
+	bool ok = pack_load(r->c, PACK_RUN, e) && views_create(r->c, r->job->inputs, r->job->n_inputs, r->a, e) &&
 		  engine_run(r->c, STR("CREATE SCHEMA work"), e) && select_run(r, e) && columns_match(r, e) && losses_check(r, e) &&
 		  result_create(r, e);
 	out->parse_us = clock->monotonic_us(clock) - start;

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/effect.h"
 #include "driver/store_copy.h"
+#include "refine/pack.h"
 #include "refine/view.h"
 
 #include <inttypes.h>
@@ -263,7 +264,7 @@ bool lake_query_open(struct project *j, struct arena *a, struct lake_query *q, s
 	q->project = j;
 	q->arena = a;
 	if (!project_has_paths(j)) {
-		if (!lake_query_open_files(j, NULL, 0, a, q, e))
+		if (!lake_query_open_files(j, NULL, 0, a, q, e) || !pack_load(q->connection, PACK_RUN, e))
 			return false;
 		for (size_t i = 0; i < q->n_tables; i++)
 			fill_input(j, &q->tables[i], q->scratch.path, a);
@@ -278,7 +279,7 @@ bool lake_query_open(struct project *j, struct arena *a, struct lake_query *q, s
 	for (size_t i = 0; i < q->n_tables; i++)
 		for (size_t k = 0; k < q->tables[i].input.n_files; k++)
 			files[n++] = q->tables[i].input.files[k].p; /* arena_format ends texts with a NUL */
-	if (!lake_query_open_files(j, files, n, a, q, e))
+	if (!lake_query_open_files(j, files, n, a, q, e) || !pack_load(q->connection, PACK_RUN, e))
 		return false;
 	for (size_t i = 0; i < q->n_tables; i++)
 		if (!open_view(q, &q->tables[i], e))

@@ -4,6 +4,7 @@
 #include "refine/graph.h"
 #include "refine/lint.h"
 #include "refine/model_token.h"
+#include "refine/pack.h"
 #include "refine/view.h"
 #include "run/lake_query.h"
 
@@ -17,6 +18,10 @@ struct check {
 	struct err trouble;
 	struct arena *a;
 	struct lake_query q; /* an engine without files */
+	struct {
+		struct job_input *v; /* what may be read */
+		size_t n, cap;
+	} tables;
 	struct str *unparsed; /* names of models whose SELECT does not parse: said already, and linking changes their order */
 	size_t n_unparsed;
 };
@@ -130,6 +135,9 @@ static void add_view(struct check *k, const char *schema, struct str table, cons
 	for (size_t i = 0; i < in.columns.n; i++)
 		in.columns.v[i] = (struct table_column){ .name = shape[i].name, .type = shape[i].type,
 							 .precision = shape[i].precision, .scale = shape[i].scale };
+	in.key = contract_key_names(c, k->a);
+	in.n_key = c->n_key;
+	*arena_push(k->a, k->tables) = in;
 	if (in.columns.n > 0 && !views_create(k->q.connection, &in, 1, k->a, &why))
 		is_trouble(k, &why);
 }
@@ -225,7 +233,7 @@ static bool lint_all(struct check *k, struct graph_reads *graph, struct err *e)
 	for (size_t i = 0; i < m->n; i++)
 		for (size_t g = 0; g < m->n; g++)
 			if (str_eq(graph[g].name, m->v[i].name) && sql_body(m->v[i].sql).n > 0 &&
-			    !lint_model(k->q.connection, m->v[i].sql, k->a, &graph[g], e))
+			    !lint_model(k->q.connection, m->v[i].sql, k->tables.v, k->tables.n, k->a, &graph[g], e))
 				return false;
 	k->j->graph = graph;
 	k->j->n_graph = m->n;
@@ -244,7 +252,7 @@ bool models_check(struct project *j, struct problems *p, struct err *e)
 	if (m->n == 0)
 		return true;
 	struct str *names = project_table_names(j, k.a, &n_names);
-	bool ok = lake_query_open_files(j, NULL, 0, k.a, &k.q, e);
+	bool ok = lake_query_open_files(j, NULL, 0, k.a, &k.q, e) && pack_load(k.q.connection, PACK_LINT, e);
 	if (ok) {
 		parse_all(&k, graph);
 		ok = models_link(m, graph, m->n, names, n_names, k.a, p) && p->n_errors == errors;

@@ -346,6 +346,8 @@ static struct job_input *graph_inputs(const struct project *j, size_t *n_inputs)
 			continue;
 		struct batch_shape *shape = record_shape(c, a, &n_columns);
 		in[*n_inputs] = (struct job_input){ .schema = i < n ? STR("prepare") : STR("refine"), .table = table };
+		in[*n_inputs].key = contract_key_names(c, a);
+		in[*n_inputs].n_key = c->n_key;
 		struct table_schema *to = &in[(*n_inputs)++].columns;
 		to->n = i < n ? n_columns : c->n_columns;
 		to->v = arena_array(a, struct table_column, to->n);
@@ -375,6 +377,9 @@ static struct str graph_key(const struct project *j, struct arena *a)
 							c->name.n, STR_ARG(c->name),
 							engine_sql_type(c->type, c->precision, c->scale, type)));
 		}
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < in[i].n_key; k++)
+			sha256_add_str(&s, arena_format(a, "key %zu %.*s\n", i, STR_ARG(in[i].key[k])));
 	sha256_hex(sha256_end(&s), hex);
 	return arena_format(a, "runs/%.*s/graph/%s.json", STR_ARG(j->pipeline->name), hex);
 }

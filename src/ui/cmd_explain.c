@@ -1,5 +1,6 @@
 /* explain: a rule of the lint, or all of them as docs/sql.md has them. */
 #include "refine/lint.h"
+#include "refine/pack.h"
 #include "ui/command.h"
 
 int cmd_explain(struct ui *u)
@@ -7,7 +8,10 @@ int cmd_explain(struct ui *u)
 	const struct args *g = &u->args;
 	bool json = g->given[OPT_JSON];
 	struct err e = ERR_INIT;
-	if (g->n_operands == 1) {
+	if (g->n_operands == 1 && str_eq_z(g->operands[0], "pack")) {
+		pack_sql(&u->out);
+		json = false;
+	} else if (g->n_operands == 1) {
 		const struct lint_rule *r = lint_rule_find(g->operands[0]);
 		if (r == NULL) {
 			err_set(&e, ERR_USAGE, "there is no rule %.*s", STR_ARG(g->operands[0]));

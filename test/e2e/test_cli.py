@@ -207,6 +207,12 @@ def test_query_refuses(days, sql, status, err):
     assert not os.path.exists("/tmp/sluice-must-not-write")
 
 
+def test_query_knows_functions_of_spark(days):
+    got = json.loads(days.sluice("query", "--json", "SELECT nvl(NULL, pmod(-1, 3)) AS a, datediff('day', DATE '2013-01-01', day) AS b, "
+                                 "datediff(day, DATE '2013-01-01') AS c FROM (SELECT DATE '2013-02-01' AS day)").out)
+    assert list(got.values()) == [2, 31, 31]
+
+
 def test_wall_clocks_have_no_zone(days):
     """A TIMESTAMP without a zone is no instant, and a Z would make it one."""
     sql = ("SELECT TIMESTAMPTZ '2013-01-01 05:00:00+00' AS i, TIMESTAMPTZ '2013-07-01 05:00:00+00' AT TIME ZONE 'Europe/Berlin' AS w, "
@@ -695,6 +701,7 @@ def test_rules_are_explained(tmp_path):
         assert f.read().endswith(sluice("explain").out)
     every = json.loads(sluice("explain", "--json").out)
     assert len({r["rule"] for r in every}) == len(every) > 60
+    assert 'CREATE MACRO "nvl"(a, b) AS COALESCE(a, b);' in sluice("explain", "pack").out
 
 
 def test_words_for_a_missing_pipeline(tmp_path):

@@ -15,6 +15,8 @@ import lake as L
 duckdb = pytest.importorskip("duckdb")
 if engines.spark_missing():
     pytest.skip(engines.spark_missing(), allow_module_level=True)
+if not os.path.exists(L.SLUICE):
+    pytest.skip("sluice is not built", allow_module_level=True)
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -54,6 +56,9 @@ def both(spark, tmp_path_factory):  # noqa: F811
     table = pa.table({c: pa.array([value(r.get(c), kind) for r in rows], kind) for c, kind in COLUMNS.items()})
     pq.write_table(table, path, coerce_timestamps="us")
     db = engines.duckdb_open()
+    pack = subprocess.run([L.SLUICE, "explain", "pack"], capture_output=True, text=True, check=True).stdout
+    assert pack.count("CREATE MACRO") > 30
+    db.execute(pack)
     db.execute(f"CREATE SCHEMA prepare; CREATE TABLE prepare.edges AS SELECT * FROM read_parquet('{path}')")
     spark.read.parquet(path).createOrReplaceTempView("prepare__edges")
     return db, spark, [r["k"] for r in rows]
@@ -184,10 +189,13 @@ def rules():
     return json.loads(out)
 
 
+# What Spark 4 reads that 3.5 does not (docs/spark.md); models may not write it as long as both are meant.
+SPARK_4 = {"A14": "a", "X11": "1"}
+
+
 def test_examples_say_what_engines_answer(both):
     db, session, _ = both
-    if not os.path.exists(L.SLUICE):
-        pytest.skip("sluice is not built")
+    newer = {} if session.version.startswith("3.") else SPARK_4
     wrong = []
     for r in rules():
         if r["example"] is None:
@@ -200,6 +208,6 @@ def test_examples_say_what_engines_answer(both):
             b = first(session.sql("SELECT " + r["example"]).collect())
         except Exception:
             b = "error"
-        if (a, b) != (r["duckdb"], r["spark"]):
+        if (a, b) != (r["duckdb"], newer.get(r["rule"], r["spark"])):
             wrong.append((r["rule"], r["example"], "DuckDB", a, r["duckdb"], "Spark", b, r["spark"]))
     assert not wrong, "\n".join(map(str, wrong))

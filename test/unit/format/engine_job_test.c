@@ -15,8 +15,8 @@ static struct table_column sample_columns[] = {
 };
 static struct str sample_files[] = { { "/lake/prepare/flights/flights/data/a-b/0.parquet", 48 } };
 static struct job_input sample_inputs[] = {
-	{ { "prepare", 7 }, { "flights", 7 }, { sample_columns, 3 }, sample_files, 1 },
-	{ { "refine", 6 }, { "empty", 5 }, { sample_columns, 1 }, NULL, 0 },
+	{ { "prepare", 7 }, { "flights", 7 }, { sample_columns, 3 }, sample_files, 1, NULL, 0 },
+	{ { "refine", 6 }, { "empty", 5 }, { sample_columns, 1 }, NULL, 0, NULL, 0 },
 };
 static struct str sample_sql[] = { { "SELECT carrier, 'a\"b' AS x\nFROM prepare.flights", 47 }, { "SELECT 1", 8 } };
 static struct str sample_names[] = { { "per_carrier", 11 }, { "one", 3 } };
@@ -33,7 +33,7 @@ static struct job_table sample_tables[] = {
 
 static struct str sample_remote[] = { { "s3://b/p/prepare/flights/flights/data/a-b/0.parquet", 51 } };
 static struct job_input sample_remote_inputs[] = {
-	{ { "prepare", 7 }, { "flights", 7 }, { sample_columns, 1 }, sample_remote, 1 },
+	{ { "prepare", 7 }, { "flights", 7 }, { sample_columns, 1 }, sample_remote, 1, NULL, 0 },
 };
 static struct job_object sample_objects[] = {
 	{ { "s3://b/p/prepare/flights/flights/data/a-b/0.parquet", 51 }, 51234, true, { { 9 } } },
@@ -42,6 +42,11 @@ static struct job_object sample_objects[] = {
 
 /* Of each kind, and one on a lake that is no folder. */
 enum { KINDS = 6, JOBS = 7 };
+
+static struct str sample_key[] = { { "carrier", 7 } };
+static struct job_input sample_graph_inputs[] = {
+	{ { "prepare", 7 }, { "flights", 7 }, { sample_columns, 1 }, NULL, 0, sample_key, 1 },
+};
 
 static void make_remote(struct engine_job *j)
 {
@@ -98,8 +103,8 @@ static struct engine_job job_sample(size_t i)
 		j.sql = sample_sql;
 		j.sql_names = sample_names;
 		j.n_sql = j.kind == ENGINE_REFINE ? 1 : 2;
-		j.inputs = sample_inputs;
-		j.n_inputs = i == ENGINE_GRAPH ? 0 : 2;
+		j.inputs = i == ENGINE_GRAPH ? sample_graph_inputs : sample_inputs;
+		j.n_inputs = i == ENGINE_GRAPH ? 1 : 2;
 	}
 	if (i >= KINDS)
 		make_remote(&j);

@@ -4,6 +4,7 @@
 
 #include "refine/lint.h"
 #include "refine/lint_tree.h"
+#include "refine/pack.h"
 #include "refine/view.h"
 
 #include <stdlib.h>
@@ -13,6 +14,7 @@ struct bench {
 	struct arena a;
 	struct engine *engine;
 	struct engine_connection *c;
+	struct job_input edges;
 };
 
 static struct bench bench_open(void)
@@ -29,11 +31,12 @@ static struct bench bench_open(void)
 		{ .name = { "ts", sizeof("ts") - 1 }, .type = TYPE_TIMESTAMP }, { .name = { "tu", sizeof("tu") - 1 }, .type = TYPE_TIMESTAMP },
 		{ .name = { "b", sizeof("b") - 1 }, .type = TYPE_BOOLEAN },
 	};
-	struct job_input in = { .schema = STR("prepare"), .table = STR("edges"),
+	static struct str key[] = { { "k", 1 } };
+	struct job_input in = { .schema = STR("prepare"), .table = STR("edges"), .key = key, .n_key = 1,
 				.columns = { .v = columns, .n = sizeof columns / sizeof columns[0] } };
 	struct engine_options o = { .memory_bytes = 128 << 20 };
-	struct bench b = { .a = ARENA_INIT };
-	OK(engine_open(&o, &b.engine, e) && engine_connect(b.engine, &b.c, e) && views_create(b.c, &in, 1, &b.a, e));
+	struct bench b = { .a = ARENA_INIT, .edges = in };
+	OK(engine_open(&o, &b.engine, e) && engine_connect(b.engine, &b.c, e) && pack_load(b.c, PACK_LINT, e) && views_create(b.c, &in, 1, &b.a, e));
 	return b;
 }
 
@@ -55,7 +58,7 @@ static struct str text_of(struct bench *b, struct str line)
 static struct graph_reads lint(struct bench *b, struct str sql)
 {
 	struct graph_reads out = { 0 };
-	OK(lint_model(b->c, sql, &b->a, &out, e));
+	OK(lint_model(b->c, sql, &b->edges, 1, &b->a, &out, e));
 	return out;
 }
 
@@ -162,7 +165,10 @@ static void test_every_function(void **state)
 		const char *name, *types;
 	} functions[] = {
 #define FUNCTION(name, types, where, rule) { name, types },
+#define PACK(name, parameters, text, kind, types, rule) { name, types },
 #include "refine/lint_function.def"
+#include "refine/pack.def"
+#undef PACK
 #undef FUNCTION
 	};
 	struct bench b = bench_open();
