@@ -64,10 +64,10 @@ image-test: ## the demo inside the image, against the one here; ARGS=--quick
 	@tools/build release programs
 	@tools/image-test $(ARGS)
 
-parity: ## the demo's models by DuckDB and by Spark: the same rows? After `make demo`; ARGS='MODEL...'
-	@tools/setup test
+parity: ## the demo's models by DuckDB and by Spark: the same rows? After `make demo`; SPARK=4 asks Spark 4.0; ARGS='MODEL...'
+	@tools/setup $(if $(filter 4,$(SPARK)),spark4,test)
 	@tools/build release programs
-	@tools/parity $(ARGS)
+	@SPARK='$(SPARK)' tools/parity $(ARGS)
 
 local-aws: ## API, Lambda, S3, engine, tables on one laptop: in containers, else in processes; ARGS='--with processes --keep'
 	@tools/setup test
@@ -117,7 +117,7 @@ coverage: ## developers: which branches the tests take (gcov): minutes; fails wh
 	@test/coverage
 
 requirements: ## developers: pin the Python packages again, with hashes (needs uv)
-	@for list in requirements requirements-peers requirements-lambda; do \
+	@for list in requirements requirements-peers requirements-lambda requirements-spark4; do \
 		{ echo "# Written by \`make requirements\` from $$list.in: wheels for Python 3.11 to 3.13, amd64 and arm64."; \
 		  uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 			--no-emit-index-url --no-emit-find-links tools/$$list.in; } > tools/$$list.txt.new || exit 1; \

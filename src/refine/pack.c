@@ -38,7 +38,9 @@ bool pack_load(struct engine_connection *c, enum pack_use use, struct err *e)
 		memset(buf_room(&b, PACK_FLOOR), ' ', PACK_FLOOR);
 		b.n += PACK_FLOOR;
 	}
+	buf_add_z(&b, "BEGIN;\n"); /* one for all is quicker */
 	macros_put(&b, use);
+	buf_add_z(&b, "COMMIT");
 	bool ok = b.overflow ? err_set(e, ERR_BUG, "the functions of Spark have no room") : engine_run(c, buf_str(&b), e);
 	buf_free(&b);
 	return ok || err_wrap(e, "functions of Spark");

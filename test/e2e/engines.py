@@ -44,6 +44,13 @@ def spark_missing():
     return None if shutil.which("java") else "Spark needs a Java"
 
 
+def spark_submit():
+    """Of the Spark that is imported here: beside its Python, or (deps/spark4) in a folder of its own."""
+    import pyspark
+    own = os.path.join(os.path.dirname(os.path.dirname(pyspark.__file__)), "bin", "spark-submit")
+    return own if os.path.exists(own) else os.path.join(os.path.dirname(sys.executable), "spark-submit")
+
+
 def spark_open(folder):
     from pyspark.sql import SparkSession
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(bool(engines.spark_missing()), reason=str(engine
 
 PACKAGE = os.path.join(L.ROOT, "spark")
 LIBRARY = os.path.join(os.path.dirname(L.BIN), "lib", "libsluice.so")
-SUBMIT = os.path.join(os.path.dirname(sys.executable), "spark-submit")
+SUBMIT = None if engines.spark_missing() else engines.spark_submit()
 WEEK = ("--from", "2013-01-01", "--to", "2013-01-08")
 MODELS = sorted(os.path.basename(f)[:-4] for f in glob.glob(os.path.join(L.EXAMPLE, "models", "*.sql")))
 
