@@ -249,7 +249,9 @@ def read_input(spark, job, table, needed=None):
         groups.setdefault(schema, []).append(path)
     out = None
     for files in groups.values():
-        rows = spark.read.option("mergeSchema", "false").option("recursiveFileLookup", "true").parquet(*files)
+        # On a cluster a path alone may be one of its own file system (HDFS).
+        rows = (spark.read.option("mergeSchema", "false").option("recursiveFileLookup", "true")
+                .parquet(*["file://" + os.path.abspath(f) for f in files]))
         there = {c.lower() for c in rows.columns}
         rows = rows.select([(f.col(_quoted(c["name"])) if c["name"].lower() in there else f.lit(None))
                             .cast(_spark_type(c)).alias(c["name"]) for c in table["columns"]])
