@@ -1,17 +1,13 @@
 #include "driver/store_view.h"
 
 #include "base/check.h"
-#include "base/effect.h"
+#include "driver/store_each.h"
 #include "driver/store_reader.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
-enum {
-	THREADS = 16, /* that read at a time */
-	BATCH = 128,  /* objects read ahead */
-};
+enum { BATCH = 8 * STORE_AT_ONCE }; /* objects read ahead */
 static const uint64_t BATCH_BYTES = 16 << 20, KEPT_BYTES = 128 << 20;
 
 struct kept {
@@ -21,6 +17,7 @@ struct kept {
 
 /* All that lies below one folder of the base. */
 struct part {
+	struct arena arena;
 	struct str folder; /* with its '/' */
 	struct store_listing all;
 	struct kept *kept; /* one for each of `all` */
@@ -67,6 +64,19 @@ static struct part *part_find(const struct view *v, struct str folder)
 	return NULL;
 }
 
+static struct part *part_list(const struct view *v, struct str folder, struct err *e)
+{
+	struct part *p = mem_alloc(sizeof *p);
+	if (!store_list_all(v->reader.inner, folder, v->skip, &p->arena, &p->all, e)) {
+		arena_free(&p->arena);
+		mem_free(p);
+		return NULL;
+	}
+	p->folder = arena_format(&p->arena, "%.*s/", STR_ARG(folder));
+	p->kept = arena_array(&p->arena, struct kept, p->all.n + 1);
+	return p;
+}
+
 /* The part that `key` lies in, or is; NULL (and true): it is none of the view's. */
 static bool part_of(struct view *v, struct str key, struct part **out, struct err *e)
 {
@@ -77,14 +87,10 @@ static bool part_of(struct view *v, struct str key, struct part **out, struct er
 	*out = part_find(v, folder);
 	if (*out)
 		return true;
-	struct part *p = arena_new(&v->arena, struct part);
-	p->folder = arena_format(&v->arena, "%.*s/", STR_ARG(folder));
-	if (!store_list_all(v->reader.inner, folder, v->skip, &v->arena, &p->all, e))
-		return false;
-	p->kept = arena_array(&v->arena, struct kept, p->all.n + 1);
-	*arena_push(&v->arena, v->parts) = p;
-	*out = p;
-	return true;
+	*out = part_list(v, folder, e);
+	if (*out)
+		*arena_push(&v->arena, v->parts) = *out;
+	return *out != NULL;
 }
 
 /* The first one at or behind `name`. */
@@ -165,32 +171,59 @@ static bool view_size(struct store *s, struct str key, uint64_t *out, struct err
 	return ok && (found || store_size(in(s), key, out, e));
 }
 
+struct folders {
+	struct view *view;
+	const struct str *v;
+	struct part **parts;
+};
+
+static bool folder_list(void *user, size_t i, struct err *e)
+{
+	struct folders *f = user;
+	f->parts[i] = part_list(f->view, f->v[i], e);
+	return f->parts[i] != NULL;
+}
+
+bool store_view_list(struct store *s, const struct str *folders, size_t n, struct err *e)
+{
+	struct view *v = of(s);
+	struct arena a = ARENA_INIT;
+	struct folders f = { v, folders, arena_array(&a, struct part *, n + 1) };
+	CHECK(store_is_view(s));
+	pthread_mutex_lock(&v->lock);
+	bool ok = v->parts.n == 0 && store_each(v->reader.inner, n, folder_list, &f, e);
+	for (size_t i = 0; i < n; i++)
+		if (f.parts[i])
+			*arena_push(&v->arena, v->parts) = f.parts[i];
+	pthread_mutex_unlock(&v->lock);
+	arena_free(&a);
+	return ok;
+}
+
 /* ── reading ahead ── */
 
 struct batch {
 	struct view *view;
 	struct part *part;
 	size_t at[BATCH], n;
-	atomic_size_t next;
 };
 
 /* What cannot be read stays away: whoever needs it asks for it, and is told why. */
-static void *batch_work(void *user)
+static bool batch_read(void *user, size_t i, struct err *e)
 {
 	struct batch *b = user;
 	struct arena a = ARENA_INIT;
-	for (size_t i; (i = atomic_fetch_add(&b->next, 1)) < b->n; arena_reset(&a)) {
-		const struct store_item *item = &b->part->all.v[b->at[i]];
-		struct str key = arena_format(&a, "%.*s%.*s", STR_ARG(b->part->folder), STR_ARG(item->name)), text;
-		struct err ignored = ERR_INIT;
-		if (!store_get(b->view->reader.inner, key, item->size_bytes, &a, &text, &ignored) || text.n != item->size_bytes)
-			continue;
+	const struct store_item *item = &b->part->all.v[b->at[i]];
+	struct str key = arena_format(&a, "%.*s%.*s", STR_ARG(b->part->folder), STR_ARG(item->name)), text;
+	struct err ignored = ERR_INIT;
+	(void)e;
+	if (store_get(b->view->reader.inner, key, item->size_bytes, &a, &text, &ignored) && text.n == item->size_bytes) {
 		char *own = mem_alloc(text.n + 1);
 		memcpy(own, text.p, text.n);
 		b->part->kept[b->at[i]].bytes = own;
 	}
 	arena_free(&a);
-	return NULL;
+	return true;
 }
 
 static void forget(struct view *v)
@@ -207,8 +240,7 @@ static void forget(struct view *v)
 static void read_ahead(struct view *v, struct part *p, size_t first)
 {
 	struct batch b = { .view = v, .part = p };
-	pthread_t threads[THREADS];
-	size_t n_threads = 0;
+	struct err ignored = ERR_INIT;
 	uint64_t bytes = 0;
 	if (v->kept_bytes > KEPT_BYTES)
 		forget(v);
@@ -218,11 +250,7 @@ static void read_ahead(struct view *v, struct part *p, size_t first)
 		b.at[b.n++] = i;
 		bytes += p->all.v[i].size_bytes;
 	}
-	while (n_threads + 1 < THREADS && n_threads + 1 < b.n && sys_pthread_create(&threads[n_threads], NULL, batch_work, &b) == 0)
-		n_threads++;
-	batch_work(&b);
-	for (size_t i = 0; i < n_threads; i++)
-		CHECK(pthread_join(threads[i], NULL) == 0);
+	store_each(v->reader.inner, b.n, batch_read, &b, &ignored);
 	for (size_t i = 0; i < b.n; i++)
 		v->kept_bytes += p->kept[b.at[i]].bytes ? p->all.v[b.at[i]].size_bytes : 0;
 }
@@ -280,6 +308,10 @@ static void view_close(struct store *s)
 {
 	struct view *v = of(s);
 	forget(v);
+	for (size_t i = 0; i < v->parts.n; i++) {
+		arena_free(&v->parts.v[i]->arena);
+		mem_free(v->parts.v[i]);
+	}
 	pthread_mutex_destroy(&v->lock);
 	arena_free(&v->arena);
 	mem_free(v);

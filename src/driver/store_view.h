@@ -18,6 +18,8 @@
 struct store *store_open_view(struct store *inner, struct str base, struct str skip);
 
 bool store_is_view(const struct store *s);
+/* Lists these folders (of the base, one level below it) at the same time, where it would be one after the other later. */
+bool store_view_list(struct store *view, const struct str *folders, size_t n, struct err *e);
 /* `key` is going to be asked for, in the order of the keys. Nothing is read yet. One that is not there is fine. */
 bool store_view_ahead(struct store *view, struct str key, struct err *e);
 

@@ -335,9 +335,9 @@ static void index_windows(struct table_snapshot *t, struct arena *a)
 		}
 }
 
-bool replay_log(struct replay *r, struct store *s, struct str table_key, int64_t to, struct err *e)
+static bool replay_some(struct replay *r, struct store *s, struct str table_key, int64_t to, struct err *e)
 {
-	while (r->t->version < to) {
+	for (int64_t last = r->t->version + DELTA_AHEAD; r->t->version < to && r->t->version < last;) {
 		struct str text;
 		r->version = r->t->version + 1;
 		if (!store_get(s, delta_log_key(table_key, (uint64_t)r->version, r->a), DELTA_COMMIT_MAX_BYTES, r->a, &text, e) ||
@@ -345,6 +345,19 @@ bool replay_log(struct replay *r, struct store *s, struct str table_key, int64_t
 			return err_wrap(e, "%.*s, version %lld", STR_ARG(table_key), (long long)r->version);
 		r->t->version = r->version;
 	}
+	return true;
+}
+
+bool replay_log(struct replay *r, struct store *s, struct str table_key, int64_t to, struct err *e)
+{
+	bool ok = true;
+	while (ok && r->t->version < to) {
+		struct store *ahead = delta_log_ahead(s, table_key, r->t->version + 1, to);
+		ok = replay_some(r, ahead ? ahead : s, table_key, to, e);
+		store_close(ahead);
+	}
+	if (!ok)
+		return false;
 	r->t->files = r->files.v;
 	r->t->n_files = r->files.n;
 	return true;

@@ -1,6 +1,7 @@
 #include "format/delta_history.h"
 
 #include "base/json.h"
+#include "format/delta_parts.h"
 
 #include <inttypes.h>
 
@@ -73,13 +74,18 @@ bool table_history_load(struct store *s, struct str table_key, int64_t newest, s
 			struct err *e)
 {
 	*out = (struct table_history){ 0 };
-	for (int64_t v = 0; v <= newest; v++) {
-		struct table_version version = { 0 };
-		if (!read_version(s, table_key, v, a, &version, e))
-			return false;
-		*arena_push(a, *out) = version;
+	bool ok = true;
+	for (int64_t v = 0; ok && v <= newest;) {
+		struct store *ahead = delta_log_ahead(s, table_key, v, newest);
+		for (int64_t last = v + DELTA_AHEAD; ok && v <= newest && v < last; v++) {
+			struct table_version version = { 0 };
+			ok = read_version(ahead ? ahead : s, table_key, v, a, &version, e);
+			if (ok)
+				*arena_push(a, *out) = version;
+		}
+		store_close(ahead);
 	}
-	return true;
+	return ok;
 }
 
 bool table_has_version(struct store *s, struct str table_key, int64_t version, bool *there, struct err *e)

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "format/delta.h"
 
+enum { DELTA_AHEAD = 32 /* versions */, DELTA_AT_ONCE = 8 /* several tables are loaded at a time */ };
 enum { DELTA_NUMBER = 20, DELTA_LOG_NAME = 25 }; /* digits; digits and ".json" */
 
 /* Actions, each an object of its own without a line feed; metadata: protocol and metaData, each with one. */
@@ -12,6 +13,9 @@ void delta_put_metadata(struct json_out *o, const struct table_commit *c, struct
 void delta_put_add(struct json_out *o, const struct table_file *f, struct arena *a);
 struct str delta_windows_json(const struct table_file *f, struct arena *a);
 struct str delta_log_key(struct str table_key, uint64_t version, struct arena *a);
+/* A store that has read, and keeps, the versions from `from` to `to` (both included; DELTA_AHEAD at most), to be closed. NULL, which may be
+ * closed as well: the store itself is as good. */
+struct store *delta_log_ahead(struct store *s, struct str table_key, int64_t from, int64_t to);
 /* -1: there is none. *marked: a repair has not come to its end. ERR_DAMAGE: a number is missing. */
 bool delta_newest_version(struct store *s, struct str table_key, int64_t *out, bool *marked, struct err *e);
 /* delta_cut.c: is this the name of a mark in the log's folder? */

@@ -1,5 +1,6 @@
 /* Folded states of a table: spec/table.md, "State". */
 #include "base/check.h"
+#include "driver/store_ahead.h"
 #include "format/delta_parts.h"
 #include "format/json_parts.h"
 
@@ -142,12 +143,17 @@ static bool state_read(struct store *s, struct str table_key, int64_t version, s
 {
 	struct str text, log;
 	struct err why = ERR_INIT;
+	struct str keys[] = { state_key(table_key, version, a), delta_log_key(table_key, (uint64_t)version, a) };
+	struct store *ahead = store_can_list_all(s) ? store_open_ahead(s) : NULL, *from = ahead ? ahead : s;
 	fresh(r, a);
-	if (!store_get(s, state_key(table_key, version, a), DELTA_COMMIT_MAX_BYTES, a, &text, e))
-		return false;
-	if (!state_parse(r, text, version, &why))
-		return err_set(e, ERR_DAMAGE, "%s", why.message);
-	if (!store_get(s, delta_log_key(table_key, (uint64_t)version, a), DELTA_COMMIT_MAX_BYTES, a, &log, e))
+	if (ahead)
+		store_ahead_get(ahead, keys, 2, DELTA_COMMIT_MAX_BYTES, DELTA_AT_ONCE);
+	bool ok = store_get(from, keys[0], DELTA_COMMIT_MAX_BYTES, a, &text, e);
+	if (ok && !state_parse(r, text, version, &why))
+		ok = err_set(e, ERR_DAMAGE, "%s", why.message);
+	ok = ok && store_get(from, keys[1], DELTA_COMMIT_MAX_BYTES, a, &log, e);
+	store_close(ahead);
+	if (!ok)
 		return false;
 	return sha256_eq(sha256_of(log), r->t->last_hash) ||
 	       err_set(e, ERR_DAMAGE, "it was made behind another version %lld than the one that is there", (long long)version);

@@ -71,6 +71,17 @@ static struct str grid_key(struct str resource_key, size_t n, struct arena *a)
 	return arena_format(a, "%.*s/grid/%zu.json", STR_ARG(resource_key), n);
 }
 
+bool grid_ask(struct store *s, struct str resource_key, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct str text;
+	size_t n = 0;
+	while (n < GRID_PARTS_MAX && store_get(s, grid_key(resource_key, n, &a), GRID_FILE_MAX, &a, &text, e))
+		n++;
+	arena_free(&a);
+	return n == GRID_PARTS_MAX || e->code == ERR_MISSING;
+}
+
 bool grid_load(struct store *s, struct str resource_key, const struct step *wanted, struct arena *a, struct grid *out,
 	       bool *missing, struct err *e)
 {

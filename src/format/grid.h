@@ -18,6 +18,8 @@ struct grid {
 /* Reads it; where there is none yet, *out has one part made of `wanted` and *missing is true (grid_fix creates it). */
 bool grid_load(struct store *s, struct str resource_key, const struct step *wanted, struct arena *a, struct grid *out,
 	       bool *missing, struct err *e);
+/* Asks what grid_load will ask, for a store that keeps the answers. False: not all of it could be read. */
+bool grid_ask(struct store *s, struct str resource_key, struct err *e);
 /* Creates part 0; losing the race is fine if the winner wrote the same, else ERR_FENCED. */
 bool grid_fix(struct store *s, struct str resource_key, const struct step *wanted, struct arena *a, struct err *e);
 /* ERR_CONFIG if `wanted` differs from the newest part: says what is stored and what to do. */

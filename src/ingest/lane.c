@@ -217,6 +217,7 @@ static void lane_ended(struct lane *n)
 	t->records = n->accepted.records;
 	t->body_bytes = n->accepted.bytes;
 	t->digest = n->accepted.digest;
+	t->first_sent_us = n->accepted.first_sent_us;
 	if (t->failed_request.n > 0 && n->last_segment_key.n > 0 && n->has_last_attempt) {
 		t->failed_raw = arena_copy(n->loop->run_arena, n->last_segment_key);
 		t->failed_offset = n->last_attempt_offset;

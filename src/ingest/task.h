@@ -20,6 +20,7 @@ struct lane_task { /* in: one wanted window */
 	enum lane_outcome outcome;
 	struct err err;
 	struct sha256 digest, seal_hash;
+	int64_t first_sent_us;    /* as in struct ledger_state */
 	uint64_t pages, records, body_bytes, wire_bytes, resumed_pages;
 	uint64_t requests, retries, busy, failed_attempts;
 	struct str failed_request; /* for the report of exit 3: request line with markers, status, first bytes of the body */

@@ -1,6 +1,7 @@
 #include "prepare/prepare_pages.h"
 
 #include "base/check.h"
+#include "driver/store_ahead.h"
 #include "format/layout.h"
 
 #include <inttypes.h>
@@ -8,6 +9,7 @@
 
 enum { MEMBER_HEAD_MAX = 4 << 20 }; /* a member over the body's limit: heads and gzip's own bytes */
 enum { AHEAD_BYTES = 8 << 20 }; /* pages up to it are read two at a time */
+enum { SEGMENTS_AHEAD_BYTES = 1 << 20 }; /* of a window: segments up to it are read before their turn */
 
 /* ── the path ── */
 
@@ -139,6 +141,18 @@ void pages_init(struct pages *p, const struct engine_job *job, struct store *sto
 	path_split(p, job->records);
 }
 
+static struct store *near(const struct pages *p)
+{
+	return p->near ? p->near : p->store;
+}
+
+static struct str window_generation(const struct pages *p, const struct job_window *w, struct arena *a)
+{
+	struct str resource = key_resource(p->job->pipeline, p->job->table, a);
+
+	return key_generation(key_window(resource, w->row_window, a), w->row_generation, a);
+}
+
 static void window_end(struct pages *p)
 {
 	if (p->walking)
@@ -158,6 +172,7 @@ static void pages_free_list(struct page **v, size_t n)
 void pages_free(struct pages *p)
 {
 	window_end(p);
+	store_close(p->near);
 	pages_free_list(p->kept.v, p->kept.n);
 	pages_free_list(p->spare.v, p->spare.n);
 	buf_free(&p->member);
@@ -223,7 +238,7 @@ static bool page_read(struct pages *p, const struct ledger_page *at, struct page
 		return err_set(e, ERR_TOO_LARGE, "a member of %" PRIu64 " bytes: the limit of a body is %" PRIu64, at->size,
 			       p->job->max_body_bytes);
 	p->member.n = (size_t)at->size;
-	if (!store_read_at(p->store, key, at->offset, room, (size_t)at->size, e) ||
+	if (!store_read_at(near(p), key, at->offset, room, (size_t)at->size, e) ||
 	    !warc_read(buf_str(&p->member), p->job->max_body_bytes, &page->inflated, &record, e))
 		return false;
 	if (!str_eq(record.type, STR("response")))
@@ -355,15 +370,61 @@ static bool page_next(struct pages *p, enum json_event *ev, struct err *e)
 
 /* ── windows ── */
 
+struct next_windows {
+	const struct pages *pages;
+	const struct job_window *const *v;
+};
+
+/* What will be asked of a window, short of its records. Whatever is wrong shows when its turn comes. */
+static bool window_ask(void *user, size_t i, struct store *s)
+{
+	const struct next_windows *next = user;
+	struct arena a = ARENA_INIT;
+	struct ledger l;
+	struct ledger_walk walk;
+	struct ledger_entry x;
+	struct err e = ERR_INIT;
+	struct str key = window_generation(next->pages, next->v[i], &a), bytes;
+	uint64_t room = SEGMENTS_AHEAD_BYTES;
+	bool end = false, ok = ledger_open(s, clock_system(), key, next->pages->job->run_id, &a, &l, &e) && ledger_read_origin(&l, &e);
+
+	if (!ok || l.n_entries == 0) {
+		arena_free(&a);
+		return ok;
+	}
+	ledger_walk_begin(&walk, &l);
+	while ((ok = ledger_walk_next(&walk, &x, &end, &e)) && !end) {
+		struct arena each = ARENA_INIT;
+		if (x.segment.n > 0 && x.segment_size <= room) {
+			room -= x.segment_size;
+			store_get(s, key_segment(key, x.segment, &each), x.segment_size, &each, &bytes, &e);
+		}
+		arena_free(&each);
+	}
+	ledger_walk_end(&walk);
+	arena_free(&a);
+	return ok;
+}
+
+void pages_ahead(struct pages *p, const struct job_window *const *windows, size_t n)
+{
+	struct next_windows next = { p, windows };
+
+	window_end(p); /* its ledger reads from what is closed now */
+	store_close(p->near);
+	p->near = NULL;
+	if (n < 2 || !store_can_list_all(p->store))
+		return;
+	p->near = store_open_ahead(p->store);
+	store_ahead_ask(p->near, n, window_ask, &next);
+}
+
 bool pages_begin(struct pages *p, const struct job_window *w, uint64_t from, uint64_t to, struct err *e)
 {
-	struct str resource;
-
 	window_end(p);
 	CHECK(!p->page);
 	arena_reset(&p->arena);
-	resource = key_resource(p->job->pipeline, p->job->table, &p->arena);
-	p->generation_key = key_generation(key_window(resource, w->row_window, &p->arena), w->row_generation, &p->arena);
+	p->generation_key = window_generation(p, w, &p->arena);
 	p->window = w;
 	p->from = from;
 	p->to = to;
@@ -372,7 +433,7 @@ bool pages_begin(struct pages *p, const struct job_window *w, uint64_t from, uin
 	p->ahead = NULL;
 	p->entry.n_pages = 0;
 	p->sealed = false;
-	if (!ledger_open(p->store, clock_system(), p->generation_key, p->job->run_id, &p->arena, &p->ledger, e) ||
+	if (!ledger_open(near(p), clock_system(), p->generation_key, p->job->run_id, &p->arena, &p->ledger, e) ||
 	    !ledger_read_origin(&p->ledger, e))
 		return false;
 	if (p->ledger.n_entries == 0)

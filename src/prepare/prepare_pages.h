@@ -25,6 +25,7 @@ struct page {
 struct pages {
 	const struct engine_job *job;
 	struct store *store;
+	struct store *near;      /* NULL, or what was read ahead of the windows that come next */
 	struct str *parts;       /* of the path to the records, unescaped */
 	size_t n_parts;
 	/* the window */
@@ -56,6 +57,10 @@ struct pages {
 
 void pages_init(struct pages *p, const struct engine_job *job, struct store *store);
 void pages_free(struct pages *p);
+/* These windows come next, whole: PAGES_AHEAD of them are enough. Where each question is a request, those of their ledgers and of small
+ * segments are made now, many at a time; elsewhere nothing. Between two windows only. */
+enum { PAGES_AHEAD = 32 };
+void pages_ahead(struct pages *p, const struct job_window *const *windows, size_t n);
 bool pages_begin(struct pages *p, const struct job_window *w, uint64_t from, uint64_t to, struct err *e);
 /* The next record: *ev is the event of its value, JSON_DONE at the end of the window. The record before must have been
  * read to its end. */

@@ -23,6 +23,16 @@ const struct job_window *reader_window(const struct reader *f, size_t share)
 	return &f->p->windows[f->t->shares[share].window];
 }
 
+static void windows_ahead(struct reader *f)
+{
+	const struct job_window *next[PAGES_AHEAD];
+	size_t n = 0;
+
+	for (size_t i = f->share; i < f->t->n_shares && n < PAGES_AHEAD; i++)
+		next[n++] = reader_window(f, i);
+	pages_ahead(&f->pages, next, n);
+}
+
 static bool share_begin(struct reader *f, struct err *e)
 {
 	struct share *s = share_at(f);
@@ -31,6 +41,8 @@ static bool share_begin(struct reader *f, struct err *e)
 	s->interval = (struct window){ INT64_MIN, INT64_MAX };
 	if (task_is_child(f->t))
 		return true;
+	if (f->share % PAGES_AHEAD == 0 && !f->t->split)
+		windows_ahead(f);
 	if (!pages_begin(&f->pages, reader_window(f, f->share), s->from, s->to, e))
 		return false;
 	s->interval = f->pages.interval;

@@ -8,7 +8,8 @@
  *         version of a table names, by number or by content: their segments, behind an `expire` in the ledger.
  * tables: data files that no kept version names: kept is what was the newest version at some time in keep_us, and the
  *         newest keep_versions in any case; staged files that no commit ever named, a week after the last of their folder
- *         was written. Before each removal: is there a version that was not looked at? Then the table is looked at anew.
+ *         was written. Before each removal (of a file; of 32 at a time on S3): is there a version that was not looked at? Then the
+ *         table is looked at anew.
  *         Folded states but for those that kept versions are read from, and the newest few: the log says the same.
  * lake:   temporary files a week old.
  *

@@ -9,6 +9,7 @@ enum { COLLECT_WEEK_S = 7 * 24 * 3600 };
 
 struct collect {
 	struct project *project;
+	struct store *raw;          /* where Raw is looked at; what is removed is removed from the project's store */
 	const struct collect_options *o;
 	struct collect_counts *n;
 	int64_t now_us;
@@ -34,6 +35,18 @@ void collect_found(struct collect *c, enum garbage_class class, struct str key, 
 		   const char *reason);
 void collect_left(struct collect *c, struct str key, const char *why, bool damaged);
 bool collect_stopped(const struct collect *c, struct err *e);
+/* What goes away together. */
+struct collect_batch {
+	struct collect_item {
+		struct str key;
+		uint64_t size_bytes;
+		enum garbage_class class;
+		const char *reason;
+	} *v;
+	size_t n, cap;
+};
+/* Removes them, if that was asked for, and tells of each. */
+bool collect_batch(struct collect *c, const struct collect_batch *b, struct err *e);
 
 /* collect_record.c. Records are read before the tables: a run may commit meanwhile. */
 bool collect_records(struct collect *c, struct err *e);

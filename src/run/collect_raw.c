@@ -42,21 +42,18 @@ static bool is_garbage(const struct sweep *s, const struct store_item *i)
 static bool look(struct collect *c, struct ledger *l, struct sweep *s, struct arena *a, struct err *e)
 {
 	struct str folder = arena_format(a, "%.*s/segments", STR_ARG(l->generation_key));
-	return read_names(l, &s->names, a, e) && store_list(c->project->store, folder, a, &s->list, e);
+	return read_names(l, &s->names, a, e) && store_list(c->raw, folder, a, &s->list, e);
 }
 
 static bool remove_all(struct collect *c, const struct ledger *l, const struct sweep *s, enum garbage_class class,
 		       const char *reason, struct arena *a, struct err *e)
 {
-	for (size_t i = 0; i < s->list.n; i++) {
-		if (!is_garbage(s, &s->list.v[i]))
-			continue;
-		struct str key = key_segment(l->generation_key, s->list.v[i].name, a);
-		if (collect_stopped(c, e) || (c->o->remove && !store_remove(c->project->store, key, e)))
-			return false;
-		collect_found(c, class, key, 1, s->list.v[i].size_bytes, reason);
-	}
-	return true;
+	struct collect_batch all = { 0 };
+	for (size_t i = 0; i < s->list.n; i++)
+		if (is_garbage(s, &s->list.v[i]))
+			*arena_push(a, all) = (struct collect_item){ key_segment(l->generation_key, s->list.v[i].name, a),
+								     s->list.v[i].size_bytes, class, reason };
+	return collect_batch(c, &all, e);
 }
 
 static size_t count_garbage(const struct sweep *s)
@@ -148,7 +145,7 @@ static bool is_old_snapshot(struct collect *c, const struct place *p, bool *old,
 	*old = false;
 	if (r == NULL || r->kind != KIND_SNAPSHOT)
 		return true;
-	bool ok = raw_windows(j->store, key, a, &raw, e);
+	bool ok = raw_windows(c->raw, key, a, &raw, e);
 	for (size_t i = 0; ok && !*old && i < raw.n; i++) {
 		struct place later = { .resource = p->resource, .window = raw.v[i].name };
 		struct err why = ERR_INIT;
@@ -172,7 +169,7 @@ static bool promoted_twin(struct collect *c, const struct place *p, struct sha25
 	struct raw_windows raw;
 	struct twin twin;
 	struct str key = key_resource(j->pipeline->name, p->resource, a);
-	bool ok = raw_windows(j->store, key, a, &raw, e);
+	bool ok = raw_windows(c->raw, key, a, &raw, e);
 	for (size_t i = 0; ok && !*found && i < raw.n; i++) {
 		struct place other = { .resource = p->resource, .window = raw.v[i].name };
 		struct err why = ERR_INIT;
@@ -227,7 +224,7 @@ static bool may_give_up(struct collect *c, const struct place *p, bool *may, str
 	if (!c->o->generations || p->generation >= p->promoted || p->promoted_us >= c->now_us - c->o->keep_us ||
 	    is_named_now(c, p->resource, p->window, p->generation))
 		return true;
-	if (!ledger_open(j->store, j->clock, key_generation(key, p->promoted, a), STR_NONE, a, &newest, e) ||
+	if (!ledger_open(c->raw, j->clock, key_generation(key, p->promoted, a), STR_NONE, a, &newest, e) ||
 	    !ledger_is_whole(&newest, may, e))
 		return false;
 	for (size_t i = 0; *may && i < c->n_kept; i++) {
@@ -307,7 +304,7 @@ static bool give_up(struct collect *c, const struct place *p, struct str key, st
 	if (c->o->remove && !ledger_give_up(c->project->store, c->project->clock, key, c->o->run_id, str_from(reason), e))
 		return false;
 	c->n->given_up++;
-	return store_list(c->project->store, arena_format(a, "%.*s/segments", STR_ARG(key)), a, &s.list, e) &&
+	return store_list(c->raw, arena_format(a, "%.*s/segments", STR_ARG(key)), a, &s.list, e) &&
 	       remove_all(c, &l, &s, GARBAGE_GENERATION, reason, a, e);
 }
 
@@ -317,7 +314,7 @@ static bool collect_generation(struct collect *c, const struct place *p, struct 
 	struct err why = ERR_INIT;
 	struct ledger l;
 	struct str key = key_generation(window_key, p->generation, &a);
-	bool ok = ledger_open(c->project->store, c->project->clock, key, c->o->run_id, &a, &l, &why);
+	bool ok = ledger_open(c->raw, c->project->clock, key, c->o->run_id, &a, &l, &why);
 	if (ok && l.n_entries > 0 && lost_its_seal(c, p, &l))
 		ok = err_set(&why, ERR_DAMAGE, "a table was made of it, and its seal is gone");
 	else if (ok && (l.n_entries > 0 || l.given_up))
@@ -338,12 +335,12 @@ static bool find_promoted(struct collect *c, struct str window_key, struct place
 {
 	struct window_generations g;
 	struct ledger l;
-	if (!window_generations_read(c->project->store, c->project->clock, window_key, a, &g, e))
+	if (!window_generations_read(c->raw, c->project->clock, window_key, a, &g, e))
 		return false;
 	p->promoted = g.promoted;
 	if (g.promoted == 0)
 		return true;
-	if (!ledger_open(c->project->store, c->project->clock, key_generation(window_key, g.promoted, a), STR_NONE, a, &l, e))
+	if (!ledger_open(c->raw, c->project->clock, key_generation(window_key, g.promoted, a), STR_NONE, a, &l, e))
 		return false;
 	p->promoted_us = l.last_time_us;
 	return true;
@@ -356,7 +353,7 @@ bool collect_window(struct collect *c, struct str resource, struct str window, s
 	struct store_listing list;
 	struct place p = { .resource = resource, .window = window };
 	struct str key = key_window(key_resource(c->project->pipeline->name, resource, &a), window, &a);
-	bool ok = store_list(c->project->store, key, &a, &list, e);
+	bool ok = store_list(c->raw, key, &a, &list, e);
 	if (ok && !find_promoted(c, key, &p, &a, &why)) {
 		ok = why.code == ERR_DAMAGE;
 		if (ok)

@@ -1,5 +1,7 @@
 /* What runs say that they left: a log whose end was lost still replays, and would make garbage of files that it named. */
 #include "base/json.h"
+#include "driver/store_ahead.h"
+#include "driver/store_each.h"
 #include "run/collect_parts.h"
 
 #include <inttypes.h>
@@ -41,29 +43,60 @@ static void read_record(struct collect *c, struct str run, const struct json_nod
 	}
 }
 
+enum { RECORDS_AHEAD = 256 };
+
+static struct str record_key(struct str base, struct str run, struct arena *a)
+{
+	return arena_format(a, "%.*s/%.*s/record.json", STR_ARG(base), STR_ARG(run));
+}
+
+/* Those of the next runs, where each would be a request; else NULL. */
+static struct store *records_ahead(struct store *s, struct str base, const struct store_listing *runs, size_t from)
+{
+	struct arena a = ARENA_INIT;
+	struct str *keys = arena_array(&a, struct str, RECORDS_AHEAD);
+	size_t n = 0;
+	for (size_t i = from; i < runs->n && i - from < RECORDS_AHEAD; i++)
+		if (runs->v[i].is_folder)
+			keys[n++] = record_key(base, runs->v[i].name, &a);
+	struct store *ahead = store_can_list_all(s) ? store_open_ahead(s) : NULL;
+	if (ahead)
+		store_ahead_get(ahead, keys, n, RECORD_MAX_BYTES, STORE_AT_ONCE);
+	arena_free(&a);
+	return ahead;
+}
+
 /* A record that cannot be understood says nothing: it is history only, and `verify` tells of it. */
+static bool collect_record(struct collect *c, struct store *s, struct str base, struct str run, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct str text;
+	struct json_node *root = NULL;
+	struct err why = ERR_INIT;
+	if (store_get(s, record_key(base, run, &a), RECORD_MAX_BYTES, &a, &text, &why) && json_parse(text, &a, &root, &why))
+		read_record(c, run, root);
+	arena_free(&a);
+	if (why.code != ERR_STORAGE && why.code != ERR_MEMORY)
+		return true;
+	*e = why;
+	return false;
+}
+
 bool collect_records(struct collect *c, struct err *e)
 {
-	struct arena a = ARENA_INIT, each = ARENA_INIT;
+	struct arena a = ARENA_INIT;
 	struct store_listing list;
+	struct store *s = c->project->store, *ahead = NULL;
 	struct str base = arena_format(&a, "runs/%.*s", STR_ARG(c->project->pipeline->name));
-	bool ok = store_list_names(c->project->store, base, &a, &list, e);
+	bool ok = store_list_names(s, base, &a, &list, e);
 	for (size_t i = 0; ok && i < list.n; i++) {
-		struct str text, run = list.v[i].name;
-		struct json_node *root = NULL;
-		struct err why = ERR_INIT;
-		arena_reset(&each);
-		ok = !collect_stopped(c, e);
-		if (!ok || !list.v[i].is_folder)
-			continue;
-		if (store_get(c->project->store, arena_format(&each, "%.*s/%.*s/record.json", STR_ARG(base), STR_ARG(run)),
-			      RECORD_MAX_BYTES, &each, &text, &why) && json_parse(text, &each, &root, &why))
-			read_record(c, run, root);
-		ok = why.code != ERR_STORAGE && why.code != ERR_MEMORY;
-		if (!ok)
-			*e = why;
+		if (i % RECORDS_AHEAD == 0) {
+			store_close(ahead);
+			ahead = records_ahead(s, base, &list, i);
+		}
+		ok = !collect_stopped(c, e) && (!list.v[i].is_folder || collect_record(c, ahead ? ahead : s, base, list.v[i].name, e));
 	}
-	arena_free(&each);
+	store_close(ahead);
 	arena_free(&a);
 	return ok;
 }

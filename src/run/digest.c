@@ -49,6 +49,12 @@ static bool digest_raw(struct digest *d, struct err *e)
 	struct project *j = d->project;
 	bool begun = project_view_begin(j, false);
 	bool ok = store_list_names(project_raw(j), key_raw_pipeline(j->pipeline->name, &a), &a, &list, e);
+	struct str *keys = arena_array(&a, struct str, list.n + 1);
+	size_t n = 0;
+	for (size_t i = 0; ok && i < list.n; i++)
+		if (list.v[i].is_folder && name_ok(list.v[i].name) && only_has(d->only, list.v[i].name))
+			keys[n++] = key_resource(j->pipeline->name, list.v[i].name, &a);
+	raw_list_ahead(j, keys, n);
 	for (size_t i = 0; ok && i < list.n; i++) {
 		struct raw_windows w;
 		if (!list.v[i].is_folder || !name_ok(list.v[i].name) || !only_has(d->only, list.v[i].name))
@@ -174,11 +180,35 @@ static bool digest_zone(struct digest *d, enum lake_zone zone, struct err *e)
 	return ok;
 }
 
+/* All tables at once, where each question is a request. */
+static bool tables_ahead(struct project *j)
+{
+	static const enum lake_zone zones[] = { ZONE_PREPARE, ZONE_QUARANTINE, ZONE_REFINE };
+	struct arena a = ARENA_INIT;
+	struct { struct str *v; size_t n, cap; } keys = { 0 };
+	struct err ignored = ERR_INIT;
+	bool begun = project_ahead_begin(j);
+	for (size_t z = 0; begun && z < sizeof zones / sizeof *zones; z++) {
+		struct store_listing list = { 0 };
+		struct str folder = arena_format(&a, "%s/%.*s", lake_zone_name(zones[z]), STR_ARG(j->pipeline->name));
+		if (store_list_names(j->store, folder, &a, &list, &ignored))
+			for (size_t i = 0; i < list.n; i++)
+				if (list.v[i].is_folder && name_ok(list.v[i].name))
+					*arena_push(&a, keys) = key_table(zones[z], j->pipeline->name, list.v[i].name, &a);
+	}
+	if (begun)
+		project_ahead(j, keys.v, keys.n, NULL, 0);
+	arena_free(&a);
+	return begun;
+}
+
 bool digest_lake(struct project *j, struct str only, digest_take *take, void *user, struct err *e)
 {
 	struct digest d = { .project = j, .only = only, .take = take, .user = user };
-	return digest_raw(&d, e) && digest_zone(&d, ZONE_PREPARE, e) && digest_zone(&d, ZONE_QUARANTINE, e) &&
-	       digest_zone(&d, ZONE_REFINE, e);
+	bool ok = digest_raw(&d, e), begun = ok && tables_ahead(j);
+	ok = ok && digest_zone(&d, ZONE_PREPARE, e) && digest_zone(&d, ZONE_QUARANTINE, e) && digest_zone(&d, ZONE_REFINE, e);
+	project_ahead_end(j, begun);
+	return ok;
 }
 
 /* ── a line ── */

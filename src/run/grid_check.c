@@ -11,7 +11,7 @@ bool grid_changed(struct project *j, const struct resource *r, struct step *stor
 	bool missing = false;
 	struct str key = key_resource(j->pipeline->name, r->name, j->arena);
 	const struct step *wanted = plan_step(j, r);
-	if (!grid_load(project_raw(j), key, wanted, j->arena, &g, &missing, &unread) || missing ||
+	if (!grid_load(project_grids(j), key, wanted, j->arena, &g, &missing, &unread) || missing ||
 	    grid_agrees(&g, wanted, r->name, why))
 		return false;
 	*stored = g.parts[g.n_parts - 1].step;

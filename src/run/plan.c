@@ -5,6 +5,7 @@
 #include "run/lake_query.h"
 #include "run/plan_window.h"
 #include "run/publish.h"
+#include "run/raw.h"
 
 #include <string.h>
 
@@ -117,7 +118,7 @@ static bool plan_one(struct project *j, const struct plan_request *q, struct pla
 		p->tables[i].name = i > 0 ? p->tables[i].contract->name : r->name;
 	}
 	/* A view of Raw must not be older than the tables: a fetch that they have would not be in it. */
-	if (!grid_load(project_raw_now(j), key, plan_step(j, r), a, &p->grid, &p->grid_missing, e) ||
+	if (!grid_load(project_grids(j), key, plan_step(j, r), a, &p->grid, &p->grid_missing, e) ||
 	    !grid_agrees(&p->grid, plan_step(j, r), r->name, e))
 		return false;
 	if (!plan_tables_load(j, p, a, e) && !pass_over_damage(p, q, e))
@@ -354,9 +355,31 @@ static bool make(struct project *j, const struct plan_request *q, struct arena *
 	return true;
 }
 
+/* All tables and grids at once; then, since a view of Raw must not be older than the tables, Raw. */
+static void ask_ahead(struct project *j, struct arena *a)
+{
+	size_t n_tables = 0, n = 0, n_grids = j->pipeline->n_resources;
+	const struct project_table *prepared = project_tables(j, a, &n_tables);
+	struct str *tables = arena_array(a, struct str, 2 * n_tables + j->models.n + 1), *raw = arena_array(a, struct str, n_grids + 1);
+	for (size_t i = 0; i < n_tables; i++) {
+		tables[n++] = project_table_key(j, ZONE_PREPARE, prepared[i].name, a);
+		tables[n++] = project_table_key(j, ZONE_QUARANTINE, prepared[i].name, a);
+	}
+	for (size_t i = 0; i < j->models.n; i++)
+		tables[n++] = project_table_key(j, ZONE_REFINE, j->models.v[i].name, a);
+	for (size_t i = 0; i < n_grids; i++)
+		raw[i] = key_resource(j->pipeline->name, j->pipeline->resources[i].name, a);
+	if (project_ahead(j, tables, n, raw, j->raw_other ? 0 : n_grids))
+		raw_list_ahead(j, raw, n_grids);
+}
+
 bool plan_make(struct project *j, const struct plan_request *q, struct arena *a, struct plan *out, struct err *e)
 {
-	bool begun = project_view_begin(j, false), ok = make(j, q, a, out, e);
-	project_view_end(j, begun);
+	bool viewed = project_view_begin(j, false), begun = project_ahead_begin(j);
+	if (begun)
+		ask_ahead(j, a);
+	bool ok = make(j, q, a, out, e);
+	project_ahead_end(j, begun);
+	project_view_end(j, viewed);
 	return ok;
 }

@@ -5,10 +5,12 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "driver/child.h"
+#include "driver/store_ahead.h"
 #include "driver/store_reader.h"
 #include "driver/store_trace.h"
 #include "driver/store_view.h"
 #include "format/engine_job.h"
+#include "format/grid.h"
 #include "prepare/record.h"
 #include "refine/lint.h"
 #include "run/engine_call.h"
@@ -269,8 +271,47 @@ void project_view_end(struct project *j, bool begun)
 	j->raw_view = NULL;
 }
 
+bool project_ahead_begin(struct project *j)
+{
+	if (j->ahead || !store_can_list_all(j->store))
+		return false;
+	j->ahead = store_open_ahead(j->store);
+	return true;
+}
+
+void project_ahead_end(struct project *j, bool begun)
+{
+	if (!begun || !j->ahead)
+		return;
+	store_close(j->ahead);
+	j->ahead = NULL;
+}
+
+struct wanted_ahead {
+	const struct str *tables, *grids;
+	size_t n_tables;
+};
+
+static bool ask_ahead(void *user, size_t i, struct store *s)
+{
+	const struct wanted_ahead *w = user;
+	struct arena a = ARENA_INIT;
+	struct table_snapshot t;
+	struct err e = ERR_INIT;
+	bool ok = i < w->n_tables ? table_load(s, w->tables[i], -1, &a, &t, &e) : grid_ask(s, w->grids[i - w->n_tables], &e);
+	arena_free(&a);
+	return ok || e.code == ERR_DAMAGE;
+}
+
+bool project_ahead(struct project *j, const struct str *tables, size_t n_tables, const struct str *grids, size_t n_grids)
+{
+	struct wanted_ahead w = { tables, grids, n_tables };
+	return !j->ahead || store_ahead_ask(j->ahead, n_tables + n_grids, ask_ahead, &w);
+}
+
 void project_close(struct project *j)
 {
+	project_ahead_end(j, true);
 	if (j->raw_view)
 		store_close(j->raw_view);
 	if (j->raw_other)
@@ -446,7 +487,7 @@ bool project_link(struct project *j, struct problems *p, struct err *e)
 
 bool project_table_load(const struct project *j, struct str key, struct arena *a, struct table_snapshot *out, struct err *e)
 {
-	if (!table_load(j->store, key, -1, a, out, e))
+	if (!table_load(j->ahead ? j->ahead : j->store, key, -1, a, out, e))
 		return false;
 	if (!out->in_repair || j->repairing)
 		return true;

@@ -38,6 +38,7 @@ struct project {
 	struct store *raw_other;     /* --raw-from: the lake that Raw is read from, and nobody can write to; else NULL */
 	char *raw_path;              /* the same of that one */
 	struct store *raw_view;      /* between project_view_begin and project_view_end, where listing all at once is cheaper */
+	struct store *ahead;         /* between project_ahead_begin and project_ahead_end, the same */
 	struct str raw_from;         /* as given; "" without */
 	struct scratch cache;        /* what engine jobs brought from a lake that is no folder; opened when first needed */
 	uint64_t lake_device, lake_inode; /* which folder that was when it was opened; 0: not known */
@@ -76,6 +77,17 @@ static inline struct store *project_raw(const struct project *j)
  * reads the tables first: what they name is then in it. `sizes`: segments are listed, too. False: nothing to end. */
 bool project_view_begin(struct project *j, bool sizes);
 void project_view_end(struct project *j, bool begun);
+/* From here on project_table_load, and grids, are answered as they stood when project_ahead was called for them: for whoever looks
+ * at many tables, none of which it changes before project_ahead_end. False: nothing to end (also where it was begun already). */
+bool project_ahead_begin(struct project *j);
+void project_ahead_end(struct project *j, bool begun);
+/* Reads what project_table_load will want of these tables (keys), and the grids of these resources (keys), all at once. False:
+ * not all of it could be read; whoever asks will see. Nothing to do, and true, outside of project_ahead_begin and its end. */
+bool project_ahead(struct project *j, const struct str *tables, size_t n_tables, const struct str *grids, size_t n_grids);
+static inline struct store *project_grids(const struct project *j)
+{
+	return j->ahead && !j->raw_other ? j->ahead : project_raw_now(j);
+}
 /* Are objects of the lake files of this machine? */
 static inline bool project_has_paths(const struct project *j)
 {

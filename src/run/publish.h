@@ -26,6 +26,8 @@ struct publish {
 bool publish_resource(struct publish *u, struct plan_resource *p, struct run_table *out, struct arena *a, struct err *e);
 /* Runs it if its key changed. ERR_MISSING: something that it reads was never prepared. */
 bool publish_model(struct publish *u, const struct model *m, struct run_table *out, struct arena *a, struct err *e);
+/* Begins project_ahead and reads the tables that these models are, or read. True: project_ahead_end is the caller's. */
+bool publish_models_ahead(struct project *j, const struct model *const *models, size_t n_models, struct arena *a);
 
 /* p->engine: which engine prepares what the plan wants of it, as far as that is fetched. The run decides again when it is. */
 bool publish_choose(struct project *j, struct plan_resource *p, enum engine_use asked, struct arena *a, struct err *e);

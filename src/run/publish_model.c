@@ -17,6 +17,36 @@ struct inputs {
 	size_t n;
 };
 
+static struct str input_key(const struct project *j, struct str name, enum lake_zone *zone, struct str *schema, struct str *table,
+			    struct arena *a)
+{
+	size_t dot = str_find_char(name, '.');
+	*schema = str_sub(name, 0, dot);
+	*table = str_sub(name, dot + 1, name.n);
+	*zone = str_eq(*schema, STR("prepare")) ? ZONE_PREPARE : ZONE_REFINE;
+	return project_table_key(j, *zone, *table, a);
+}
+
+/* Each table that these models are, or read, once. */
+bool publish_models_ahead(struct project *j, const struct model *const *models, size_t n_models, struct arena *a)
+{
+	struct { struct str *v; size_t n, cap; } keys = { 0 };
+	struct str_map seen = { 0 };
+	if (!project_ahead_begin(j))
+		return false;
+	for (size_t i = 0; i < n_models; i++)
+		for (size_t k = 0; k <= models[i]->n_reads; k++) {
+			enum lake_zone zone;
+			struct str schema, table, key = k == models[i]->n_reads
+				? project_table_key(j, ZONE_REFINE, models[i]->name, a)
+				: input_key(j, models[i]->reads[k], &zone, &schema, &table, a);
+			if (str_map_add(&seen, key, 0, a))
+				*arena_push(a, keys) = key;
+		}
+	project_ahead(j, keys.v, keys.n, NULL, 0);
+	return true;
+}
+
 static bool load_inputs(struct publish *u, const struct model *m, struct inputs *out, struct arena *a, struct err *e)
 {
 	struct project *j = u->project;
@@ -27,10 +57,9 @@ static bool load_inputs(struct publish *u, const struct model *m, struct inputs 
 	out->n = m->n_reads;
 	for (size_t i = 0; i < m->n_reads; i++) {
 		struct str name = m->reads[i];
-		size_t dot = str_find_char(name, '.');
-		struct str schema = str_sub(name, 0, dot), table = str_sub(name, dot + 1, name.n);
-		enum lake_zone zone = str_eq(schema, STR("prepare")) ? ZONE_PREPARE : ZONE_REFINE;
-		struct str key = project_table_key(j, zone, table, a);
+		struct str schema, table;
+		enum lake_zone zone;
+		struct str key = input_key(j, name, &zone, &schema, &table, a);
 		struct table_snapshot t;
 		if (!project_table_load(j, key, a, &t, e))
 			return false;
@@ -194,7 +223,9 @@ static bool publish_once(struct publish *u, const struct model *m, struct run_ta
 	struct inputs in;
 	struct engine_result r;
 	*again = false;
-	if (!project_table_load(j, table, a, &t, e) || !load_inputs(u, m, &in, a, e))
+	bool begun = publish_models_ahead(j, &m, 1, a), loaded = project_table_load(j, table, a, &t, e) && load_inputs(u, m, &in, a, e);
+	project_ahead_end(j, begun);
+	if (!loaded)
 		return false;
 	uint64_t input_bytes = 0;
 	for (size_t i = 0; i < in.n; i++)
@@ -210,6 +241,7 @@ static bool publish_once(struct publish *u, const struct model *m, struct run_ta
 		publish_totals(&t, out);
 		return true;
 	}
+	project_ahead_end(j, true); /* whoever began it looks anew, now that something changes */
 	if (engine.spark && !engine_may_run(j, m, e))
 		return false;
 	if (!check_inputs(u, &in, e) || !call_engine(u, m, &in, key, table, engine, &r, a, e))

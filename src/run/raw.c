@@ -1,6 +1,7 @@
 #include "run/raw.h"
 
 #include "base/json.h"
+#include "driver/store_view.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -25,6 +26,13 @@ bool raw_windows(struct store *s, struct str resource_key, struct arena *a, stru
 			*arena_push(a, *out) = (struct raw_window){ list.v[i].name, w };
 	}
 	return true;
+}
+
+void raw_list_ahead(struct project *j, const struct str *resource_keys, size_t n)
+{
+	struct err ignored = ERR_INIT;
+	if (j->raw_view && store_is_view(j->raw_view))
+		store_view_list(j->raw_view, resource_keys, n, &ignored);
 }
 
 bool raw_look_ahead(struct project *j, struct str resource_key, const struct raw_windows *windows, enum window_ahead what,

@@ -17,6 +17,8 @@ struct raw_windows {
 };
 /* In time order; resource_key: raw/<pipeline>/<resource>. */
 bool raw_windows(struct store *s, struct str resource_key, struct arena *a, struct raw_windows *out, struct err *e);
+/* Between project_view_begin and its end: lists all of these resources (keys) at the same time. What fails is asked again. */
+void raw_list_ahead(struct project *j, const struct str *resource_keys, size_t n);
 /* Between project_view_begin and its end: announces what will be read of them (window_look_ahead). */
 bool raw_look_ahead(struct project *j, struct str resource_key, const struct raw_windows *windows, enum window_ahead what,
 		    struct err *e);

@@ -8,6 +8,7 @@
 /* Of a source in one run: more than any rotation needs, and each old secret has a place in the set that is looked for. */
 enum { RENEWALS_MAX = 8 };
 _Static_assert((int)RENEWALS_MAX < (int)SECRETS_MAX, "each old secret is kept");
+enum { FAR_THREADS = 16 };
 
 /* A task and the window of the plan that it fetches. */
 struct wanted {
@@ -130,35 +131,16 @@ static void note_failure(struct run_state *s, const struct lane_task *t)
 	};
 }
 
-/* Rule 4 by the server's clock, which only its answers tell: such a window stays wanted, and is no truth yet. */
-static bool is_early(struct run_state *s, const struct lane_task *t, bool *early, struct err *e)
-{
-	struct project *j = s->project;
-	struct ledger l;
-	struct str key = key_resource(j->pipeline->name, t->resource->name, s->arena);
-	key = key_generation(key_window(key, window_name(t->window, s->arena), s->arena), t->generation, s->arena);
-	*early = false;
-	if (t->resource->kind != KIND_WINDOW)
-		return true;
-	if (!ledger_open(project_raw(j), j->clock, key, STR_NONE, s->arena, &l, e))
-		return false;
-	*early = plan_is_early(t->resource, t->window, l.state.first_sent_us);
-	return true;
-}
-
-static void note_sealed(struct run_state *s, const struct lane_task *t, const struct plan_resource *p, struct plan_window *n,
+static void note_sealed(const struct lane_task *t, const struct plan_resource *p, struct plan_window *n,
 			struct run_resource *r)
 {
-	struct err why = ERR_INIT;
-	bool early = false;
 	r->windows_fetched++;
 	n->promoted = n->generation = t->generation;
-	if (!is_early(s, t, &early, &why))
-		run_note_err(s->out, &why);
-	if (early || why.code != ERR_NONE) {
-		r->early += early;
+	/* Rule 4 by the server's clock, which only its answers tell: such a window stays wanted, and is no truth yet. */
+	if (plan_is_early(t->resource, t->window, t->first_sent_us)) {
+		r->early++;
 		n->known = false;
-		n->action = early ? WINDOW_NOT_FINAL : n->action;
+		n->action = WINDOW_NOT_FINAL;
 		n->reason = STR("not over yet by the server's clock");
 		return;
 	}
@@ -189,7 +171,7 @@ static void note_task(struct run_state *s, struct wanted *w, size_t i)
 	r->resumed_pages += t->resumed_pages;
 	r->windows_resumed += t->resume;
 	if (t->outcome == LANE_SEALED) {
-		note_sealed(s, t, w->resources[i], n, r);
+		note_sealed(t, w->resources[i], n, r);
 		return;
 	}
 	if (t->outcome == LANE_CANDIDATE) {
@@ -331,6 +313,12 @@ static int64_t earlier(int64_t x, int64_t y)
 	return x == 0 || (y != 0 && y < x) ? y : x;
 }
 
+/* Workers compute, and wait for the store: for one that is far away there are more of them than processors. */
+static unsigned ingest_threads(const struct run_state *s)
+{
+	return store_can_list_all(s->project->store) && s->threads < FAR_THREADS ? FAR_THREADS : s->threads;
+}
+
 static bool fetch(struct run_state *s, struct source *source, struct wanted *w, struct err *e)
 {
 	struct project *j = s->project;
@@ -350,7 +338,7 @@ static bool fetch(struct run_state *s, struct source *source, struct wanted *w, 
 		.pipeline = j->pipeline->name,
 		.run_id = run_id_whole(s->out->run_id),
 		.software = STR("sluice/" SLUICE_VERSION),
-		.threads = s->options->http ? 0 : s->threads,
+		.threads = s->options->http ? 0 : ingest_threads(s),
 		.seed = (uint64_t)j->clock->wall_us(j->clock),
 		.stop = s->options->stop,
 		.deadline_us = earlier(source->deadline_us > 0 ? now + source->deadline_us : 0, s->options->deadline_us),

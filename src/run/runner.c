@@ -335,9 +335,17 @@ static void refine_one(struct run_state *s, const struct plan_model *p)
 static void refine_all(struct run_state *s)
 {
 	struct plan *p = &s->out->plan;
+	const struct model **wanted = arena_array(s->arena, const struct model *, p->n_models + 1);
+	size_t n = 0;
+	for (size_t i = 0; i < p->n_models; i++)
+		if (p->models[i].selected)
+			wanted[n++] = p->models[i].model;
+	/* Until the first of them has to be made, all is as it is now. */
+	bool begun = n > 0 && publish_models_ahead(s->project, wanted, n, s->arena);
 	for (size_t i = 0; i < p->n_models && may_go_on(s); i++)
 		if (p->models[i].selected)
 			refine_one(s, &p->models[i]);
+	project_ahead_end(s->project, begun);
 }
 
 /* ── a run ── */

@@ -1,48 +1,55 @@
 #include "run/twin.h"
 
+#include "driver/store_each.h"
 #include "run/object_hash.h"
 #include "run/raw.h"
 
-static bool segment_is_whole(struct ledger *l, const struct ledger_entry *x, bool *whole, struct arena *a, struct err *e)
+struct segments {
+	struct store *store;
+	struct segment {
+		struct str key;
+		uint64_t size_bytes;
+		struct sha256 hash;
+	} *v;
+	size_t n, cap;
+};
+
+/* ERR_DAMAGE: it is not. */
+static bool segment_is_whole(void *user, size_t i, struct err *e)
 {
-	struct err why = ERR_INIT;
+	const struct segments *all = user;
+	const struct segment *x = &all->v[i];
 	struct sha256 now;
 	uint64_t size = 0;
-	struct str key = key_segment(l->generation_key, x->segment, a);
-	bool ok = store_size(l->store, key, &size, &why);
-	if (ok && size == x->segment_size && size <= SEGMENT_READ_MAX)
-		ok = object_hash(l->store, key, size, &now, &why);
-	else if (ok)
-		*whole = false;
-	if (!ok && why.code != ERR_MISSING && why.code != ERR_DAMAGE) {
-		*e = why;
-		return false;
-	}
-	*whole = *whole && ok && sha256_eq(now, x->segment_hash);
-	return true;
+	bool ok = store_size(all->store, x->key, &size, e);
+	if (ok && (size != x->size_bytes || size > SEGMENT_READ_MAX))
+		return err_set(e, ERR_DAMAGE, "%.*s: another size than its ledger says", STR_ARG(x->key));
+	ok = ok && object_hash(all->store, x->key, size, &now, e);
+	if (!ok && e->code == ERR_MISSING)
+		e->code = ERR_DAMAGE;
+	return ok && (sha256_eq(now, x->hash) || err_set(e, ERR_DAMAGE, "%.*s: other bytes than its ledger says", STR_ARG(x->key)));
 }
 
 bool ledger_is_whole(struct ledger *l, bool *whole, struct err *e)
 {
+	struct arena a = ARENA_INIT;
+	struct segments all = { .store = l->store };
 	struct ledger_walk w;
 	struct ledger_entry x;
 	struct err why = ERR_INIT;
-	bool end = false, ok = true;
-	*whole = true;
+	bool end = false, ok;
 	ledger_walk_begin(&w, l);
-	while (*whole && (ok = ledger_walk_next(&w, &x, &end, &why)) && !end)
-		if (x.segment.n > 0 && !segment_is_whole(l, &x, whole, &w.arena, &why)) {
-			ok = false;
-			break;
-		}
+	while ((ok = ledger_walk_next(&w, &x, &end, &why)) && !end)
+		if (x.segment.n > 0)
+			*arena_push(&a, all) = (struct segment){ key_segment(l->generation_key, x.segment, &a), x.segment_size, x.segment_hash };
 	ledger_walk_end(&w);
-	if (!ok && why.code == ERR_DAMAGE) {
-		*whole = false;
+	ok = ok && store_each(l->store, all.n, segment_is_whole, &all, &why);
+	arena_free(&a);
+	*whole = ok;
+	if (ok || why.code == ERR_DAMAGE)
 		return true;
-	}
-	if (!ok)
-		*e = why;
-	return ok;
+	*e = why;
+	return false;
 }
 
 bool twin_newest(struct project *j, struct str resource, struct str window, struct arena *a, unsigned *out, struct err *e)

@@ -1,3 +1,5 @@
+#include "driver/store_ahead.h"
+#include "driver/store_view.h"
 #include "run/twin.h"
 #include "run/verify_parts.h"
 
@@ -176,25 +178,77 @@ static bool list_raw(struct verify *v, struct units *u, struct err *e)
 	return true;
 }
 
+static const enum lake_zone zones[] = { ZONE_PREPARE, ZONE_QUARANTINE, ZONE_REFINE };
+enum { ZONES = sizeof zones / sizeof *zones };
+
+static struct str zone_key(const struct verify *v, enum lake_zone z, struct arena *a)
+{
+	return arena_format(a, "%s/%.*s", lake_zone_name(z), STR_ARG(v->project->pipeline->name));
+}
+
+struct logs {
+	struct str *keys; /* of tables */
+	size_t n;
+};
+
+static bool ask_log(void *user, size_t i, struct store *s)
+{
+	const struct logs *l = user;
+	struct err ignored = ERR_INIT; /* who looks at it will see it, too */
+	verify_ask_log(s, l->keys[i], &ignored);
+	return true;
+}
+
+/* All logs are read at once, where each of their pieces is a request. */
+static struct store *logs_ahead(struct verify *v, const struct store_listing lists[ZONES])
+{
+	struct logs l = { 0 };
+	struct store *s = v->project->store;
+	if (!store_can_list_all(s))
+		return NULL;
+	l.keys = arena_array(&v->arena, struct str, lists[0].n + lists[1].n + lists[2].n + 1);
+	for (size_t z = 0; z < ZONES; z++)
+		for (size_t i = 0; i < lists[z].n; i++)
+			l.keys[l.n++] = key_table(zones[z], v->project->pipeline->name, lists[z].v[i].name, &v->arena);
+	struct store *ahead = store_open_ahead(s);
+	store_ahead_ask(ahead, l.n, ask_log, &l);
+	return ahead;
+}
+
 static bool list_tables(struct verify *v, struct units *u, struct err *e)
 {
-	static const enum lake_zone zones[] = { ZONE_PREPARE, ZONE_QUARANTINE, ZONE_REFINE };
-	for (size_t z = 0; z < sizeof zones / sizeof *zones; z++) {
-		struct store_listing list;
-		struct str folder = arena_format(&v->arena, "%s/%.*s", lake_zone_name(zones[z]),
-						 STR_ARG(v->project->pipeline->name));
-		if (!list_folders(v, v->project->store, folder, &list, e))
-			return false;
-		for (size_t i = 0; i < list.n; i++) {
-			if (verify_stopped(v, e))
-				return false;
-			if (!verify_log(v, zones[z], list.v[i].name))
+	struct store_listing lists[ZONES];
+	bool ok = true;
+	for (size_t z = 0; ok && z < ZONES; z++)
+		ok = list_folders(v, v->project->store, zone_key(v, zones[z], &v->arena), &lists[z], e);
+	struct store *ahead = ok ? logs_ahead(v, lists) : NULL;
+	v->logs = ahead ? ahead : v->project->store;
+	for (size_t z = 0; ok && z < ZONES; z++)
+		for (size_t i = 0; ok && i < lists[z].n; i++) {
+			ok = !verify_stopped(v, e);
+			if (!ok || !verify_log(v, zones[z], lists[z].v[i].name))
 				continue;
 			for (size_t k = 0; k < v->tables.v[v->tables.n - 1].t.n_files; k++)
 				*arena_push(&v->arena, *u) = (struct unit){ .table = v->tables.n - 1, .file = k };
 		}
+	store_close(ahead);
+	v->logs = v->project->store;
+	return ok;
+}
+
+/* The sizes of all files of tables, by listings. One that is not in them is asked for by its name. */
+static void list_sizes(struct verify *v)
+{
+	struct str *keys = arena_array(&v->arena, struct str, v->tables.n + 1);
+	struct err ignored = ERR_INIT;
+	for (size_t z = 0; z < ZONES && store_can_list_all(v->project->store); z++) {
+		size_t n = 0;
+		for (size_t i = 0; i < v->tables.n; i++)
+			if (v->tables.v[i].zone == zones[z])
+				keys[n++] = v->tables.v[i].key;
+		v->sizes[zones[z]] = store_open_view(v->project->store, zone_key(v, zones[z], &v->arena), STR("_delta_log"));
+		store_view_list(v->sizes[zones[z]], keys, n, &ignored);
 	}
-	return true;
 }
 
 static struct str unit_name(const struct verify *v, const struct unit *u, struct arena *a)
@@ -217,6 +271,12 @@ static bool look_ahead(struct verify *v, const struct units *u, struct err *e)
 {
 	struct arena a = ARENA_INIT;
 	bool ok = true;
+	struct str *keys = arena_array(&v->arena, struct str, u->n + 1);
+	size_t n = 0;
+	for (size_t i = 0; i < u->n; i++) /* one after the other by resource */
+		if (u->v[i].window.n > 0 && (i == 0 || !str_eq(u->v[i].resource, u->v[i - 1].resource)))
+			keys[n++] = key_resource(v->project->pipeline->name, u->v[i].resource, &v->arena);
+	raw_list_ahead(v->project, keys, n);
 	for (size_t i = 0; ok && v->project->raw_view && i < u->n; i++, arena_reset(&a)) {
 		struct str resource = key_resource(v->project->pipeline->name, u->v[i].resource, &a);
 		if (u->v[i].window.n > 0)
@@ -261,12 +321,16 @@ bool verify_lake(struct project *j, const struct verify_options *o, struct verif
 		v.deadline_us = j->clock->monotonic_us(j->clock) + o->budget_us;
 	bool ok = list_raw(&v, &units, e) && list_tables(&v, &units, e) && verify_records(&v, e);
 	bool begun = ok && project_view_begin(j, true);
+	if (ok)
+		list_sizes(&v);
 	ok = ok && look_ahead(&v, &units, e) && look_at_all(&v, &units, e);
 	if (ok && v.trouble.code != ERR_NONE && out->findings == 0) { /* damage weighs more, and was told */
 		*e = v.trouble;
 		ok = false;
 	}
 	project_view_end(j, begun);
+	for (size_t z = 0; z < ZONES; z++)
+		store_close(v.sizes[zones[z]]);
 	verify_engine_close(&v);
 	raw_record_free(&v.record);
 	buf_free(&v.segment);

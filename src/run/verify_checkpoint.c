@@ -21,7 +21,7 @@ static bool list_checkpoints(struct verify *v, struct str folder, struct arena *
 			     struct err *e)
 {
 	struct store_listing list;
-	if (!store_list(v->project->store, folder, a, &list, e))
+	if (!store_list(v->logs, folder, a, &list, e))
 		return false;
 	for (size_t i = 0; i < list.n; i++) {
 		struct str name = list.v[i].name;

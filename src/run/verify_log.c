@@ -178,7 +178,7 @@ void verify_file(struct verify *v, const struct verify_table *t, const struct ta
 		rows += f->windows[i].rows;
 	if (!store_key_ok(key))
 		verify_found(v, t->key, "the log names a file that cannot be one: %.*s", STR_ARG(f->path));
-	else if (!store_size(v->project->store, key, &size, &e))
+	else if (!store_size(v->sizes[t->zone] ? v->sizes[t->zone] : v->project->store, key, &size, &e))
 		unread(v, key, "the file is not there", &e);
 	else if (size != f->size_bytes)
 		verify_found(v, key, "%" PRIu64 " bytes, the table's log says %" PRIu64, size, f->size_bytes);
@@ -218,13 +218,28 @@ static void bad_state(void *user, struct str where, struct str what)
 }
 
 /* By the log alone, and then every folded state against it. */
+static void ignore_state(void *user, struct str where, struct str what)
+{
+	(void)user, (void)where, (void)what;
+}
+
+void verify_ask_log(struct store *s, struct str table_key, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct table_snapshot t;
+	struct store_listing list; /* of checkpoints */
+	if (table_replay(s, table_key, -1, &a, &t, e) && table_states_check(s, table_key, ignore_state, NULL, e))
+		store_list(s, arena_format(&a, "%.*s/_delta_log", STR_ARG(table_key)), &a, &list, e);
+	arena_free(&a);
+}
+
 static bool load_table(struct verify *v, struct verify_table *t, struct err *e)
 {
-	if (!table_replay(v->project->store, t->key, -1, &v->arena, &t->t, e))
+	if (!table_replay(v->logs, t->key, -1, &v->arena, &t->t, e))
 		return false;
 	struct err why = ERR_INIT;
 	v->about.kind = FINDING_STATE; /* what is told with it is removed by a repair: never a folder */
-	if (!table_states_check(v->project->store, t->key, bad_state, v, &why))
+	if (!table_states_check(v->logs, t->key, bad_state, v, &why))
 		verify_trouble(v, t->key, &why);
 	verify_checkpoints(v, t->key);
 	v->about.kind = FINDING_LOG;

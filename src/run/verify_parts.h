@@ -21,6 +21,9 @@ struct verify {
 	bool has_content, same_known; /* of the generation that is being looked at */
 	struct sha256 content;
 	int64_t deadline_us;         /* monotonic; 0 none */
+	struct store *logs;          /* where logs of tables are read: read ahead where each piece is a request */
+	struct store *records;       /* where records of runs are */
+	struct store *sizes[ZONE_REFINE + 1]; /* of files, by zone; NULL: the project's store is asked */
 	struct err trouble;          /* the first */
 	struct raw_record record;
 	struct buf segment;
@@ -50,6 +53,7 @@ void verify_grid(struct verify *v, struct str resource, const struct raw_windows
 bool verify_window(struct verify *v, struct str resource, struct str window, bool *done, struct err *e);
 
 /* verify_log.c */
+void verify_ask_log(struct store *s, struct str table_key, struct err *e); /* what verify_log will ask */
 bool verify_log(struct verify *v, enum lake_zone zone, struct str table); /* adds it to v->tables; false: a finding, or none */
 void verify_file(struct verify *v, const struct verify_table *t, const struct table_file *f);
 /* verify_checkpoint.c: the findings are of kind FINDING_STATE, to be removed in the order that they are told. */

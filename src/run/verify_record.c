@@ -1,11 +1,13 @@
 /* The records of runs: the newest commit of a table, which no other commit names, is vouched for by the run that left it. */
 #include "base/json.h"
+#include "driver/store_ahead.h"
+#include "driver/store_each.h"
 #include "format/delta_history.h"
 #include "run/verify_parts.h"
 
 #include <inttypes.h>
 
-enum { RECORD_MAX_BYTES = 64 << 20 };
+enum { RECORD_MAX_BYTES = 64 << 20, RUNS_AHEAD = 128 };
 
 static const struct verify_table *find_table(const struct verify *v, enum lake_zone zone, struct str name)
 {
@@ -104,7 +106,7 @@ static const struct json_node *read_object(struct verify *v, struct str folder, 
 	struct str key = arena_format(a, "%.*s/%s", STR_ARG(folder), name), text, is;
 	struct json_node *root = NULL;
 	v->about = (struct finding){ .kind = FINDING_RECORD, .name = run };
-	if (!store_get(v->project->store, key, RECORD_MAX_BYTES, a, &text, &e)) {
+	if (!store_get(v->records, key, RECORD_MAX_BYTES, a, &text, &e)) {
 		if (e.code != ERR_MISSING)
 			verify_unread(v, key, &e);
 		return NULL;
@@ -119,14 +121,40 @@ static const struct json_node *read_object(struct verify *v, struct str folder, 
 	return NULL;
 }
 
+/* The objects of this run and the ones before it in the list, where each would be a request; else NULL. */
+static struct store *runs_ahead(struct store *s, struct str base, const struct store_listing *runs, size_t last)
+{
+	struct arena a = ARENA_INIT;
+	struct str keys[2 * RUNS_AHEAD];
+	size_t n = 0;
+	if (!store_can_list_all(s))
+		return NULL;
+	for (size_t i = last + 1; i-- > 0 && last - i < RUNS_AHEAD;) {
+		if (!runs->v[i].is_folder || str_eq(runs->v[i].name, STR("graph")))
+			continue;
+		keys[n++] = arena_format(&a, "%.*s/%.*s/plan.json", STR_ARG(base), STR_ARG(runs->v[i].name));
+		keys[n++] = arena_format(&a, "%.*s/%.*s/record.json", STR_ARG(base), STR_ARG(runs->v[i].name));
+	}
+	struct store *ahead = store_open_ahead(s);
+	store_ahead_get(ahead, keys, n, RECORD_MAX_BYTES, STORE_AT_ONCE);
+	arena_free(&a);
+	return ahead;
+}
+
 bool verify_records(struct verify *v, struct err *e)
 {
 	struct arena a = ARENA_INIT, each = ARENA_INIT;
 	struct store_listing list;
 	struct str base = arena_format(&a, "runs/%.*s", STR_ARG(v->project->pipeline->name));
+	struct store *ahead = NULL;
 	bool ok = store_list(v->project->store, base, &a, &list, e);
 	for (size_t i = list.n; ok && i-- > 0 && !verify_late(v);) { /* the newest first */
 		struct str run = list.v[i].name;
+		if ((list.n - 1 - i) % RUNS_AHEAD == 0) {
+			store_close(ahead);
+			ahead = runs_ahead(v->project->store, base, &list, i);
+			v->records = ahead ? ahead : v->project->store;
+		}
 		ok = !verify_stopped(v, e);
 		if (!ok || !list.v[i].is_folder || str_eq(run, STR("graph")))
 			continue;
@@ -138,6 +166,7 @@ bool verify_records(struct verify *v, struct err *e)
 		if (record)
 			check_tables(v, run, record);
 	}
+	store_close(ahead);
 	arena_free(&each);
 	arena_free(&a);
 	return ok;

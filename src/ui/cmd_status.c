@@ -496,11 +496,17 @@ static struct str *follow_grids(struct ui *u)
 	struct project *j = &u->project;
 	struct str *why = arena_array(&u->arena, struct str, j->pipeline->n_resources + 1);
 	struct step *steps = arena_array(&u->arena, struct step, j->pipeline->n_resources + 1);
+	struct str *keys = arena_array(&u->arena, struct str, j->pipeline->n_resources + 1);
+	bool begun = project_ahead_begin(j);
+	for (size_t i = 0; i < j->pipeline->n_resources; i++)
+		keys[i] = key_resource(j->pipeline->name, j->pipeline->resources[i].name, &u->arena);
+	project_ahead(j, NULL, 0, keys, begun ? j->pipeline->n_resources : 0);
 	for (size_t i = 0; i < j->pipeline->n_resources; i++) {
 		struct err changed = ERR_INIT;
 		if (grid_changed(j, &j->pipeline->resources[i], &steps[i], &changed))
 			why[i] = arena_format(&u->arena, "it will refuse: %s", changed.message);
 	}
+	project_ahead_end(j, begun);
 	for (size_t i = 0; i < j->pipeline->n_resources; i++) {
 		struct resource *r = &j->pipeline->resources[i];
 		if (why[i].n > 0)

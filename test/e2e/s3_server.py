@@ -76,10 +76,11 @@ class FaultProxy:
 
     FAULTS = ("lost", "never", "after", "500", "503", "409", "cut", "200", "200after")
 
-    def __init__(self, server, percent=0, seed=1, faults=FAULTS):
+    def __init__(self, server, percent=0, seed=1, faults=FAULTS, latency_s=0):
         self.dice, self.lock = random.Random(seed), threading.Lock()
         self.percent, self.faults, self.counts, self.met = percent, faults, {}, {}
         self.only = None  # a function of (method, path): whether a request may meet a fault
+        self.latency_s, self.spans = latency_s, []  # of each request: (begun, done, method, path)
         proxy = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -122,7 +123,11 @@ class FaultProxy:
                 self.answer(status, [("Content-Type", "application/xml")], (ERROR % code).encode())
 
             def do(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body, begun = self.rfile.read(int(self.headers.get("Content-Length") or 0)), time.monotonic()
+                if proxy.latency_s:
+                    time.sleep(proxy.latency_s)
+                    with proxy.lock:
+                        proxy.spans.append((begun, time.monotonic(), self.command, self.path))
                 fault = proxy.choose(self.command, self.path)
                 if fault == "never":
                     self.close_connection = True
@@ -161,6 +166,27 @@ class FaultProxy:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
+
+    def rounds(self, of=lambda method, path: True):
+        """How many requests were made one after the other: the most of which no two were under way together. With a latency that
+        is far above what the program needs between two of them, it is how often somebody far from the store waits for it."""
+        n, free = 0, 0
+        for done, begun in sorted((done, begun) for begun, done, method, path in self.spans if of(method, path)):
+            if begun >= free:
+                n, free = n + 1, done
+        return n
+
+    def most_at_once(self):
+        now = most = 0
+        for _, step in sorted([(begun, 1) for begun, *_ in self.spans] + [(done, -1) for _, done, *_ in self.spans]):
+            now += step
+            most = max(most, now)
+        return most
+
+    def forget(self):
+        with self.lock:
+            self.counts.clear()
+            self.spans.clear()
 
     def answered(self):
         """The server has; the program has not heard of it yet."""

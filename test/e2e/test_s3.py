@@ -255,6 +255,74 @@ def test_many_windows_cost_few_requests(month, server):
         assert on_s3(month, server, prefix).sluice("raw ls", "flights").out == month.sluice("raw ls", "flights").out
 
 
+# How often somebody far from the store waits for it, for a lake of January's 31 windows (and 3 snapshots) that was made in one
+# run: about twice of what it is, since on a busy machine what could overlap does not always. One question after the other it
+# would be 53, 63, 113, 73, 72, 154, 924 and 4. What grows with the number of windows is read 32 at a time.
+ROUNDS = [("plan", (), 14), ("ingest", MONTH, 34), ("run", MONTH, 40), ("status", (), 34), ("digest", (), 66), ("verify", ("--fast",), 116),
+          ("gc", (), 128), ("raw ls", ("flights",), 10)]
+
+
+def test_far_away(month, server):
+    """Questions that do not depend on each other are asked at the same time, never more than the cap at once."""
+    proxy = FaultProxy(server, latency_s=0.02)
+    p = on_s3(month, server, "far", proxy.url)
+    for part in ("raw", "prepare", "quarantine", "refine", "runs"):
+        shutil.copytree(os.path.join(month.lake, part), os.path.join(p.files, part))
+    try:
+        for command, args, most in ROUNDS:
+            proxy.forget()
+            p.sluice(command, *args)
+            assert proxy.rounds() <= most, (command, args, proxy.rounds(), proxy.counts)
+            # one connection may end before the proxy has noted it, while the next is under way
+            assert proxy.most_at_once() <= 32 + 4, (command, args, proxy.most_at_once())
+    finally:
+        proxy.stop()
+
+
+def test_gc_many_at_a_time(month, server):
+    """What is removed goes many at a time, after the same question as ever: is there a version that was not looked at?"""
+    proxy = FaultProxy(server, latency_s=0.02)
+    p = on_s3(month, server, "garbage", proxy.url)
+    for part in ("raw", "prepare", "quarantine", "refine", "runs"):
+        shutil.copytree(os.path.join(month.lake, part), os.path.join(p.files, part))
+    windows = sorted(w for w in os.listdir(os.path.join(p.files, "raw", p.name, "flights")) if w != "grid")
+    orphans = []
+    for w in windows[:20]:
+        segments = os.path.join(p.files, "raw", p.name, "flights", w, "g1", "segments")
+        for k in range(3):
+            orphans.append(os.path.join(segments, f"0-{k:064x}.warc.gz"))
+            with open(orphans[-1], "wb") as f:
+                f.write(b"nobody's")
+    old = time.time() - 30 * 86400
+    for k in range(80):
+        folder = os.path.join(p.files, "prepare", p.name, "flights", "data", f"{k:032x}-{k:08x}")
+        os.makedirs(folder)
+        orphans.append(os.path.join(folder, "0.parquet"))
+        with open(orphans[-1], "wb") as f:
+            f.write(b"nobody's")
+        os.utime(orphans[-1], (old, old))
+    try:
+        said = p.sluice("gc").out
+        assert all(os.path.exists(x) for x in orphans) and "140" in said, said
+        proxy.forget()
+        p.sluice("gc", "--yes")
+        assert not any(os.path.exists(x) for x in orphans)
+        assert proxy.counts["DELETE"] == len(orphans)
+        # each of the twenty windows is looked at again, by itself, before anything of it goes
+        removals = proxy.rounds(of=lambda method, path: method == "DELETE")
+        assert removals <= 20 * 2 + -(-80 // 32) + 4, removals
+        checks = proxy.counts.get("HEAD", 0)
+        assert -(-80 // 32) <= checks <= 20, proxy.counts
+        proxy.forget()
+        assert "Nothing to remove" in p.sluice("gc", "--yes").out
+        assert "DELETE" not in proxy.counts
+    finally:
+        proxy.stop()
+    q = on_s3(month, server, "garbage")
+    assert q.digest() == month.undisturbed
+    q.sluice("verify")
+
+
 def test_gc_ends_what_nobody_finished(disk, server):
     """An upload of somebody who was killed, a week ago; a fresh one stays."""
     boto3 = pytest.importorskip("boto3")

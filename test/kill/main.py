@@ -19,7 +19,7 @@ def main():
     a.add_argument("--seed", type=int, default=1)
     a.add_argument("--rounds", type=int, default=300, help="kills, over all lakes")
     a.add_argument("--races", type=int, default=40, help="pairs of runners that start at once")
-    a.add_argument("--seconds", type=float, help="begin no further lake of kills after so long")
+    a.add_argument("--seconds", type=float, help="begin no further lake of kills, nor race, after so long (each)")
     a.add_argument("--dev", type=float, default=0.1, help="share of lakes that meet the program with sanitizers")
     a.add_argument("--only", help="rivals: only cases with this in their name, and no races")
     a.add_argument("--lake", choices=["disk", "s3"], default="disk", help="where the lakes are; s3: on versitygw")
@@ -41,7 +41,7 @@ def main():
             figures["kills"] = kills.as_json()
         if "rivals" in o.what:
             figures["rivals"] = rivals.run(os.path.join(folder, "rivals"), o.seed, 0 if o.only else o.races, o.only, say,
-                                          server)
+                                          server, o.seconds)
             codes = ", ".join(f"{k} {n}x" for k, n in sorted(figures["rivals"]["codes"].items()))
             say(f"{len(figures['rivals']['cases'])} cases of rivals, {figures['rivals']['races']} races: {codes}")
         good = True

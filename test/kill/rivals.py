@@ -6,6 +6,7 @@ commands whose lake it must be in the end."""
 import os
 import random
 import signal
+import time
 
 import remote
 import world as W
@@ -191,17 +192,21 @@ def run_race(world, dice, peace):
     return codes
 
 
-def run_races(world, seed, n):
-    """How often which end came."""
+def run_races(world, seed, n, seconds=None, say=None):
+    """How often which end came. After `seconds` no further race is begun."""
     dice, codes = random.Random(seed), {}
-    peace = in_peace(world, [INGEST, PREPARE, REFINE])
-    for _ in range(n):
+    peace, begun = in_peace(world, [INGEST, PREPARE, REFINE]), time.monotonic()
+    for i in range(n):
+        if seconds and time.monotonic() - begun > seconds:
+            break
         for line in run_race(world, dice, peace):
             codes[line] = codes.get(line, 0) + 1
+        if say and (i + 1) % 10 == 0:
+            say(f"{i + 1} of {n} races, {(time.monotonic() - begun) / (i + 1):.1f} s each")
     return codes
 
 
-def run(folder, seed, races, only=None, say=print, server=None):
+def run(folder, seed, races, only=None, say=print, server=None, seconds=None):
     """All cases, then races. Raises Broken."""
     W.build_moment()
     shape = W.Shape(0)  # by cursor: a day is a chain of pages
@@ -216,7 +221,8 @@ def run(folder, seed, races, only=None, say=print, server=None):
             result["cases"][case.name] = {"a": code, "b": b_codes, "why": case.why}
             say(f"{case.name}: A {code}, B {' '.join(map(str, b_codes))} ({case.why})")
         if races:
-            result["codes"] = run_races(world, seed, races)
+            result["codes"] = run_races(world, seed, races, seconds, say)
+            result["races"] = sum(result["codes"].values()) // 2
     finally:
         world.close()
     return result

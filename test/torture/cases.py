@@ -158,4 +158,6 @@ CASES = [
     case("s3_refetch", BAD, OTHERS, before=[RUN], second=OTHER, lake="s3"),
     case("s3_digest", BAD, ["digest"], before=[RUN], lake="s3", answers=True),
     case("s3_show", BAD, ["show", "things"], before=[RUN], lake="s3", answers=True),
+    case("s3_gc", BAD, ["gc", "--yes", "--generations", "--keep-days", "0", "--keep-versions", "1"], before=[RUN, OTHERS],
+         models=True, second=OTHER, lake="s3"),
 ]
