@@ -139,3 +139,11 @@ struct str buf_str(const struct buf *b)
 		b->p[b->n] = '\0';
 	return (struct str){ b->p, b->n };
 }
+
+struct str buf_take(struct buf *b, struct arena *a)
+{
+	CHECK(!b->overflow);
+	struct str text = arena_copy(a, buf_str(b));
+	buf_free(b);
+	return text;
+}

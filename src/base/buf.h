@@ -36,5 +36,7 @@ char *buf_room(struct buf *b, size_t n);
 void buf_clear(struct buf *b); /* keeps the memory */
 void buf_free(struct buf *b);  /* may be used again */
 struct str buf_str(const struct buf *b);
+struct arena;
+struct str buf_take(struct buf *b, struct arena *a); /* all that it holds, moved into the arena; that it is all is a CHECK */
 
 #endif

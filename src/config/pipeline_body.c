@@ -220,10 +220,7 @@ struct str resource_definition(const struct resource *r, struct arena *a)
 	if (zone)
 		json_put_str(&o, "zone", r->step.zone ? zone_name(r->step.zone) : STR("UTC"));
 	json_end_object(&o);
-	CHECK(!b.overflow);
-	struct str text = arena_copy(a, buf_str(&b));
-	buf_free(&b);
-	return text;
+	return buf_take(&b, a);
 }
 
 /* ── the digest of a file ── */

@@ -52,3 +52,22 @@ void batch_clear(struct batch *b)
 	for (size_t i = 0; i < b->n_columns; i++)
 		memset(b->columns[i].valid, 0, sizeof b->columns[i].valid);
 }
+
+union scalar batch_scalar(const struct batch_column *c, size_t row)
+{
+	switch (c->type) {
+	case TYPE_STRING:
+	case TYPE_JSON:
+		return (union scalar){ .s = c->s[row] };
+	case TYPE_DECIMAL:
+		return (union scalar){ .i128 = c->i128[row] };
+	case TYPE_DOUBLE:
+		return (union scalar){ .f64 = c->f64[row] };
+	case TYPE_DATE:
+		return (union scalar){ .i64 = c->i32[row] };
+	case TYPE_BOOLEAN:
+		return (union scalar){ .i64 = c->b[row] };
+	default:
+		return (union scalar){ .i64 = c->i64[row] };
+	}
+}

@@ -37,6 +37,8 @@ static inline void batch_set_valid(struct batch_column *c, size_t row)
 	c->valid[row / 64] |= UINT64_C(1) << (row % 64);
 }
 
+union scalar batch_scalar(const struct batch_column *c, size_t row); /* of a row that is valid */
+
 struct batch_shape { /* a column without its data: what a table function or a file has */
 	struct str name;
 	enum column_type type;

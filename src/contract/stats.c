@@ -223,7 +223,6 @@ struct str file_stats_json(const struct file_stats *s, struct arena *a)
 {
 	struct buf b = BUF_INIT(STATS_JSON_MAX);
 	struct json_out o = JSON_OUT(&b);
-	struct str out;
 
 	json_begin_object(&o, NULL);
 	json_put_u64(&o, "numRecords", s->rows);
@@ -243,8 +242,5 @@ struct str file_stats_json(const struct file_stats *s, struct arena *a)
 	}
 	json_end_object(&o);
 	json_end_object(&o);
-	CHECK(!b.overflow);
-	out = arena_copy(a, buf_str(&b));
-	buf_free(&b);
-	return out;
+	return buf_take(&b, a);
 }

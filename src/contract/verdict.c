@@ -195,25 +195,6 @@ static const struct note *note_of(const struct verdicts *v, size_t row, size_t r
 	return at == NO_NOTE ? NULL : &v->work->notes.v[at - 1];
 }
 
-static union scalar batch_scalar(const struct batch_column *c, size_t row)
-{
-	switch (c->type) {
-	case TYPE_STRING:
-	case TYPE_JSON:
-		return (union scalar){ .s = c->s[row] };
-	case TYPE_DECIMAL:
-		return (union scalar){ .i128 = c->i128[row] };
-	case TYPE_DOUBLE:
-		return (union scalar){ .f64 = c->f64[row] };
-	case TYPE_DATE:
-		return (union scalar){ .i64 = c->i32[row] };
-	case TYPE_BOOLEAN:
-		return (union scalar){ .i64 = c->b[row] };
-	default:
-		return (union scalar){ .i64 = c->i64[row] };
-	}
-}
-
 static void reason_put(const struct verdicts *v, const struct batch *b, size_t row, size_t rule, struct json_out *o)
 {
 	const struct rule *r = &v->contract->rules[rule];

@@ -18,7 +18,7 @@ struct str delta_windows_json(const struct table_file *f, struct arena *a)
 	struct buf b = BUF_INIT(DELTA_COMMIT_MAX_BYTES);
 	struct json_out o = JSON_OUT(&b);
 	json_put_windows(&o, NULL, f->windows, f->n_windows);
-	return json_text(&b, a);
+	return buf_take(&b, a);
 }
 
 void delta_put_add(struct json_out *o, const struct table_file *f, struct arena *a)
@@ -133,7 +133,7 @@ struct str table_commit_encode(const struct table_commit *c, struct arena *a)
 		buf_add_char(&b, '\n');
 		o.need_comma = false;
 	}
-	return json_text(&b, a);
+	return buf_take(&b, a);
 }
 
 struct str delta_log_key(struct str table_key, uint64_t version, struct arena *a)

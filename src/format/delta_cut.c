@@ -33,10 +33,7 @@ static struct str encode(const struct table_cut *c, struct arena *a)
 	json_put_str(&o, "id", c->id);
 	json_end_object(&o);
 	buf_add_char(&b, '\n');
-	CHECK(!b.overflow);
-	struct str text = arena_copy(a, buf_str(&b));
-	buf_free(&b);
-	return text;
+	return buf_take(&b, a);
 }
 
 static bool decode(struct str text, struct arena *a, struct table_cut *c, struct err *e)

@@ -1,6 +1,5 @@
 #include "format/delta.h"
 
-#include "base/check.h"
 #include "base/json.h"
 
 enum { SCHEMA_MAX_BYTES = 4 << 20 };
@@ -49,10 +48,7 @@ struct str table_schema_json(const struct table_schema *s, struct arena *a)
 	}
 	json_end_array(&o);
 	json_end_object(&o);
-	CHECK(!b.overflow);
-	struct str text = arena_copy(a, buf_str(&b));
-	buf_free(&b);
-	return text;
+	return buf_take(&b, a);
 }
 
 static bool decimal_parts(struct str type, unsigned *precision, unsigned *scale)

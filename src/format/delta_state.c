@@ -62,7 +62,7 @@ struct str table_state_encode(const struct table_snapshot *t, struct arena *a)
 	json_put_hash(&o, "end", all);
 	json_end_object(&o);
 	end_line(&o);
-	return json_text(&b, a);
+	return buf_take(&b, a);
 }
 
 bool table_state_write(struct store *s, struct str table_key, const struct table_snapshot *t, struct arena *a,

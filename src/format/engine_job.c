@@ -223,7 +223,7 @@ struct str engine_job_encode(const struct engine_job *j, struct arena *a)
 	}
 	json_end_object(&o);
 	buf_add_char(&b, '\n');
-	return json_text(&b, a);
+	return buf_take(&b, a);
 }
 
 /* ── decoding ── */

@@ -174,6 +174,8 @@ struct engine_result {
 /* The tables of a prepare in one row: 0 is the resource's own, then come its children. */
 struct job_table engine_job_table(const struct engine_job *j, size_t i);
 struct engine_output engine_result_table(const struct engine_result *r, size_t i);
+/* The inverse, of all of them; they become the result's. */
+void engine_result_take(struct engine_result *r, struct engine_output *tables, size_t n);
 
 struct str engine_job_encode(const struct engine_job *j, struct arena *a);
 bool engine_job_decode(struct str text, struct arena *a, struct engine_job *out, struct err *e);

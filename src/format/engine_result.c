@@ -73,6 +73,19 @@ struct engine_output engine_result_table(const struct engine_result *r, size_t i
 		     : (struct engine_output){ STR_NONE, r->files, r->n_files, r->quarantine_files, r->n_quarantine_files, r->loss };
 }
 
+void engine_result_take(struct engine_result *r, struct engine_output *tables, size_t n)
+{
+	CHECK(n > 0);
+	r->files = tables[0].files;
+	r->n_files = tables[0].n_files;
+	r->quarantine_files = tables[0].quarantine_files;
+	r->n_quarantine_files = tables[0].n_quarantine_files;
+	r->loss = tables[0].loss;
+	r->rows = tables[0].loss.published;
+	r->children = tables + 1;
+	r->n_children = n - 1;
+}
+
 static void put_children(struct json_out *o, const struct engine_result *r)
 {
 	if (r->n_children == 0)
@@ -148,7 +161,7 @@ struct str engine_result_encode(const struct engine_result *r, struct arena *a)
 	json_put_i64(&o, "read_back_us", r->read_back_us);
 	json_end_object(&o);
 	buf_add_char(&b, '\n');
-	return json_text(&b, a);
+	return buf_take(&b, a);
 }
 
 struct str engine_error_encode(const struct err *why, struct arena *a)
@@ -163,7 +176,7 @@ struct str engine_error_encode(const struct err *why, struct arena *a)
 	json_end_object(&o);
 	json_end_object(&o);
 	buf_add_char(&b, '\n');
-	return json_text(&b, a);
+	return buf_take(&b, a);
 }
 
 /* ── decoding ── */

@@ -1,6 +1,5 @@
 #include "format/grid.h"
 
-#include "base/check.h"
 #include "base/json.h"
 #include "format/layout.h"
 #include "format/ledger.h"
@@ -31,10 +30,7 @@ static struct str encode(const struct step *s, size_t n, int64_t since_us, struc
 	json_put_str(&o, "zone", s->zone ? zone_name(s->zone) : STR("UTC"));
 	json_end_object(&o);
 	buf_add_char(&b, '\n');
-	CHECK(!b.overflow);
-	struct str text = arena_copy(a, buf_str(&b));
-	buf_free(&b);
-	return text;
+	return buf_take(&b, a);
 }
 
 static bool decode(struct str text, size_t n, struct arena *a, struct grid_part *part, struct err *e)

@@ -1,7 +1,5 @@
 #include "format/json_parts.h"
 
-#include "base/check.h"
-
 void json_put_hash(struct json_out *o, const char *key, struct sha256 h)
 {
 	char hex[SHA256_HEX + 1];
@@ -26,12 +24,4 @@ bool json_need_unsigned(const struct json_node *n, const char *key, unsigned *ou
 		return err_set(e, ERR_DAMAGE, "\"%s\" is out of range", key);
 	*out = (unsigned)v;
 	return true;
-}
-
-struct str json_text(struct buf *b, struct arena *a)
-{
-	CHECK(!b->overflow);
-	struct str text = arena_copy(a, buf_str(b));
-	buf_free(b);
-	return text;
 }

@@ -9,6 +9,5 @@
 void json_put_hash(struct json_out *o, const char *key, struct sha256 h);
 bool json_need_hash(const struct json_node *n, const char *key, struct sha256 *out, struct err *e);
 bool json_need_unsigned(const struct json_node *n, const char *key, unsigned *out, struct err *e);
-struct str json_text(struct buf *b, struct arena *a); /* moves it into the arena */
 
 #endif

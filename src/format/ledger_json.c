@@ -220,10 +220,7 @@ struct str ledger_encode(const struct ledger_entry *t, struct arena *a)
 		json_put_str(&o, "note", t->note);
 	json_end_object(&o);
 	buf_add_char(&b, '\n');
-	CHECK(!b.overflow); /* pages per entry are bounded by the segment's */
-	struct str out = arena_copy(a, buf_str(&b));
-	buf_free(&b);
-	return out;
+	return buf_take(&b, a); /* pages per entry are bounded by the segment's */
 }
 
 /* ── reading ── */

@@ -180,13 +180,6 @@ bool prepare_tables_close(struct prepare *p, struct parquet *q, bool whole, stru
 		     quarantine_files(p, q, table, whole, read, &out[table], e);
 	}
 	times_add(p, result);
-	result->files = out[0].files;
-	result->n_files = out[0].n_files;
-	result->quarantine_files = out[0].quarantine_files;
-	result->n_quarantine_files = out[0].n_quarantine_files;
-	result->loss = out[0].loss;
-	result->rows = out[0].loss.published;
-	result->children = out + 1;
-	result->n_children = p->n_tables - 1;
+	engine_result_take(result, out, p->n_tables);
 	return ok;
 }

@@ -216,7 +216,6 @@ struct str stats_json(const struct stats *s, struct arena *a)
 {
 	struct buf b = BUF_INIT(1 << 20);
 	struct json_out o = JSON_OUT(&b);
-	struct str text;
 
 	json_begin_object(&o, NULL);
 	json_put_u64(&o, "numRecords", s->rows);
@@ -229,8 +228,5 @@ struct str stats_json(const struct stats *s, struct arena *a)
 	}
 	json_end_object(&o);
 	json_end_object(&o);
-	CHECK(!b.overflow);
-	text = arena_copy(a, buf_str(&b));
-	buf_free(&b);
-	return text;
+	return buf_take(&b, a);
 }

@@ -117,7 +117,6 @@ static struct str answer_put(const struct prepare *p, size_t index, const struct
 	struct buf b = BUF_INIT(ANSWER_MAX_BYTES);
 	struct json_out o = JSON_OUT(&b);
 	const struct err *failed = failed_row(p);
-	struct str text;
 
 	json_begin_object(&o, NULL);
 	json_put_z(&o, "format", answer_format);
@@ -127,10 +126,7 @@ static struct str answer_put(const struct prepare *p, size_t index, const struct
 	if (failed)
 		json_put_raw(&o, "failed_row", str_trim(engine_error_encode(failed, a)));
 	json_end_object(&o);
-	CHECK(!b.overflow);
-	text = arena_copy(a, buf_str(&b));
-	buf_free(&b);
-	return text;
+	return buf_take(&b, a);
 }
 
 bool prepare_task_run(const struct engine_job *job, const struct prepare_task *o, struct parquet *q, struct arena *a,
@@ -355,14 +351,7 @@ static bool join(struct prepare *p, const struct str *texts, size_t n, struct pa
 		out->write_us += answers[i].result.write_us;
 		out->read_back_us += answers[i].result.read_back_us;
 	}
-	out->files = tables[0].files;
-	out->n_files = tables[0].n_files;
-	out->quarantine_files = tables[0].quarantine_files;
-	out->n_quarantine_files = tables[0].n_quarantine_files;
-	out->loss = tables[0].loss;
-	out->rows = tables[0].loss.published;
-	out->children = tables + 1;
-	out->n_children = p->n_tables - 1;
+	engine_result_take(out, tables, p->n_tables);
 	return true;
 }
 

@@ -1,7 +1,6 @@
 #include "refine/model_spark.h"
 
 #include "base/buf.h"
-#include "base/check.h"
 #include "refine/model_token.h"
 
 enum { TEXT_MAX_BYTES = 64 << 20 };
@@ -85,10 +84,7 @@ struct str sql_for_spark(struct str sql, const struct job_input *in, size_t n_in
 		i += 2;
 	}
 	buf_add(&b, str_sub(sql, from, sql.n));
-	CHECK(!b.overflow);
-	struct str out = arena_copy(a, buf_str(&b));
-	buf_free(&b);
-	return out;
+	return buf_take(&b, a);
 }
 
 void model_for_spark(const struct model *m, struct engine_job *job, struct arena *a)

@@ -69,25 +69,6 @@ void check_free(struct check *k)
 	buf_free(&k->key[1]);
 }
 
-static union scalar value_of(const struct batch_column *c, size_t row)
-{
-	switch (c->type) {
-	case TYPE_STRING:
-	case TYPE_JSON:
-		return (union scalar){ .s = c->s[row] };
-	case TYPE_DECIMAL:
-		return (union scalar){ .i128 = c->i128[row] };
-	case TYPE_DOUBLE:
-		return (union scalar){ .f64 = c->f64[row] };
-	case TYPE_DATE:
-		return (union scalar){ .i64 = c->i32[row] };
-	case TYPE_BOOLEAN:
-		return (union scalar){ .i64 = c->b[row] };
-	default:
-		return (union scalar){ .i64 = c->i64[row] };
-	}
-}
-
 /* ── rows for people ── */
 
 static void value_put(struct buf *b, const struct column *column, const struct batch_column *c, size_t row,
@@ -98,7 +79,7 @@ static void value_put(struct buf *b, const struct column *column, const struct b
 		buf_add_z(b, "NULL");
 		return;
 	}
-	struct str text = scalar_to_text(column, value_of(c, row), scratch);
+	struct str text = scalar_to_text(column, batch_scalar(c, row), scratch);
 	size_t n = text.n < 60 ? text.n : 60;
 	while (n > 0 && n < text.n && ((unsigned char)text.p[n] & 0xc0) == 0x80)
 		n--;
@@ -145,7 +126,7 @@ static bool key_encode(const struct check *k, size_t row, struct buf *b)
 		if (!batch_is_valid(c, row))
 			continue;
 		memset(&v, 0, sizeof v);
-		v = value_of(c, row);
+		v = batch_scalar(c, row);
 		if (c->type == TYPE_STRING || c->type == TYPE_JSON) {
 			if (!buf_add_bytes(b, &v.s.n, sizeof v.s.n) || !buf_add(b, v.s))
 				return false;
@@ -348,7 +329,7 @@ struct str check_part_json(const struct check *k, struct arena *a)
 	}
 	json_end_array(&o);
 	json_end_object(&o);
-	return json_text(&b, a);
+	return buf_take(&b, a);
 }
 
 static bool part_rule_add(struct check *k, const struct json_node *n, struct err *e)

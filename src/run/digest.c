@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "format/delta.h"
+#include "run/object_hash.h"
 #include "run/raw.h"
 #include "run/verify.h"
 
@@ -97,25 +98,6 @@ static int file_cmp(const void *left, const void *right)
 	return str_cmp(x, y);
 }
 
-static bool file_hash(struct store *s, struct str key, uint64_t size, struct sha256 *out, struct err *e)
-{
-	enum { PIECE = 1 << 20 };
-	struct sha256_state state;
-	char *piece = mem_alloc(PIECE);
-	bool ok = true;
-	sha256_begin(&state);
-	for (uint64_t at = 0; ok && at < size;) {
-		size_t n = size - at < PIECE ? (size_t)(size - at) : PIECE;
-		ok = store_read_at(s, key, at, piece, n, e);
-		if (ok)
-			sha256_add(&state, piece, n);
-		at += n;
-	}
-	*out = sha256_end(&state);
-	mem_free(piece);
-	return ok;
-}
-
 static bool digest_files(struct digest *d, struct str key, struct str name, const struct table_snapshot *t, struct arena *a,
 			 struct err *e)
 {
@@ -127,7 +109,7 @@ static bool digest_files(struct digest *d, struct str key, struct str name, cons
 		struct digest_line l = { .kind = DIGEST_FILE, .table = name, .number = i + 1,
 					 .size_bytes = sorted[i]->size_bytes, .rows = sorted[i]->rows };
 		struct str path = arena_format(a, "%.*s/%.*s", STR_ARG(key), STR_ARG(sorted[i]->path));
-		if (!file_hash(d->project->store, path, l.size_bytes, &l.hash, e) || !d->take(d->user, &l, e))
+		if (!object_hash(d->project->store, path, l.size_bytes, &l.hash, e) || !d->take(d->user, &l, e))
 			return false;
 	}
 	return true;

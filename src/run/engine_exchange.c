@@ -1,6 +1,5 @@
 #include "run/engine_exchange.h"
 
-#include "base/check.h"
 #include "base/str_map.h"
 #include "driver/child.h"
 #include "format/ledger.h"

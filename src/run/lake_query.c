@@ -5,6 +5,7 @@
 #include "driver/store_copy.h"
 #include "refine/pack.h"
 #include "refine/view.h"
+#include "run/input_check.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -172,19 +173,24 @@ bool lake_query_open_files(struct project *j, const char *const *files, size_t n
 	return engine_open(&o, &q->engine, e) && engine_connect(q->engine, &q->connection, e);
 }
 
-static bool set_damage(struct err *e, struct str file, const char *why)
+static bool set_damage(struct project *j, const struct lake_table *t, struct str file, const char *why, struct err *e)
 {
+	struct arena a = ARENA_INIT;
+	bool gone = input_gone(j, project_table_key(j, t->zone, t->name, &a), &t->t, file, e);
+	arena_free(&a);
+	if (gone)
+		return false;
 	err_set(e, ERR_DAMAGE, "%.*s: %s", STR_ARG(file), why);
 	return err_hint(e, "`sluice verify` reads everything and lists what is damaged");
 }
 
 /* That it cannot be looked at now does not make it damaged. */
-static void file_unread(struct err *e, struct str file, const struct err *why)
+static void file_unread(struct project *j, struct lake_table *t, struct str file, const struct err *why)
 {
 	if (why->code != ERR_MISSING && why->code != ERR_DAMAGE)
-		*e = *why;
+		t->damage = *why;
 	else
-		set_damage(e, file, why->code == ERR_MISSING ? "the file is not there" : why->message);
+		set_damage(j, t, file, why->code == ERR_MISSING ? "the file is not there" : why->message, &t->damage);
 }
 
 /* By name and size, before the engine stumbles over them. */
@@ -198,9 +204,9 @@ static void check_files(struct project *j, struct lake_table *t)
 		uint64_t size = 0;
 		struct str file = arena_format(&a, "%.*s/%.*s", STR_ARG(key), STR_ARG(f->path));
 		if (!store_size(j->store, file, &size, &why))
-			file_unread(&t->damage, file, &why);
+			file_unread(j, t, file, &why);
 		else if (size != f->size_bytes)
-			set_damage(&t->damage, file, "it has another size than the table's log says");
+			set_damage(j, t, file, "it has another size than the table's log says", &t->damage);
 	}
 	arena_free(&a);
 }
@@ -236,7 +242,7 @@ static bool find_damage(struct lake_query *q, const struct lake_table *t, bool h
 		buf_add_z(&sql, head_only ? ") LIMIT 0" : ")");
 		ok = engine_query(q->connection, buf_str(&sql), &a, &shape, &n, take_nothing, NULL, &why) || !proves_damage(q, &why);
 		if (!ok)
-			set_damage(e, object_key(q->project, t, i, &a), why.message);
+			set_damage(q->project, t, object_key(q->project, t, i, &a), why.message, e);
 	}
 	buf_free(&sql);
 	arena_free(&a);
@@ -317,6 +323,9 @@ static bool bring_table(struct lake_query *q, struct lake_table *t, const volati
 	err_hint(e, "`sluice verify` reads everything and lists what is damaged");
 	t->damage = *e;
 	*e = ERR_INIT;
+	struct str key = project_table_key(q->project, t->zone, t->name, q->arena);
+	for (size_t i = 0; i < t->t.n_files && !input_gone(q->project, key, &t->t, v[i].key, &t->damage); i++)
+		;
 	return true;
 }
 

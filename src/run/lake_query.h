@@ -16,7 +16,7 @@ struct lake_table {
 	const struct contract *contract; /* NULL: none */
 	const struct resource *resource; /* prepare, quarantine */
 	const struct model *model;       /* refine; its reads only after project_link */
-	struct err damage;               /* ERR_DAMAGE: its log or files cannot be read, so there is no view of it */
+	struct err damage;               /* ERR_DAMAGE: its log or files cannot be read, so there is no view of it; ERR_FENCED: input_gone */
 	struct job_input input;          /* its files on this machine */
 	bool open;                       /* they are there, and so is the view */
 };

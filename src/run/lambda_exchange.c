@@ -74,7 +74,7 @@ bool lambda_jobs(struct lambda_part *p, struct str *answer, struct err *e)
 	json_end_array(&j);
 	lambda_put_tables(&j, &r);
 	json_end_object(&j);
-	*answer = json_text(&b, p->arena);
+	*answer = buf_take(&b, p->arena);
 	return true;
 }
 
@@ -125,6 +125,6 @@ bool lambda_commit(struct lambda_part *p, struct str *answer, struct err *e)
 	json_put_bool(&j, "committed", x.taken);
 	lambda_put_tables(&j, &r);
 	json_end_object(&j);
-	*answer = json_text(&b, p->arena);
+	*answer = buf_take(&b, p->arena);
 	return true;
 }

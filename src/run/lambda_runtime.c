@@ -231,10 +231,7 @@ static struct str error_body(const struct err *why, struct arena *a)
 	json_begin_array(&o, "stackTrace");
 	json_end_array(&o);
 	json_end_object(&o);
-	CHECK(!b.overflow);
-	struct str text = arena_copy(a, buf_str(&b));
-	buf_free(&b);
-	return text;
+	return buf_take(&b, a);
 }
 
 /* A header holds ASCII: other characters are left out of what is shown in a trace. */
@@ -266,10 +263,7 @@ static struct str error_cause(const struct err *why, struct arena *a)
 	json_begin_array(&o, "paths");
 	json_end_array(&o);
 	json_end_object(&o);
-	CHECK(!b.overflow);
-	struct str text = arena_copy(a, buf_str(&b));
-	buf_free(&b);
-	return text;
+	return buf_take(&b, a);
 }
 
 enum posted { POSTED, POST_REFUSED, POST_TOO_LARGE, POST_FAILED };

@@ -68,7 +68,7 @@ bool lambda_plan(struct lambda_part *p, struct str *answer, struct err *e)
 			json_put_str(&o, NULL, plan.models[i].model->name);
 	json_end_array(&o);
 	json_end_object(&o);
-	*answer = json_text(&b, p->arena);
+	*answer = buf_take(&b, p->arena);
 	return true;
 }
 
@@ -138,7 +138,7 @@ static struct str run_answer(const struct lambda_part *p, const struct run_resul
 	json_end_array(&o);
 	lambda_put_tables(&o, r);
 	json_end_object(&o);
-	return json_text(&b, p->arena);
+	return buf_take(&b, p->arena);
 }
 
 bool lambda_pipeline(struct lambda_part *p, struct run_options *o, struct run_result *r, struct err *e)

@@ -1,6 +1,5 @@
 #include "run/publish.h"
 
-#include "base/check.h"
 #include "refine/model_spark.h"
 
 #include <string.h>

@@ -1,6 +1,5 @@
 #include "run/relationship.h"
 
-#include "base/check.h"
 #include "driver/engine.h"
 
 #include <inttypes.h>
@@ -129,10 +128,7 @@ static struct str question_sql(const struct question *q, struct arena *a)
 		put_relation(&b, q);
 	else
 		put_repeats(&b, q);
-	CHECK(!b.overflow);
-	struct str sql = arena_copy(a, buf_str(&b));
-	buf_free(&b);
-	return sql;
+	return buf_take(&b, a);
 }
 
 static struct str relation_name(const struct relationship *r, struct arena *a)

@@ -119,6 +119,14 @@ void verify_unread(struct verify *v, struct str where, const struct err *why)
 	}
 }
 
+void verify_missing(struct verify *v, struct str where, const char *missing, const struct err *why)
+{
+	if (why->code == ERR_MISSING)
+		verify_found(v, where, "%s", missing);
+	else
+		verify_unread(v, where, why);
+}
+
 bool verify_late(const struct verify *v)
 {
 	struct clock *c = v->project->clock;

@@ -59,14 +59,6 @@ static void check_rows(struct verify *v, struct str key, const struct verify_tab
 	arena_free(&a);
 }
 
-static void unread(struct verify *v, struct str key, const char *missing, const struct err *why)
-{
-	if (why->code == ERR_MISSING)
-		verify_found(v, key, "%s", missing);
-	else
-		verify_unread(v, key, why);
-}
-
 /* Every byte, also of columns that no row hash covers. */
 static bool bytes_agree(struct verify *v, struct str key, const struct table_file *f)
 {
@@ -179,7 +171,7 @@ void verify_file(struct verify *v, const struct verify_table *t, const struct ta
 	if (!store_key_ok(key))
 		verify_found(v, t->key, "the log names a file that cannot be one: %.*s", STR_ARG(f->path));
 	else if (!store_size(v->sizes[t->zone] ? v->sizes[t->zone] : v->project->store, key, &size, &e))
-		unread(v, key, "the file is not there", &e);
+		verify_missing(v, key, "the file is not there", &e);
 	else if (size != f->size_bytes)
 		verify_found(v, key, "%" PRIu64 " bytes, the table's log says %" PRIu64, size, f->size_bytes);
 	else if (rows != f->rows)

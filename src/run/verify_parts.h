@@ -41,6 +41,8 @@ void verify_found(struct verify *v, struct str where, const char *format, ...) _
 /* What could not be looked at: a finding, unless it is trouble of this machine (descriptors, memory, rights), which is
  * told at the end (exit status 7) and proves nothing about what is stored. */
 void verify_unread(struct verify *v, struct str where, const struct err *why);
+/* The same, in these words where it is not there at all. */
+void verify_missing(struct verify *v, struct str where, const char *missing, const struct err *why);
 /* It is no object's fault: not all could be looked at, and verify_lake fails with the first of these. */
 void verify_trouble(struct verify *v, struct str where, const struct err *why);
 /* Rows are not read from here on. Where there is no engine, that is only said; where it is there and fails, it is trouble. */

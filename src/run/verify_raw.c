@@ -38,20 +38,12 @@ void verify_grid(struct verify *v, struct str resource, const struct raw_windows
 
 /* ── segments ── */
 
-static void unread(struct verify *v, struct str key, const char *missing, const struct err *why)
-{
-	if (why->code == ERR_MISSING)
-		verify_found(v, key, "%s", missing);
-	else
-		verify_unread(v, key, why);
-}
-
 static bool segment_there(struct verify *v, struct str key, const struct ledger_entry *entry)
 {
 	struct err e = ERR_INIT;
 	uint64_t size = 0;
 	if (!store_size(project_raw(v->project), key, &size, &e))
-		unread(v, key, "the segment is not there", &e);
+		verify_missing(v, key, "the segment is not there", &e);
 	else if (size != entry->segment_size)
 		verify_found(v, key, "%" PRIu64 " bytes, the ledger says %" PRIu64, size, entry->segment_size);
 	else if (size > SEGMENT_READ_MAX)

@@ -5,22 +5,9 @@ import sys
 
 import pytest
 
-SPARK_SETTINGS = {
-    "spark.sql.ansi.enabled": "true",
-    "spark.sql.ansi.doubleQuotedIdentifiers": "true",
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
-    "spark.sql.caseSensitive": "false",
-    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
-    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
-    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
-    "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
-    "spark.sql.parquet.int96RebaseModeInWrite": "CORRECTED",
-    "spark.sql.parquet.inferTimestampNTZ.enabled": "false",
-    "spark.sql.decimalOperations.allowPrecisionLoss": "true",
-    "spark.sql.storeAssignmentPolicy": "ANSI",
-}
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "spark"))
+from sluice_spark.settings import PINNED  # noqa: E402
+
 DUCKDB_SETTINGS = {  # src/driver/engine_duckdb.c
     "default_null_order": "NULLS_FIRST_ON_ASC_LAST_ON_DESC", "TimeZone": "UTC", "Calendar": "gregorian",
     "integer_division": False, "old_implicit_casting": False, "ieee_floating_point_ops": True, "threads": 1,
@@ -59,11 +46,11 @@ def spark_open(folder):
          .config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.memory", "1g")
          .config("spark.driver.extraJavaOptions", f"-Duser.timezone=UTC -Dderby.system.home={folder}")
          .config("spark.sql.warehouse.dir", f"{folder}/warehouse").config("spark.sql.shuffle.partitions", "4"))
-    for k, v in SPARK_SETTINGS.items():
+    for k, v in PINNED.items():
         b = b.config(k, v)
     s = b.getOrCreate()
     s.sparkContext.setLogLevel("OFF")
-    for k, v in SPARK_SETTINGS.items():
+    for k, v in PINNED.items():
         assert s.conf.get(k) == v, k
     return s
 

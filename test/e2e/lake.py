@@ -26,6 +26,20 @@ TIMEOUT_S = 240
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def contract_head(name, id=None):
+    """The first lines of a contract; what the table has comes behind them."""
+    return f"""\
+apiVersion: v3.1.0
+kind: DataContract
+id: {id or name}
+name: {name}
+version: 1.0.0
+status: active
+schema:
+  - name: {name}
+"""
+
+
 class Mock:
     """sluice-mock as a child; `config` is the text of its YAML file (JSON is YAML)."""
 

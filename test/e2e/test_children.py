@@ -13,15 +13,7 @@ from deltalake import DeltaTable
 
 import lake as L
 
-CONTRACT = """\
-apiVersion: v3.1.0
-kind: DataContract
-id: shop-orders
-name: orders
-version: 1.0.0
-status: active
-schema:
-  - name: orders
+CONTRACT = L.contract_head("orders", "shop-orders") + """\
     customProperties:
       - {property: sluice.window_column, value: at}
       - {property: sluice.sort, value: [-amount, id]}

@@ -12,15 +12,7 @@ import pytest
 import lake as L
 
 ROWS, SIZE, DAY = 100, 20, ("--from", "2024-01-01", "--to", "2024-01-02")
-CONTRACT = """\
-apiVersion: v3.1.0
-kind: DataContract
-id: things
-name: things
-version: 1.0.0
-status: active
-schema:
-  - name: things
+CONTRACT = L.contract_head("things") + """\
     properties:
       - {name: id, logicalType: integer, primaryKey: true, primaryKeyPosition: 1}
       - {name: name, logicalType: string, required: true}

@@ -17,15 +17,7 @@ source:
 resources:
   things: {path: /things, kind: snapshot, records: data}
 """
-CONTRACT = """\
-apiVersion: v3.1.0
-kind: DataContract
-id: things
-name: things
-version: 1.0.0
-status: active
-schema:
-  - name: things
+CONTRACT = L.contract_head("things") + """\
     properties:
       - name: id
         logicalType: integer

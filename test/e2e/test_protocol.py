@@ -165,15 +165,7 @@ def day(n):
     return (datetime.date(2024, 1, 1) + datetime.timedelta(days=n)).isoformat()
 
 
-CONTRACT = """\
-apiVersion: v3.1.0
-kind: DataContract
-id: things
-name: things
-version: 1.0.0
-status: active
-schema:
-  - name: things
+CONTRACT = L.contract_head("things") + """\
     customProperties: [{property: sluice.budget_percent, value: 60}]
     properties:
       - {name: id, logicalType: integer, primaryKey: true, primaryKeyPosition: 1}

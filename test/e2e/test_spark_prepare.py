@@ -150,15 +150,7 @@ def test_children_and_duplicates_of_cut_windows(shop, shipped, tmp_path, file_ro
 
 # ── values that engines disagree about ──
 
-WILD = """\
-apiVersion: v3.1.0
-kind: DataContract
-id: wild
-name: orders
-version: 1.0.0
-status: active
-schema:
-  - name: orders
+WILD = L.contract_head("orders", "wild") + """\
     customProperties:
       - {property: sluice.window_column, value: at}
       - {property: sluice.sort, value: [-day, s]}

@@ -11,30 +11,14 @@ import lake as L
 
 DAYS = ("--from", "2024-01-01", "--to", "2024-01-04")
 PER_DAY = 120
-THINGS = """\
-apiVersion: v3.1.0
-kind: DataContract
-id: things
-name: things
-version: 1.0.0
-status: active
-schema:
-  - name: things
+THINGS = L.contract_head("things") + """\
     properties:
       - {name: id, logicalType: integer, primaryKey: true, primaryKeyPosition: 1}
       - {name: name, logicalType: string, required: true}
       - {name: at, logicalType: timestamp, required: true}
 """
 KINDS = THINGS.replace("things", "kinds").replace("      - {name: at, logicalType: timestamp, required: true}\n", "")
-MODEL = """\
-apiVersion: v3.1.0
-kind: DataContract
-id: {0}
-name: {0}
-version: 1.0.0
-status: active
-schema:
-  - name: {0}
+MODEL = L.contract_head("{0}") + """\
     properties:
       - {{name: bucket, logicalType: integer, primaryKey: true, primaryKeyPosition: 1}}
       - {{name: n, logicalType: integer}}

@@ -2,6 +2,7 @@
 #ifndef SLUICE_TEST_UNIT_H
 #define SLUICE_TEST_UNIT_H
 
+#include "base/err.h"
 #include "base/str.h"
 
 #include <setjmp.h>
@@ -15,6 +16,14 @@
 #include <cmocka.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* A call that must not fail; its last argument is written as e. */
+#define OK(call)                                            \
+	do {                                                \
+		struct err ok_err = ERR_INIT, *e = &ok_err; \
+		if (!(call))                                \
+			fail_msg("%s", ok_err.message);     \
+	} while (0)
 
 /* The bytes of a view are those of a literal or another NUL-terminated text. */
 #define assert_text(view, want)                                                                       \

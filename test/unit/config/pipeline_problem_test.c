@@ -3,7 +3,7 @@
  *     the file
  *     >>> (and, where it is good: nothing behind it)
  *     the problems as printed */
-#include "unit.h"
+#include "in_folder.h"
 
 #include "base/file.h"
 #include "config/pipeline.h"
@@ -75,13 +75,5 @@ static void problems_as_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(problems_as_told) };
-	struct arena a = ARENA_INIT;
-	struct err e = ERR_INIT;
-	char *folder;
-	if (!file_make_scratch(NULL, &a, &folder, &e) || chdir(folder) != 0)
-		return 1;
-	int failed = cmocka_run_group_tests(tests, NULL, NULL);
-	bool removed = file_remove_tree(folder, &e);
-	arena_free(&a);
-	return failed || !removed;
+	return cmocka_run_group_tests(tests, folder_enter, folder_leave);
 }

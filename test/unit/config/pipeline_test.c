@@ -1,4 +1,4 @@
-#include "unit.h"
+#include "in_folder.h"
 
 #include "base/file.h"
 #include "base/json.h"
@@ -394,13 +394,5 @@ int main(void)
 		cmocka_unit_test(several_sources),     cmocka_unit_test(help_is_documented),
 		cmocka_unit_test(damaged_files),       cmocka_unit_test(page_example_loads),
 	};
-	struct arena a = ARENA_INIT;
-	struct err e = ERR_INIT;
-	char *folder;
-	if (!file_make_scratch(NULL, &a, &folder, &e) || chdir(folder) != 0)
-		return 1;
-	int failed = cmocka_run_group_tests(tests, NULL, NULL);
-	bool removed = file_remove_tree(folder, &e);
-	arena_free(&a);
-	return failed || !removed;
+	return cmocka_run_group_tests(tests, folder_enter, folder_leave);
 }

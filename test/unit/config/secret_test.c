@@ -1,4 +1,4 @@
-#include "unit.h"
+#include "in_folder.h"
 
 #include "base/file.h"
 #include "config/secret.h"
@@ -294,13 +294,5 @@ int main(void)
 		cmocka_unit_test(base64_at_any_offset), cmocka_unit_test(short_ones), cmocka_unit_test(there_and_back),
 		cmocka_unit_test(encoded_though_plain),
 	};
-	struct arena a = ARENA_INIT;
-	struct err e = ERR_INIT;
-	char *folder;
-	if (!file_make_scratch(NULL, &a, &folder, &e) || chdir(folder) != 0)
-		return 1;
-	int failed = cmocka_run_group_tests(tests, NULL, NULL);
-	bool removed = file_remove_tree(folder, &e);
-	arena_free(&a);
-	return failed || !removed;
+	return cmocka_run_group_tests(tests, folder_enter, folder_leave);
 }

@@ -243,6 +243,16 @@ static const char *const CONTAINER[] = { "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI
 #define ROW(n, answer) { .method = STR("GET"), .url_glob = STR("*"), .times = (n), .raw = answer }
 #define BROKEN(n) { .method = STR("GET"), .url_glob = STR("*"), .times = (n), .fail = ERR_CONNECT }
 
+/* The container's service answers like that, one row after the other. */
+static struct aws_chain *container_begin(struct world *w, const struct http_fake_row *rows, size_t n)
+{
+	struct err e = ERR_INIT;
+	world_begin(w);
+	w->pairs = CONTAINER;
+	assert_true(http_open_fake(&w->clock, rows, n, &w->fake, &e));
+	return world_chain(w, STR_NONE);
+}
+
 static void want_key(struct world *w, struct aws_chain *c, const char *key)
 {
 	struct aws_credentials got;
@@ -272,11 +282,7 @@ static void before_their_end(void **state)
 		ROW(1, ANSWER("AK1", "2026-11-22T18:00:00Z")), BROKEN(6), ROW(1, ANSWER("AK2", "2026-11-22T23:00:00Z")), BROKEN(0),
 	};
 	struct world w;
-	struct err e = ERR_INIT;
-	world_begin(&w);
-	w.pairs = CONTAINER;
-	assert_true(http_open_fake(&w.clock, rows, COUNT(rows), &w.fake, &e));
-	struct aws_chain *c = world_chain(&w, STR_NONE);
+	struct aws_chain *c = container_begin(&w, rows, COUNT(rows));
 	want_key(&w, c, "AK1");
 	minutes_pass(&w, 349); /* 17:49: more than ten minutes before the end */
 	want_key(&w, c, "AK1");
@@ -305,11 +311,7 @@ static void renewed(void **state)
 		ROW(1, ANSWER("AK1", "2026-11-22T18:00:00Z")), ROW(1, ANSWER("AK2", "2026-11-22T18:00:00Z")), BROKEN(0),
 	};
 	struct world w;
-	struct err e = ERR_INIT;
-	world_begin(&w);
-	w.pairs = CONTAINER;
-	assert_true(http_open_fake(&w.clock, rows, COUNT(rows), &w.fake, &e));
-	struct aws_chain *c = world_chain(&w, STR_NONE);
+	struct aws_chain *c = container_begin(&w, rows, COUNT(rows));
 	struct aws_credentials one = { .access_key = STR("AK1"), .session_token = STR("AK1") };
 	struct aws_credentials two = { .access_key = STR("AK2"), .session_token = STR("AK2") };
 	want_key(&w, c, "AK1");
@@ -332,11 +334,7 @@ static void short_lives(void **state)
 		ROW(1, ANSWER("AK1", "2026-11-22T12:04:00Z")), ROW(0, ANSWER("AK2", "2026-11-22T12:08:00Z")),
 	};
 	struct world w;
-	struct err e = ERR_INIT;
-	world_begin(&w);
-	w.pairs = CONTAINER;
-	assert_true(http_open_fake(&w.clock, rows, COUNT(rows), &w.fake, &e));
-	struct aws_chain *c = world_chain(&w, STR_NONE);
+	struct aws_chain *c = container_begin(&w, rows, COUNT(rows));
 	want_key(&w, c, "AK1");
 	minutes_pass(&w, 2);
 	want_key(&w, c, "AK1");

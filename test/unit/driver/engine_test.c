@@ -21,13 +21,6 @@ struct world {
 	struct engine_connection *c;
 };
 
-#define OK(call)                                            \
-	do {                                                \
-		struct err ok_err = ERR_INIT, *e = &ok_err; \
-		if (!(call))                                \
-			fail_msg("%s", ok_err.message);     \
-	} while (0)
-
 static int world_open(void **state)
 {
 	struct world *w = mem_alloc(sizeof *w);

@@ -4,6 +4,7 @@
 
 #include "store_world.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 /* ── the table ── */
@@ -153,6 +154,47 @@ static inline void run_cases(bool has_folders, void (*open)(struct world *, size
 		}
 		world_close(&w);
 	}
+}
+
+/* ── threads ── */
+
+enum { RACERS = 8 };
+
+struct racer {
+	struct store *s;
+	int id, keys, won;
+};
+
+static inline void *race(void *p)
+{
+	struct racer *r = p;
+	for (int i = 0; i < r->keys; i++) {
+		char key[32], bytes[2] = { (char)('A' + r->id), 0 };
+		snprintf(key, sizeof key, "r%d/e/%d", i % 10, i);
+		enum store_created created = STORE_UNKNOWN;
+		struct err e = ERR_INIT;
+		if (!store_create(r->s, str_from(key), str_from(bytes), &created, &e))
+			abort();
+		r->won += created == STORE_CREATED;
+	}
+	return NULL;
+}
+
+/* All create the same objects at once: each of these is created once. */
+static inline void assert_one_winner(struct store *s, int keys)
+{
+	pthread_t threads[RACERS];
+	struct racer racers[RACERS];
+	int won = 0;
+	for (int i = 0; i < RACERS; i++) {
+		racers[i] = (struct racer){ s, i, keys, 0 };
+		assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
+	}
+	for (int i = 0; i < RACERS; i++) {
+		pthread_join(threads[i], NULL);
+		won += racers[i].won;
+	}
+	assert_int_equal(won, keys);
 }
 
 #endif

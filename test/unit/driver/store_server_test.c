@@ -8,7 +8,6 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -261,44 +260,13 @@ static void many_names(void **state)
 	world_close(&w);
 }
 
-struct racer {
-	struct store *s;
-	int id, won;
-};
-
-static void *race(void *p)
-{
-	struct racer *r = p;
-	for (int i = 0; i < 40; i++) {
-		char key[32], bytes[2] = { (char)('A' + r->id), 0 };
-		snprintf(key, sizeof key, "r/%d", i);
-		enum store_created created = STORE_UNKNOWN;
-		struct err e = ERR_INIT;
-		if (!store_create(r->s, str_from(key), str_from(bytes), &created, &e))
-			abort();
-		r->won += created == STORE_CREATED;
-	}
-	return NULL;
-}
-
 static void one_winner(void **state)
 {
 	(void)state;
 	NEED_SERVER();
 	struct world w;
-	pthread_t threads[8];
-	struct racer racers[8];
-	int won = 0;
 	world_at(&w, "race");
-	for (int i = 0; i < 8; i++) {
-		racers[i] = (struct racer){ w.s, i, 0 };
-		assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
-	}
-	for (int i = 0; i < 8; i++) {
-		pthread_join(threads[i], NULL);
-		won += racers[i].won;
-	}
-	assert_int_equal(won, 40);
+	assert_one_winner(w.s, 40);
 	world_close(&w);
 	struct stat st;
 	assert_true(is_moto || stat(arena_format(&arena, "%s/data/bkt/race/.tmp", folder).p, &st) != 0); /* the probe left nothing */

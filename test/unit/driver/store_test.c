@@ -1,7 +1,6 @@
 /* The stores on a disk and in memory. What only a disk can do wrong is in store_disk_test.c. */
 #include "store_cases.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -115,44 +114,13 @@ static void memory_faults(void **state)
 
 /* ── threads ── */
 
-struct racer {
-	struct store *s;
-	int id, won;
-};
-
-static void *race(void *p)
-{
-	struct racer *r = p;
-	for (int i = 0; i < 100; i++) {
-		char key[32], bytes[2] = { (char)('A' + r->id), 0 };
-		snprintf(key, sizeof key, "r%d/e/%d", i % 10, i);
-		enum store_created created = STORE_UNKNOWN;
-		struct err e = ERR_INIT;
-		if (!store_create(r->s, str_from(key), str_from(bytes), &created, &e))
-			abort();
-		r->won += created == STORE_CREATED;
-	}
-	return NULL;
-}
-
 static void one_winner(void **state)
 {
 	(void)state;
 	for (int disk = 0; disk < 2; disk++) {
 		struct world w;
 		world_open(&w, disk);
-		pthread_t threads[4];
-		struct racer racers[4];
-		int won = 0;
-		for (int i = 0; i < 4; i++) {
-			racers[i] = (struct racer){ w.s, i, 0 };
-			assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
-		}
-		for (int i = 0; i < 4; i++) {
-			pthread_join(threads[i], NULL);
-			won += racers[i].won;
-		}
-		assert_int_equal(won, 100);
+		assert_one_winner(w.s, 100);
 		if (disk)
 			expect_no_temporaries(&w);
 		world_close(&w);

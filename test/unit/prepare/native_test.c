@@ -190,22 +190,6 @@ static void all_tasks(struct world *w, struct memory *m, struct engine_result *r
 	sluice_free(text);
 }
 
-static void assert_described_alike(const struct table_file *x, size_t n, const struct table_file *y, size_t m)
-{
-	assert_int_equal(n, m);
-	for (size_t i = 0; i < n; i++) {
-		struct buf b[2] = { BUF_INIT(1 << 20), BUF_INIT(1 << 20) };
-		struct json_out o[2] = { JSON_OUT(&b[0]), JSON_OUT(&b[1]) };
-		assert_int_equal(x[i].rows, y[i].rows);
-		assert_true(str_eq(x[i].stats, y[i].stats));
-		json_put_windows(&o[0], NULL, x[i].windows, x[i].n_windows);
-		json_put_windows(&o[1], NULL, y[i].windows, y[i].n_windows);
-		assert_string_equal(b[0].p, b[1].p);
-		buf_free(&b[0]);
-		buf_free(&b[1]);
-	}
-}
-
 /* ── tests ── */
 
 static void doubled(struct buf *b, unsigned day, unsigned i)

@@ -7,13 +7,6 @@
 #include "base/file.h"
 #include "refine/model.h"
 
-#define OK(call)                                            \
-	do {                                                \
-		struct err ok_err = ERR_INIT, *e = &ok_err; \
-		if (!(call))                                \
-			fail_msg("%s", ok_err.message);     \
-	} while (0)
-
 struct case_file {
 	struct str rest;
 };

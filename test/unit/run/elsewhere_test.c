@@ -5,25 +5,10 @@
 
 #define DAY(d, next) "202401" d "T000000Z_202401" next "T000000Z"
 
-static struct str report_of(struct world *w)
-{
-	struct buf b = BUF_INIT(1 << 20);
-	run_report_print(&w->r, &b);
-	struct str text = arena_copy(&w->a, buf_str(&b));
-	buf_free(&b);
-	return text;
-}
-
 static void assert_report(struct world *w, const char *part, bool there)
 {
-	if (str_contains(report_of(w), str_from(part)) != there)
-		fail_msg("\"%s\" in:\n%.*s", part, STR_ARG(report_of(w)));
-}
-
-static void run_days(struct world *w, const char *from, const char *to)
-{
-	trips_days(w, from, to);
-	world_run_ok(w);
+	if (str_contains(world_report(w), str_from(part)) != there)
+		fail_msg("\"%s\" in:\n%.*s", part, STR_ARG(world_report(w)));
 }
 
 /* Without --from: the last closed window alone. */
@@ -38,7 +23,7 @@ static void ingest_again(struct world *w, const char *from, const char *to)
 	world_stages(w, true, false, false);
 	w->options.request.refetch = true;
 	w->options.request.only = STR("trips");
-	run_days(w, from, to);
+	trips_run_days(w, from, to);
 }
 
 static struct plan plan_now(struct world *w, bool stale, const char *from, const char *to)
@@ -57,7 +42,7 @@ static void begin(struct world *w)
 	trips_begin(w);
 	world_at(w, "2024-01-06T06:00:00Z");
 	world_answers(w, "/trips?day=2024-01-05", "{\"id\":51,\"place\":\"a\",\"n\":9}");
-	run_days(w, "2024-01-01", "2024-01-06");
+	trips_run_days(w, "2024-01-01", "2024-01-06");
 }
 
 /* ── fetched again elsewhere ── */
@@ -115,7 +100,7 @@ static void test_a_named_interval_reports_only(void **state)
 	world_answers(&w, "/trips?day=2024-01-02", new_day2);
 	ingest_again(&w, "2024-01-02", "2024-01-03");
 	w.options.request.only = STR("trips");
-	run_days(&w, "2024-01-04", "2024-01-06");
+	trips_run_days(&w, "2024-01-04", "2024-01-06");
 	assert_int_equal(world_resource(&w, "trips")->n_windows, 2);
 	assert_int_equal(world_resource(&w, "trips")->n_stale_elsewhere, 1);
 	assert_report(&w, "trips: outside this interval 1 window is stale: `sluice run --stale`", true);
@@ -126,21 +111,13 @@ static void test_a_named_interval_reports_only(void **state)
 	assert_int_equal(world_resource(&w, "trips")->n_stale_elsewhere, 1);
 	assert_text(world_sql(&w, TRIPS_SQL), "11:1 12:2 21:3 22:4 31:5 32:6 41:7 42:8 51:9");
 	w.options.request.stale = true;
-	run_days(&w, "2024-01-04", "2024-01-06");
+	trips_run_days(&w, "2024-01-04", "2024-01-06");
 	assert_text(world_sql(&w, TRIPS_SQL), "11:1 12:2 21:33 22:4 31:5 32:6 41:7 42:8 51:9");
 	assert_report(&w, "outside this interval", false);
 	world_end(&w);
 }
 
 /* ── candidates ── */
-
-static const char *many_trips(struct world *w, unsigned n)
-{
-	struct str text = STR_NONE;
-	for (unsigned i = 0; i < n; i++)
-		text = arena_format(&w->a, "%.*s%s{\"id\":%u,\"place\":\"a\",\"n\":1}", STR_ARG(text), i ? "," : "", 1000 + i);
-	return arena_zero_terminated(&w->a, text);
-}
 
 struct counting {
 	struct store store;
@@ -189,11 +166,11 @@ static void test_a_candidate_elsewhere_waits(void **state)
 	trips_begin(&w);
 	world_at(&w, "2024-01-06T06:00:00Z");
 	world_answers(&w, "/trips?day=2024-01-05", "{\"id\":51,\"place\":\"a\",\"n\":9}");
-	world_answers(&w, "/trips?day=2024-01-02", many_trips(&w, 120));
-	run_days(&w, "2024-01-01", "2024-01-06");
+	world_answers(&w, "/trips?day=2024-01-02", trips_many(&w, 120));
+	trips_run_days(&w, "2024-01-01", "2024-01-06");
 	assert_text(world_sql(&w, count), "127");
 	unsigned before = ledgers_of_a_plan(&w);
-	world_answers(&w, "/trips?day=2024-01-02", many_trips(&w, 50));
+	world_answers(&w, "/trips?day=2024-01-02", trips_many(&w, 50));
 	w.options.request.refetch = true;
 	w.options.request.only = STR("trips");
 	trips_days(&w, "2024-01-02", "2024-01-03");
@@ -359,31 +336,31 @@ static void test_words(void **state)
 	struct plan p = plan_now(&w, false, "2024-01-01", "2024-01-05");
 	for (size_t i = 0; i < p.n_models; i++)
 		assert_text(p.models[i].reason, "never made");
-	run_days(&w, "2024-01-01", "2024-01-05");
+	trips_run_days(&w, "2024-01-01", "2024-01-05");
 	assert_true(str_contains(run_record_json(&w.r, &w.a), STR("\"command\":\"run\"")));
 	/* not asked for is not asked for, whatever is there */
 	w.options.request.only = STR("trips");
-	run_days(&w, "2024-01-01", "2024-01-03");
+	trips_run_days(&w, "2024-01-01", "2024-01-03");
 	assert_text(world_resource(&w, "places")->note, "not asked for (--only)");
 	/* a day again: why more was read than it has */
 	world_answers(&w, "/trips?day=2024-01-02", new_day2);
 	w.options.request.refetch = true;
 	w.options.request.only = STR("trips");
-	run_days(&w, "2024-01-02", "2024-01-03");
+	trips_run_days(&w, "2024-01-02", "2024-01-03");
 	assert_int_equal(world_table(&w, ZONE_PREPARE, "trips")->loss.read, 8);
 	assert_report(&w, "1 window, and 3 more that share its files", true);
 	world_answers(&w, "/trips?day=2024-01-01", "{\"id\":11,\"place\":\"b\",\"n\":6}");
 	world_answers(&w, "/trips?day=2024-01-02", "{\"id\":21,\"place\":\"b\",\"n\":6}");
 	w.options.request.refetch = true;
 	w.options.request.only = STR("trips");
-	run_days(&w, "2024-01-01", "2024-01-03");
+	trips_run_days(&w, "2024-01-01", "2024-01-03");
 	assert_report(&w, "2 windows, and 2 more that share their files", true);
 	world_answers(&w, "/trips?day=2024-01-01", "{\"id\":11,\"place\":\"b\",\"n\":7}");
 	world_answers(&w, "/trips?day=2024-01-02", "{\"id\":21,\"place\":\"b\",\"n\":7}");
 	world_answers(&w, "/trips?day=2024-01-03", "{\"id\":31,\"place\":\"b\",\"n\":7}");
 	w.options.request.refetch = true;
 	w.options.request.only = STR("trips");
-	run_days(&w, "2024-01-01", "2024-01-04");
+	trips_run_days(&w, "2024-01-01", "2024-01-04");
 	assert_report(&w, "3 windows, and 1 more that shares their files", true);
 	assert_text(plan_now(&w, false, "2024-01-02", "2024-01-03").resources[0].note, "nothing to do: 1 window is sealed and prepared");
 	/* asked for in another way: the advice names the resource */

@@ -13,13 +13,6 @@
 #include <ftw.h>
 #include <stdlib.h>
 
-#define OK(call)                                            \
-	do {                                                \
-		struct err ok_err = ERR_INIT, *e = &ok_err; \
-		if (!(call))                                \
-			fail_msg("%s", ok_err.message);     \
-	} while (0)
-
 enum { ANSWERS_MAX = 64 };
 
 struct world {
@@ -199,6 +192,16 @@ static inline void world_run_fails(struct world *w, enum err_code code, const ch
 }
 
 /* ── judging ── */
+
+/* What people are told of the last run. */
+static inline struct str world_report(struct world *w)
+{
+	struct buf b = BUF_INIT(1 << 20);
+	run_report_print(&w->r, &b);
+	struct str text = arena_copy(&w->a, buf_str(&b));
+	buf_free(&b);
+	return text;
+}
 
 static inline unsigned world_requests(const struct world *w)
 {

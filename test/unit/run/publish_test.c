@@ -44,6 +44,10 @@ static const struct race_case {
 };
 
 struct desk {
+	struct run_repair repair; /* what it is of: see desk_repairs */
+	bool renewed[1];
+	int64_t seen[1];
+	struct str id[1];
 	struct arena a;
 	struct clock_fake clock;
 	struct pipeline pipeline;
@@ -284,6 +288,16 @@ static void test_its_files_are_gone(void **state)
 	arena_free(&d.a);
 }
 
+/* From now on for a repair that has cut the log of this table, which once had the version `seen`. */
+static void desk_repairs(struct desk *d, struct str table_key, int64_t seen)
+{
+	d->seen[0] = seen;
+	d->id[0] = STR("the other one");
+	d->repair = (struct run_repair){ .renewed = d->renewed, .seen = d->seen, .id = d->id };
+	str_map_add(&d->repair.renew, table_key, 0, &d->a);
+	d->options.repair = &d->repair;
+}
+
 /* A table whose log was cut gets another id, whoever else commits; where there is none, nothing is to be done. */
 static void test_renewed(void **state)
 {
@@ -291,11 +305,8 @@ static void test_renewed(void **state)
 	for (int rivals = 0; rivals < 2; rivals++) {
 		struct desk d;
 		struct table_snapshot t;
-		struct run_repair repair = { .renewed = (bool[1]){ false }, .seen = (int64_t[1]){ -1 },
-					     .id = (struct str[1]){ STR("the other one") } };
 		desk_begin(&d);
-		d.options.repair = &repair;
-		str_map_add(&repair.renew, STR("prepare/p/t"), 0, &d.a);
+		desk_repairs(&d, STR("prepare/p/t"), -1);
 		desk_load(&d, &t);
 		OK(publish_renew(&d.u, ZONE_PREPARE, STR("t"), schema_named(false, &d.a), &t, &d.a, e));
 		assert_int_equal(t.version, -1);
@@ -305,9 +316,9 @@ static void test_renewed(void **state)
 		struct str id = t.id;
 		if (rivals)
 			commit_all(&d, "+f2 w2.1b");
-		d.options.repair = &repair;
+		d.options.repair = &d.repair;
 		OK(publish_renew(&d.u, ZONE_PREPARE, STR("t"), schema_named(false, &d.a), &t, &d.a, e));
-		assert_true(repair.renewed[0]);
+		assert_true(d.renewed[0]);
 		assert_false(str_eq(t.id, id));
 		assert_true(str_eq_z(t.id, "the other one"));
 		assert_int_equal(t.n_files, 1 + rivals);
@@ -324,17 +335,15 @@ static void test_a_log_of_which_nothing_is_left(void **state)
 	(void)state;
 	struct desk d;
 	struct table_snapshot t;
-	struct run_repair repair = { .renewed = (bool[1]){ false }, .seen = (int64_t[1]){ 2 }, .id = (struct str[1]){ STR("the other one") } };
 	bool again = false;
 	desk_begin(&d);
-	d.options.repair = &repair;
-	str_map_add(&repair.renew, STR("prepare/p/t"), 0, &d.a);
+	desk_repairs(&d, STR("prepare/p/t"), 2);
 	desk_load(&d, &t);
 	struct commit_ask k = ask_of(STR("+f1 w1.1a"), &d.a);
 	make_files(&d, &k);
 	OK(publish_commit(&d.u, &k, &t, &again, &d.a, e));
 	assert_false(again);
-	assert_true(repair.renewed[0]);
+	assert_true(d.renewed[0]);
 	assert_text(table_words(&t, &d.a), "3: f1 w1.1a");
 	assert_text(t.id, "the other one");
 	for (int64_t v = 0; v < 3; v++) {
@@ -352,15 +361,13 @@ static void test_a_first_version_beside_a_repair(void **state)
 	(void)state;
 	struct desk d;
 	struct table_snapshot t;
-	struct run_repair repair = { .renewed = (bool[1]){ false }, .seen = (int64_t[1]){ 2 }, .id = (struct str[1]){ STR("the other one") } };
 	desk_begin(&d);
-	d.options.repair = &repair;
-	str_map_add(&repair.renew, STR("prepare/p/u"), 0, &d.a);
+	desk_repairs(&d, STR("prepare/p/u"), 2);
 	commit_all(&d, "+f1 w1.1a");
 	desk_load(&d, &t);
 	assert_text(table_words(&t, &d.a), "0: f1 w1.1a");
 	assert_true(t.id.n > 0 && !str_eq_z(t.id, "the other one"));
-	assert_false(repair.renewed[0]);
+	assert_false(d.renewed[0]);
 	store_close(d.project.store);
 	arena_free(&d.a);
 }

@@ -1,21 +1,6 @@
 /* How runs end: fetches that fail, shrink or are stopped, tables and models that cannot be made, words that help. */
 #include "trips.h"
 
-static struct str report_of(struct world *w)
-{
-	struct buf b = BUF_INIT(1 << 20);
-	run_report_print(&w->r, &b);
-	struct str text = arena_copy(&w->a, buf_str(&b));
-	buf_free(&b);
-	return text;
-}
-
-static void run_days(struct world *w, const char *from, const char *to)
-{
-	trips_days(w, from, to);
-	world_run_ok(w);
-}
-
 static void assert_note(const struct run_table *t, const char *note)
 {
 	assert_non_null(t);
@@ -53,7 +38,7 @@ static void test_all_windows_or_none(void **state)
 	assert_text(world_sql(&w, TRIPS_SQL), "11:1 12:2 31:5 32:6 41:7 42:8");
 	assert_true(world_table(&w, ZONE_REFINE, "a_busiest")->changed);
 	world_answers(&w, "/trips?day=2024-01-02", "{\"id\":21,\"place\":\"a\",\"n\":3}");
-	run_days(&w, "2024-01-01", "2024-01-05");
+	trips_run_days(&w, "2024-01-01", "2024-01-05");
 	assert_int_equal(world_requests(&w), 1);
 	assert_text(world_sql(&w, TRIPS_SQL), "11:1 12:2 21:3 31:5 32:6 41:7 42:8");
 	world_end(&w);
@@ -65,7 +50,7 @@ static void test_a_failed_refetch_publishes_nothing(void **state)
 	struct world w;
 	(void)state;
 	trips_begin(&w);
-	run_days(&w, "2024-01-01", "2024-01-03");
+	trips_run_days(&w, "2024-01-01", "2024-01-03");
 	world_answers(&w, "/trips?day=2024-01-01", "{\"id\":11,\"place\":\"a\",\"n\":50}");
 	world_refuses(&w, "/trips?day=2024-01-02");
 	w.options.request.refetch = true;
@@ -75,7 +60,7 @@ static void test_a_failed_refetch_publishes_nothing(void **state)
 	assert_text(world_sql(&w, TRIPS_SQL), "11:1 12:2 21:3 22:4");
 	/* what is sealed is true, and prepare wants no more than that */
 	world_stages(&w, false, true, false);
-	run_days(&w, "2024-01-01", "2024-01-03");
+	trips_run_days(&w, "2024-01-01", "2024-01-03");
 	assert_text(world_sql(&w, TRIPS_SQL), "11:50 21:3 22:4");
 	world_end(&w);
 }
@@ -88,29 +73,21 @@ static void test_early_windows_wait(void **state)
 	trips_begin(&w);
 	world_answers_with(&w, "/trips?day=2024-01-02", "Date: Tue, 02 Jan 2024 23:59:59 GMT\r\n",
 			   "{\"id\":21,\"place\":\"a\",\"n\":0}");
-	run_days(&w, "2024-01-01", "2024-01-03");
+	trips_run_days(&w, "2024-01-01", "2024-01-03");
 	assert_text(world_sql(&w, TRIPS_SQL), "11:1 12:2");
-	assert_true(str_contains(report_of(&w), STR("1 not over yet by the server's clock")));
+	assert_true(str_contains(world_report(&w), STR("1 not over yet by the server's clock")));
 	world_answers_with(&w, "/trips?day=2024-01-02", "Date: Wed, 03 Jan 2024 00:00:01 GMT\r\n",
 			   "{\"id\":21,\"place\":\"a\",\"n\":3},{\"id\":22,\"place\":\"b\",\"n\":4}");
-	run_days(&w, "2024-01-01", "2024-01-03");
+	trips_run_days(&w, "2024-01-01", "2024-01-03");
 	assert_text(world_sql(&w, TRIPS_SQL), "11:1 12:2 21:3 22:4");
 	world_at(&w, "2024-01-03T12:00:00Z");
-	run_days(&w, "2024-01-01", "2024-01-06");
+	trips_run_days(&w, "2024-01-01", "2024-01-06");
 	assert_int_equal(world_requests(&w), 0);
 	assert_text(world_sql(&w, TRIPS_SQL), "11:1 12:2 21:3 22:4");
 	world_end(&w);
 }
 
 /* ── far fewer rows than before ── */
-
-static const char *many_trips(struct world *w, unsigned n)
-{
-	struct str text = STR_NONE;
-	for (unsigned i = 0; i < n; i++)
-		text = arena_format(&w->a, "%.*s%s{\"id\":%u,\"place\":\"a\",\"n\":1}", STR_ARG(text), i ? "," : "", 1000 + i);
-	return arena_zero_terminated(&w->a, text);
-}
 
 static void test_a_shrunk_window_waits_for_a_word(void **state)
 {
@@ -119,9 +96,9 @@ static void test_a_shrunk_window_waits_for_a_word(void **state)
 	struct ledger l;
 	(void)state;
 	trips_begin(&w);
-	world_answers(&w, "/trips?day=2024-01-01", many_trips(&w, 120));
-	run_days(&w, "2024-01-01", "2024-01-02");
-	world_answers(&w, "/trips?day=2024-01-01", many_trips(&w, 50));
+	world_answers(&w, "/trips?day=2024-01-01", trips_many(&w, 120));
+	trips_run_days(&w, "2024-01-01", "2024-01-02");
+	world_answers(&w, "/trips?day=2024-01-01", trips_many(&w, 50));
 	w.options.request.refetch = true;
 	trips_days(&w, "2024-01-01", "2024-01-02");
 	world_run_fails(&w, ERR_SHRUNK, "50 against 120");
@@ -134,7 +111,7 @@ static void test_a_shrunk_window_waits_for_a_word(void **state)
 	OK(ledger_open(w.project.store, w.project.clock, STR("raw/test/trips/20240101T000000Z_20240102T000000Z/g2"),
 		       STR("accept"), &w.a, &l, e));
 	OK(ledger_accept(&l, STR("looks right"), e));
-	run_days(&w, "2024-01-01", "2024-01-02");
+	trips_run_days(&w, "2024-01-01", "2024-01-02");
 	assert_text(world_sql(&w, count), "50");
 	world_end(&w);
 }
@@ -147,10 +124,10 @@ static void test_a_shrunk_snapshot(void **state)
 	trips_begin(&w);
 	world_file(&w, "contracts/places.yaml", CONTRACT_HEAD("places") "    properties:\n"
 		   "      - {name: id, logicalType: integer, primaryKey: true, primaryKeyPosition: 1}\n");
-	world_answers(&w, "/places", many_trips(&w, 120));
+	world_answers(&w, "/places", trips_many(&w, 120));
 	w.options.request.only = STR("places");
-	run_days(&w, "2024-01-01", "2024-01-02");
-	world_answers(&w, "/places", many_trips(&w, 3));
+	trips_run_days(&w, "2024-01-01", "2024-01-02");
+	world_answers(&w, "/places", trips_many(&w, 3));
 	w.options.request.only = STR("places");
 	trips_days(&w, "2024-01-01", "2024-01-03");
 	world_run_fails(&w, ERR_SHRUNK, "3 against 120");
@@ -184,7 +161,7 @@ static void test_models_that_cannot_be_made(void **state)
 	assert_note(world_table(&w, ZONE_REFINE, "a_busiest"), "not made: a table that it reads was not published");
 	assert_true(world_table(&w, ZONE_PREPARE, "trips")->changed);
 	world_file(&w, "contracts/by_place.yaml", by_place_contract);
-	run_days(&w, "2024-01-01", "2024-01-05");
+	trips_run_days(&w, "2024-01-01", "2024-01-05");
 	assert_text(world_sql(&w, "SELECT place FROM refine.a_busiest"), "a");
 	world_end(&w);
 }
@@ -199,12 +176,12 @@ static void test_models_run_when_stale_only(void **state)
 		   CONTRACT_HEAD("names") "    properties:\n"
 		   "      - {name: name, logicalType: string, primaryKey: true, primaryKeyPosition: 1}\n");
 	world_file(&w, "models/names.sql", "SELECT name FROM prepare.places\n");
-	run_days(&w, "2024-01-01", "2024-01-05");
+	trips_run_days(&w, "2024-01-01", "2024-01-05");
 	struct str names = world_files(&w, "/refine/test/names"), busiest = world_files(&w, "/refine/test/a_busiest/data");
 	/* an input changes where the model does not look: made again, the same rows, the same files */
 	world_answers(&w, "/trips?day=2024-01-04", "{\"id\":41,\"place\":\"a\",\"n\":70},{\"id\":42,\"place\":\"a\",\"n\":80}");
 	w.options.request.refetch = true;
-	run_days(&w, "2024-01-04", "2024-01-05");
+	trips_run_days(&w, "2024-01-04", "2024-01-05");
 	assert_note(world_table(&w, ZONE_REFINE, "by_place"), "its inputs changed, its rows did not");
 	assert_note(world_table(&w, ZONE_REFINE, "names"), "nothing to do: nothing that it reads changed");
 	assert_true(str_eq(names, world_files(&w, "/refine/test/names")));
@@ -214,11 +191,11 @@ static void test_models_run_when_stale_only(void **state)
 	/* other white space and comments mean nothing; other words do */
 	world_file(&w, "models/a_busiest.sql", "-- those with three\nSELECT place\nFROM refine.by_place WHERE trips>=3\n");
 	struct str all = world_files(&w, "");
-	run_days(&w, "2024-01-01", "2024-01-05");
+	trips_run_days(&w, "2024-01-01", "2024-01-05");
 	assert_true(w.r.nothing_to_do);
 	assert_true(str_eq(all, world_files(&w, "")));
 	world_file(&w, "models/a_busiest.sql", "SELECT place FROM refine.by_place WHERE trips >= 2\n");
-	run_days(&w, "2024-01-01", "2024-01-05");
+	trips_run_days(&w, "2024-01-01", "2024-01-05");
 	assert_text(world_sql(&w, "SELECT place FROM refine.a_busiest ORDER BY 1"), "a b");
 	assert_false(world_table(&w, ZONE_REFINE, "by_place")->changed);
 	assert_false(str_eq(busiest, world_files(&w, "/refine/test/a_busiest/data")));
@@ -227,7 +204,7 @@ static void test_models_run_when_stale_only(void **state)
 		   "SELECT t.place, p.name, COUNT(*) + 1 AS trips FROM prepare.trips t LEFT JOIN prepare.places p "
 		   "ON p.id = t.place GROUP BY t.place, p.name\n");
 	w.options.request.only = STR("a_busiest");
-	run_days(&w, "2024-01-01", "2024-01-05");
+	trips_run_days(&w, "2024-01-01", "2024-01-05");
 	assert_true(w.r.nothing_to_do); /* what it reads is stale, but was not asked for */
 	assert_int_equal(w.r.n_tables, 1);
 	world_end(&w);
@@ -247,22 +224,22 @@ static void test_relationships(void **state)
 	trips_begin(&w);
 	world_answers(&w, "/trips?day=2024-01-02",
 		      "{\"id\":11,\"place\":\"nowhere\",\"n\":3},{\"id\":22,\"place\":\"gone\",\"n\":4},{\"id\":23,\"place\":\"a\",\"n\":4}");
-	run_days(&w, "2024-01-01", "2024-01-03");
+	trips_run_days(&w, "2024-01-01", "2024-01-03");
 	assert_int_equal(trips_of(&w)->n_relationships, 2);
 	assert_text(trips_of(&w)->relationships[0].rule, "place -> places.id");
 	assert_int_equal(trips_of(&w)->relationships[0].rows, 2);
 	assert_text(trips_of(&w)->relationships[1].rule, "keys in several windows");
 	assert_int_equal(trips_of(&w)->relationships[1].rows, 1);
-	assert_true(str_contains(report_of(&w), STR("warning: 2 rows without a partner")));
+	assert_true(str_contains(world_report(&w), STR("warning: 2 rows without a partner")));
 	/* the other side changes: counted again, though no trip did */
 	world_answers(&w, "/places", "{\"id\":\"a\"},{\"id\":\"b\"},{\"id\":\"gone\"}");
-	run_days(&w, "2024-01-01", "2024-01-04");
+	trips_run_days(&w, "2024-01-01", "2024-01-04");
 	w.options.request.refetch = true;
 	w.options.request.only = STR("trips,places");
-	run_days(&w, "2024-01-01", "2024-01-04");
+	trips_run_days(&w, "2024-01-01", "2024-01-04");
 	world_answers(&w, "/places", "{\"id\":\"a\"},{\"id\":\"b\"},{\"id\":\"gone\"},{\"id\":\"nowhere\"}");
 	w.options.request.refetch = true;
-	run_days(&w, "2024-01-01", "2024-01-04");
+	trips_run_days(&w, "2024-01-01", "2024-01-04");
 	assert_false(trips_of(&w)->changed);
 	assert_int_equal(trips_of(&w)->n_relationships, 1);
 	assert_int_equal(trips_of(&w)->relationships[0].rows, 0);
@@ -275,7 +252,7 @@ static void test_relationships(void **state)
 	trips_days(&w, "2024-01-01", "2024-01-04");
 	world_run_fails(&w, ERR_CONTRACT, "trips: 2 rows break place -> places.id");
 	assert_false(trips_of(&w)->changed);
-	assert_true(str_contains(report_of(&w), STR("BROKEN: 2 rows without a partner")));
+	assert_true(str_contains(world_report(&w), STR("BROKEN: 2 rows without a partner")));
 	/* it stays broken, and models that read the table wait, until it is mended */
 	trips_models(&w);
 	trips_days(&w, "2024-01-01", "2024-01-04");
@@ -284,7 +261,7 @@ static void test_relationships(void **state)
 	world_answers(&w, "/places", "{\"id\":\"a\"},{\"id\":\"b\"},{\"id\":\"gone\"},{\"id\":\"nowhere\"}");
 	w.options.request.refetch = true;
 	w.options.request.only = STR("places,trips,by_place");
-	run_days(&w, "2024-01-01", "2024-01-04");
+	trips_run_days(&w, "2024-01-01", "2024-01-04");
 	assert_true(world_table(&w, ZONE_REFINE, "by_place")->changed);
 	world_end(&w);
 }
@@ -309,9 +286,9 @@ static void test_a_missing_secret(void **state)
 	assert_int_equal(w.r.n_tables, 0); /* nothing that would bury the message */
 	assert_text(world_files(&w, "/raw"), "");
 	setenv("SLUICE_TEST_NOT_SET", "abcdefgh-secret", 1);
-	run_days(&w, "2024-01-01", "2024-01-05");
+	trips_run_days(&w, "2024-01-01", "2024-01-05");
 	unsetenv("SLUICE_TEST_NOT_SET");
-	run_days(&w, "2024-01-01", "2024-01-05"); /* nothing to fetch, so nobody asks for it */
+	trips_run_days(&w, "2024-01-01", "2024-01-05"); /* nothing to fetch, so nobody asks for it */
 	assert_true(w.r.nothing_to_do);
 	world_end(&w);
 }
@@ -323,9 +300,9 @@ static void test_no_contract(void **state)
 	world_begin(&w, trips_pipeline);
 	world_answers(&w, "/trips?*", "{\"id\":1}");
 	world_answers(&w, "/places", "{\"id\":\"a\"}");
-	run_days(&w, "2024-01-01", "2024-01-03");
+	trips_run_days(&w, "2024-01-01", "2024-01-03");
 	assert_int_equal(w.r.n_tables, 0);
-	run_days(&w, "2024-01-01", "2024-01-03");
+	trips_run_days(&w, "2024-01-01", "2024-01-03");
 	assert_true(w.r.nothing_to_do);
 	assert_text(world_resource(&w, "trips")->note,
 		    "nothing to do: 2 windows are sealed; there is no contract, so nothing is prepared");
@@ -403,7 +380,7 @@ static void test_a_signal(void **state)
 	trips_days(&w, "2024-01-01", "2024-01-05");
 	world_run_fails(&w, ERR_SIGTERM, "stopped by a signal");
 	assert_int_equal(w.r.n_tables, 0);
-	run_days(&w, "2024-01-01", "2024-01-05");
+	trips_run_days(&w, "2024-01-01", "2024-01-05");
 	assert_text(world_sql(&w, TRIPS_SQL), "11:1 12:2 21:3 22:4 31:5 32:6 41:7 42:8");
 	world_end(&w);
 }

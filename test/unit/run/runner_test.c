@@ -2,18 +2,11 @@
 #include "run/missed.h"
 #include "trips.h"
 
-
-static void run_days(struct world *w, const char *from, const char *to)
-{
-	trips_days(w, from, to);
-	world_run_ok(w);
-}
-
 static void refetch_day(struct world *w, const char *from, const char *to)
 {
 	w->options.request.refetch = true;
 	w->options.request.only = STR("trips");
-	run_days(w, from, to);
+	trips_run_days(w, from, to);
 }
 
 static void assert_note(const struct run_table *t, const char *part)
@@ -31,7 +24,7 @@ static void test_the_whole_way_and_again(void **state)
 	(void)state;
 	trips_begin(&w);
 	trips_models(&w);
-	run_days(&w, "2024-01-01", "2024-01-05");
+	trips_run_days(&w, "2024-01-01", "2024-01-05");
 	assert_int_equal(world_requests(&w), 5);
 	assert_text(world_sql(&w, TRIPS_SQL), "11:1 12:2 21:3 22:4 31:5 32:6 41:7 42:8");
 	assert_text(world_sql(&w, "SELECT place || ':' || name || ':' || trips FROM refine.by_place ORDER BY 1"), "a:Aa:6 b:Bb:2");
@@ -45,7 +38,7 @@ static void test_the_whole_way_and_again(void **state)
 	assert_int_equal(t->rows, 8);
 	assert_int_equal(t->version, 0);
 	struct str before = world_files(&w, "");
-	run_days(&w, "2024-01-01", "2024-01-05");
+	trips_run_days(&w, "2024-01-01", "2024-01-05");
 	assert_int_equal(world_requests(&w), 0);
 	assert_true(w.r.nothing_to_do);
 	assert_int_equal(w.r.peak_rss_engine_bytes, 0); /* no engine either */
@@ -88,7 +81,7 @@ static void test_what_a_plan_costs(void **state)
 	struct plan p;
 	(void)state;
 	trips_begin(&w);
-	run_days(&w, "2024-01-01", "2024-01-05");
+	trips_run_days(&w, "2024-01-01", "2024-01-05");
 	world_open_project(&w);
 	struct counting c = { .inner = w.project.store };
 	struct store_ops ops = *c.inner->ops;
@@ -124,7 +117,7 @@ static void test_a_day_again_rewrites_only_its_file(void **state)
 	(void)state;
 	trips_begin(&w);
 	w.file_rows = 4;
-	run_days(&w, "2024-01-01", "2024-01-05");
+	trips_run_days(&w, "2024-01-01", "2024-01-05");
 	struct table_snapshot old = world_snapshot(&w, ZONE_PREPARE, "trips");
 	assert_int_equal(old.n_files, 2);
 	struct str aside = world_files(&w, "/quarantine/test/trips/data");
@@ -151,15 +144,15 @@ static void test_a_folder_is_no_generation(void **state)
 	struct world w;
 	(void)state;
 	trips_begin(&w);
-	run_days(&w, "2024-01-01", "2024-01-03");
+	trips_run_days(&w, "2024-01-01", "2024-01-03");
 	world_folder(&w, "raw/test/trips/20240101T000000Z_20240102T000000Z/g2/ledger");
 	world_folder(&w, "raw/test/trips/20240103T000000Z_20240104T000000Z/g1/ledger");
-	run_days(&w, "2024-01-01", "2024-01-03");
+	trips_run_days(&w, "2024-01-01", "2024-01-03");
 	assert_int_equal(world_requests(&w), 0); /* nobody asks for g2 */
 	for (int turn = 0; turn < 2; turn++) {
 		w.options.request.refetch = true;
 		w.options.request.refetch_name = STR("again");
-		run_days(&w, "2024-01-01", "2024-01-04");
+		trips_run_days(&w, "2024-01-01", "2024-01-04");
 		/* three days, of which one is new, and a new snapshot; then nothing: these were fetched under that name */
 		assert_int_equal(world_requests(&w), turn == 0 ? 4 : 0);
 	}
@@ -185,10 +178,10 @@ static void test_same_content_changes_tags_only(void **state)
 	(void)state;
 	trips_begin(&w);
 	trips_models(&w);
-	run_days(&w, "2024-01-01", "2024-01-05");
+	trips_run_days(&w, "2024-01-01", "2024-01-05");
 	struct str data = world_files(&w, "/prepare/test/trips/data"), refined = world_files(&w, "/refine");
 	w.options.request.refetch = true;
-	run_days(&w, "2024-01-01", "2024-01-05");
+	trips_run_days(&w, "2024-01-01", "2024-01-05");
 	assert_int_equal(world_requests(&w), 5);
 	assert_true(str_eq(data, world_files(&w, "/prepare/test/trips/data")));
 	assert_true(str_eq(refined, world_files(&w, "/refine")));
@@ -199,7 +192,7 @@ static void test_same_content_changes_tags_only(void **state)
 	assert_int_equal(t.version, 1);
 	assert_int_equal(t.windows[0]->generation, 2);
 	struct str all = world_files(&w, "");
-	run_days(&w, "2024-01-01", "2024-01-05");
+	trips_run_days(&w, "2024-01-01", "2024-01-05");
 	assert_true(w.r.nothing_to_do);
 	assert_true(str_eq(all, world_files(&w, "")));
 	world_end(&w);
@@ -214,7 +207,7 @@ static void test_quarantine_comes_and_goes(void **state)
 	world_answers(&w, "/trips?day=2024-01-01", "{\"id\":11,\"place\":\"a\",\"n\":101},{\"id\":12,\"place\":\"b\",\"n\":2}");
 	world_answers(&w, "/trips?day=2024-01-03", "{\"id\":31,\"place\":\"a\",\"n\":5},{\"id\":32,\"place\":\"a\",\"n\":999}");
 	w.file_rows = 2; /* one file a day in the table */
-	run_days(&w, "2024-01-01", "2024-01-05");
+	trips_run_days(&w, "2024-01-01", "2024-01-05");
 	assert_text(world_sql(&w, aside), "01:11 03:32");
 	assert_int_equal(world_table(&w, ZONE_PREPARE, "trips")->loss.quarantined, 2);
 	struct table_snapshot q = world_snapshot(&w, ZONE_QUARANTINE, "trips");
@@ -240,7 +233,7 @@ static void test_quarantine_comes_and_goes(void **state)
 			assert_true(str_cmp(now.files[i].windows[k - 1].name, now.files[i].windows[k].name) < 0);
 	assert_int_equal(now.by_name.n, 4);
 	struct str all = world_files(&w, "");
-	run_days(&w, "2024-01-01", "2024-01-05");
+	trips_run_days(&w, "2024-01-01", "2024-01-05");
 	assert_true(str_eq(all, world_files(&w, "")));
 	world_end(&w);
 }
@@ -254,18 +247,18 @@ static void test_windows_without_rows(void **state)
 	trips_models(&w);
 	for (int day = 1; day <= 4; day++)
 		world_answers(&w, arena_format(&w.a, "/trips?day=2024-01-%02d", day).p, "");
-	run_days(&w, "2024-01-01", "2024-01-05");
+	trips_run_days(&w, "2024-01-01", "2024-01-05");
 	assert_int_equal(world_table(&w, ZONE_PREPARE, "trips")->rows, 0);
-	run_days(&w, "2024-01-01", "2024-01-05");
+	trips_run_days(&w, "2024-01-01", "2024-01-05");
 	assert_true(w.r.nothing_to_do);
 	world_answers(&w, "/trips?day=2024-01-03", "{\"id\":31,\"place\":\"a\",\"n\":5}");
 	refetch_day(&w, "2024-01-03", "2024-01-04");
 	assert_text(world_sql(&w, TRIPS_SQL), "31:5");
 	world_answers(&w, "/trips?day=2024-01-03", "");
 	w.options.request.refetch = true;
-	run_days(&w, "2024-01-03", "2024-01-04");
+	trips_run_days(&w, "2024-01-03", "2024-01-04");
 	assert_text(world_sql(&w, TRIPS_SQL), "");
-	run_days(&w, "2024-01-01", "2024-01-05");
+	trips_run_days(&w, "2024-01-01", "2024-01-05");
 	assert_true(w.r.nothing_to_do);
 	world_end(&w);
 }
@@ -341,11 +334,11 @@ static void test_snapshots_replace_each_other(void **state)
 	(void)state;
 	trips_begin(&w);
 	w.options.request.only = STR("places");
-	run_days(&w, "2024-01-01", "2024-01-03");
+	trips_run_days(&w, "2024-01-01", "2024-01-03");
 	struct str data = world_files(&w, "/prepare/test/places/data");
 	/* the next day, the same: the table now is of that day, and no file changed */
 	w.options.request.only = STR("places");
-	run_days(&w, "2024-01-01", "2024-01-04");
+	trips_run_days(&w, "2024-01-01", "2024-01-04");
 	assert_int_equal(world_requests(&w), 1);
 	assert_true(str_eq(data, world_files(&w, "/prepare/test/places/data")));
 	assert_false(data_changes(&w, "places"));
@@ -355,14 +348,14 @@ static void test_snapshots_replace_each_other(void **state)
 	/* another content replaces all of it */
 	world_answers(&w, "/places", "{\"id\":\"c\",\"name\":\"Cc\"}");
 	w.options.request.only = STR("places");
-	run_days(&w, "2024-01-01", "2024-01-06");
+	trips_run_days(&w, "2024-01-01", "2024-01-06");
 	assert_text(world_sql(&w, "SELECT id FROM prepare.places"), "c");
 	t = world_snapshot(&w, ZONE_PREPARE, "places");
 	assert_int_equal(t.by_name.n, 1);
 	/* an older one never does */
 	world_answers(&w, "/places", "{\"id\":\"old\",\"name\":\"Oo\"}");
 	w.options.request.only = STR("places");
-	run_days(&w, "2024-01-01", "2024-01-05");
+	trips_run_days(&w, "2024-01-01", "2024-01-05");
 	assert_int_equal(world_requests(&w), 0);
 	assert_text(world_sql(&w, "SELECT id FROM prepare.places"), "c");
 	assert_true(str_contains(world_resource(&w, "places")->note, STR("newer snapshot")));
@@ -372,7 +365,7 @@ static void test_snapshots_replace_each_other(void **state)
 		   "      - {name: id, logicalType: integer, primaryKey: true, primaryKeyPosition: 1}\n");
 	world_answers(&w, "/places", "{\"id\":5}");
 	w.options.request.only = STR("places");
-	run_days(&w, "2024-01-01", "2024-01-08");
+	trips_run_days(&w, "2024-01-01", "2024-01-08");
 	assert_text(world_sql(&w, "SELECT CAST(id + 1 AS VARCHAR) FROM prepare.places"), "6");
 	world_end(&w);
 }
@@ -396,10 +389,10 @@ static void test_another_contract_makes_windows_stale(void **state)
 	trips_begin(&w);
 	world_answers(&w, "/trips?day=2024-01-04", "{\"id\":41,\"place\":\"a\",\"n\":7,\"tip\":3},{\"id\":42,\"place\":\"a\",\"n\":8}");
 	w.file_rows = 2;
-	run_days(&w, "2024-01-01", "2024-01-05");
+	trips_run_days(&w, "2024-01-01", "2024-01-05");
 	struct row_hash h1 = hash_of(&w, day1), h4 = hash_of(&w, day4);
 	world_file(&w, "contracts/trips.yaml", TRIPS_COLUMNS(TRIPS_N "      - {name: tip, logicalType: integer}\n"));
-	run_days(&w, "2024-01-04", "2024-01-05"); /* one day again, the others are reported */
+	trips_run_days(&w, "2024-01-04", "2024-01-05"); /* one day again, the others are reported */
 	assert_int_equal(world_requests(&w), 0);
 	assert_int_equal(world_resource(&w, "trips")->n_stale_elsewhere, 3);
 	assert_true(world_resource(&w, "trips")->contract_changed);
@@ -409,13 +402,13 @@ static void test_another_contract_makes_windows_stale(void **state)
 	struct row_hash now = hash_of(&w, day4);
 	assert_false(row_hash_eq(&h4, &now));
 	w.options.request.stale = true;
-	run_days(&w, "2024-01-04", "2024-01-05");
+	trips_run_days(&w, "2024-01-04", "2024-01-05");
 	assert_int_equal(world_requests(&w), 0);
 	assert_int_equal(world_table(&w, ZONE_PREPARE, "trips")->rows_written, 6);
 	now = hash_of(&w, day1);
 	assert_true(row_hash_eq(&h1, &now)); /* a column that a row lacks is not part of its hash */
 	w.options.request.stale = true;
-	run_days(&w, "2024-01-04", "2024-01-05");
+	trips_run_days(&w, "2024-01-04", "2024-01-05");
 	assert_true(w.r.nothing_to_do);
 	assert_int_equal(world_resource(&w, "trips")->n_stale_elsewhere, 0);
 	world_end(&w);
@@ -431,7 +424,7 @@ static void test_another_type_needs_stale(void **state)
 	(void)state;
 	trips_begin(&w);
 	w.file_rows = 2;
-	run_days(&w, "2024-01-01", "2024-01-05");
+	trips_run_days(&w, "2024-01-01", "2024-01-05");
 	world_answers(&w, "/trips?day=2024-01-05", "{\"id\":51,\"place\":\"a\",\"n\":1}");
 	for (size_t i = 0; i < COUNT(contracts); i++) {
 		struct str before = world_files(&w, "/prepare/test/trips/_delta_log");
@@ -442,10 +435,10 @@ static void test_another_type_needs_stale(void **state)
 		assert_true(str_eq(before, world_files(&w, "/prepare/test/trips/_delta_log")));
 		w.options.request.stale = true;
 		if (i == 0) { /* texts are not numbers: all rows go aside, which the budget of this contract allows */
-			run_days(&w, "2024-01-04", "2024-01-05");
+			trips_run_days(&w, "2024-01-04", "2024-01-05");
 			assert_int_equal(world_table(&w, ZONE_PREPARE, "trips")->loss.quarantined, 8);
 		} else {
-			run_days(&w, "2024-01-04", "2024-01-05");
+			trips_run_days(&w, "2024-01-04", "2024-01-05");
 			assert_text(world_sql(&w, "SELECT CAST(sum(m) AS VARCHAR) FROM prepare.trips"), "36");
 		}
 	}

@@ -78,6 +78,21 @@ static inline void trips_days(struct world *w, const char *from, const char *to)
 	world_interval(w, from, to);
 }
 
+static inline void trips_run_days(struct world *w, const char *from, const char *to)
+{
+	trips_days(w, from, to);
+	world_run_ok(w);
+}
+
+/* Records of as many trips, all to one place. */
+static inline const char *trips_many(struct world *w, unsigned n)
+{
+	struct str text = STR_NONE;
+	for (unsigned i = 0; i < n; i++)
+		text = arena_format(&w->a, "%.*s%s{\"id\":%u,\"place\":\"a\",\"n\":1}", STR_ARG(text), i ? "," : "", 1000 + i);
+	return arena_zero_terminated(&w->a, text);
+}
+
 #define TRIPS_SQL "SELECT id || ':' || coalesce(CAST(n AS VARCHAR), '-') FROM prepare.trips ORDER BY id"
 #define TRIPS_STOPS_SQL "SELECT p.id || ':' || s._idx || ':' || s.at FROM prepare.trips__stops s JOIN prepare.trips p " \
 	"ON p._window = s._window AND p._page = s._page AND p._off = s._parent_off ORDER BY 1"
