@@ -103,14 +103,11 @@ static bool claim_check(struct publish *u, struct str key, const struct table_fi
 	return err_hint(e, "nothing was published; carry the job out again, and see who else may write to this lake");
 }
 
-static bool is_elsewhere(const struct publish *u)
-{
-	return u->options && u->options->exchange && u->options->exchange->way == EXCHANGE_TAKE;
-}
-
 bool publish_settle(struct publish *u, struct str table_key, struct table_file *files, size_t n, struct arena *a,
 		    struct err *e)
 {
+	const struct engine_exchange *x = u->options->exchange;
+	CHECK(!x || x->way == EXCHANGE_TAKE); /* a job that was written down has no files yet */
 	for (size_t i = 0; i < n; i++) {
 		struct str key = arena_format(a, "%.*s/%.*s", STR_ARG(table_key), STR_ARG(files[i].path));
 		uint64_t size = 0;
@@ -121,7 +118,7 @@ bool publish_settle(struct publish *u, struct str table_key, struct table_file *
 				       files[i].size_bytes);
 		if (!store_settle(u->project->store, key, e))
 			return false;
-		if (files[i].has_hash && is_elsewhere(u) && !claim_check(u, key, &files[i], e))
+		if (files[i].has_hash && x && !claim_check(u, key, &files[i], e))
 			return false;
 		/* A child of ours that sent it has hashed what was sent; else it is read once more. */
 		if (!files[i].has_hash && !object_hash(u->project->store, key, size, &files[i].hash, e))

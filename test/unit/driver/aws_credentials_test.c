@@ -622,7 +622,7 @@ static void a_stop_ends_the_process(void **state)
 	assert_int_equal(e.code, ERR_SIGTERM);
 	assert_true(clock->monotonic_us(clock) - began < 20 * US_PER_SECOND);
 	struct str pid;
-	int64_t number;
+	int64_t number = 0;
 	assert_true(file_read(path, 100, &w.a, &pid, &e) && str_to_i64(str_trim(pid), &number));
 	assert_int_equal(kill((pid_t)number, 0), -1); /* reaped: nobody has that number */
 	e = ERR_INIT;

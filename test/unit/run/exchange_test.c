@@ -284,27 +284,100 @@ static void test_results_that_are_not_so(void **state)
 	}
 }
 
-/* Who sent the files has hashed them: the log says what they said. */
+/* The result with a SHA-256 for its one file. */
+static struct str with_claim(struct str result, struct sha256 claim, struct arena *a)
+{
+	size_t at = place_of(result, 0, "\"stats\":");
+	return arena_format(a, "%.*s\"sha256\":\"%.*s\",%.*s", (int)at, result.p, STR_ARG(sha256_hex_str(claim, a)),
+			    STR_ARG(str_sub(result, at, result.n)));
+}
+
+static struct sha256 hash_of_file(struct world *w, struct str result)
+{
+	struct str rest = str_sub(result, place_of(result, 0, "\"path\":\"") + strlen("\"path\":\""), result.n);
+	struct str key = arena_format(&w->a, "%.*s/%.*s", STR_ARG(table_key(w, MODEL)), STR_ARG(str_sub(rest, 0, str_find_char(rest, '"'))));
+	return sha256_of(object(w, key));
+}
+
+static enum store_kept kept;
+static bool kept_fails;
+
+static bool compare_kept(struct store *s, struct str key, struct sha256 hash, enum store_kept *out, struct err *e)
+{
+	(void)s;
+	(void)hash;
+	*out = kept;
+	return !kept_fails || err_set(e, ERR_STORAGE, "%.*s: refused", STR_ARG(key));
+}
+
+static bool read_none_of_it(struct store *s, struct str key, uint64_t offset, void *p, size_t n, struct err *e)
+{
+	struct flaky *f = (struct flaky *)s;
+	if (!str_starts(key, STR("refine/"))) /* what the model reads is looked at, too */
+		return f->inner->ops->read_at(f->inner, key, offset, p, n, e);
+	return err_set(e, ERR_STORAGE, "%.*s: not to be read", STR_ARG(key));
+}
+
+/* Whoever sent the files has hashed them, and is not believed: the bytes are read, or the service says what came. */
 static void test_hashes_of_who_sent_the_files(void **state)
 {
-	struct world w;
-	struct run_table made[2] = { 0 };
-	struct sha256 wrong = sha256_of(STR("of other bytes"));
-	bool taken = false;
+	static volatile int none = 0, interrupt = 2, terminate = 15;
+	static const struct {
+		bool wrong, asks, fails, unread; /* the claim; the service is asked; it fails; nobody can read */
+		enum store_kept kept;
+		volatile int *stop;
+		int64_t deadline_us;             /* from now; 0 none */
+		enum err_code code;
+		const char *said;
+	} rows[] = {
+		{ true, false, false, false, STORE_KEPT_NONE, NULL, 0, ERR_ENGINE, "its bytes are not those that the engine's result names" },
+		{ true, true, false, false, STORE_KEPT_NONE, NULL, 0, ERR_ENGINE, "its bytes are not those" },
+		{ false, true, false, true, STORE_KEPT_OTHER, NULL, 0, ERR_ENGINE, "its bytes are not those" },
+		{ false, true, true, false, STORE_KEPT_SAME, NULL, 0, ERR_STORAGE, "refused" },
+		{ false, false, false, true, STORE_KEPT_NONE, NULL, 0, ERR_STORAGE, "not to be read" },
+		{ false, false, false, false, STORE_KEPT_NONE, &interrupt, 0, ERR_SIGINT, "stopped" },
+		{ false, false, false, false, STORE_KEPT_NONE, &terminate, 0, ERR_SIGTERM, "stopped" },
+		{ false, false, false, false, STORE_KEPT_NONE, NULL, -1, ERR_BUDGET, "no time is left" },
+		{ false, true, false, true, STORE_KEPT_SAME, &none, 1, ERR_NONE, "" },
+		{ false, false, false, false, STORE_KEPT_NONE, NULL, 0, ERR_NONE, "" },
+	};
 	(void)state;
-	begin(&w, MODEL);
-	struct exchange_posted x = write_job(&w, MODEL, ENGINE_USE_UNSAID);
-	carry_out(&w, &x);
-	struct str result = object(&w, x.result), job = object(&w, x.job);
-	size_t at = str_find(result, STR("\"stats\":"));
-	assert_true(at < result.n);
-	struct str with = arena_format(&w.a, "%.*s\"sha256\":\"%.*s\",%.*s", (int)at, result.p, STR_ARG(sha256_hex_str(wrong, &w.a)),
-				       STR_ARG(str_sub(result, at, result.n)));
-	OK(take(&w, MODEL, job, with, ENGINE_USE_UNSAID, &taken, made, e));
-	struct table_snapshot t = world_snapshot(&w, ZONE_REFINE, "by_place");
-	assert_int_equal(t.n_files, 1);
-	assert_true(t.files[0].has_hash && sha256_eq(t.files[0].hash, wrong));
-	world_end(&w);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct world w;
+		struct flaky f;
+		struct run_table made[2] = { 0 };
+		struct err why = ERR_INIT;
+		begin(&w, MODEL);
+		w.clock.monotonic_us += 10;
+		struct exchange_posted x = write_job(&w, MODEL, ENGINE_USE_UNSAID);
+		carry_out(&w, &x);
+		struct str result = object(&w, x.result), job = object(&w, x.job);
+		struct sha256 true_hash = hash_of_file(&w, result), wrong = sha256_of(STR("of other bytes"));
+		struct engine_exchange taking = { .way = EXCHANGE_TAKE, .job_text = job,
+						  .result_text = with_claim(result, rows[i].wrong ? wrong : true_hash, &w.a) };
+		struct run_options o = { .exchange = &taking, .stop = rows[i].stop };
+		publish_open(&w);
+		struct plan p = publish_plan(&w, "2024-01-01", MODEL->to, ENGINE_USE_UNSAID);
+		publish_through(&w, &f, 0, FLAKY_REFUSE);
+		kept = rows[i].kept;
+		kept_fails = rows[i].fails;
+		f.ops.compare_kept = rows[i].asks ? compare_kept : NULL;
+		if (rows[i].unread)
+			f.ops.read_at = read_none_of_it;
+		o.deadline_us = rows[i].deadline_us ? w.clock.monotonic_us + rows[i].deadline_us * 5 : 0;
+		bool ok = publish_planned(&w, &p, &o, MODEL->table, made, &why);
+		publish_through_end(&w, &f);
+		if (ok != (rows[i].code == ERR_NONE) || why.code != rows[i].code || !strstr(why.message, rows[i].said))
+			fail_msg("%zu: %s: %s", i, err_name(why.code), why.message);
+		struct table_snapshot t = world_snapshot(&w, ZONE_REFINE, "by_place");
+		if (ok) {
+			assert_int_equal(t.n_files, 1);
+			assert_true(t.files[0].has_hash && sha256_eq(t.files[0].hash, true_hash));
+		} else {
+			assert_int_equal(t.version, -1);
+		}
+		world_end(&w);
+	}
 }
 
 /* Each call of the store fails in turn: nothing counts as written that is not there, and the same call again writes it. */
