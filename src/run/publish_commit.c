@@ -118,7 +118,7 @@ bool publish_settle(struct publish *u, struct str table_key, struct table_file *
 				       files[i].size_bytes);
 		if (!store_settle(u->project->store, key, e))
 			return false;
-		if (files[i].has_hash && x && !claim_check(u, key, &files[i], e))
+		if (x && files[i].has_hash && !claim_check(u, key, &files[i], e))
 			return false;
 		/* A child of ours that sent it has hashed what was sent; else it is read once more. */
 		if (!files[i].has_hash && !object_hash(u->project->store, key, size, &files[i].hash, e))
