@@ -11,6 +11,7 @@ With --jobs it does one job after the other, a line with its path each, in one S
 import io
 import json
 import os
+import shutil
 import sys
 import tempfile
 import traceback
@@ -40,18 +41,22 @@ def write_result(path, text):
 
 def ship_package(context):
     """Executors import this package from here, and find libsluice.so among Spark's files."""
-    folder = os.path.dirname(os.path.abspath(__file__))
+    here = os.path.dirname(os.path.abspath(__file__))
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as z:
-        for name in sorted(os.listdir(folder)):
+        for name in sorted(os.listdir(here)):
             if name.endswith(".py"):
-                z.write(os.path.join(folder, name), f"sluice_spark/{name}")
-    path = os.path.join(tempfile.mkdtemp(prefix="sluice-spark-"), "sluice_spark.zip")
+                z.write(os.path.join(here, name), f"sluice_spark/{name}")
+    # Executors may come later and ask for it, so it stays as long as the context.
+    there = context.getConf().get("spark.local.dir", "")
+    folder = tempfile.mkdtemp(prefix="sluice-spark-", dir=there if os.path.isdir(there) else None)
+    path = os.path.join(folder, "sluice_spark.zip")
     with open(path, "wb") as out:
         out.write(packed.getvalue())
     context.addPyFile(path)
     for file in native.library_files():
         context.addFile(file)
+    return folder
 
 
 class Spark:
@@ -59,32 +64,47 @@ class Spark:
     the next."""
 
     def __init__(self):
-        self.first = None
+        self.first, self.shipped = None, None
 
     def open(self, job):
+        if self.first is not None and not self.is_alive():
+            self.close()
+        if self.first is None:
+            self.start(job)
+        self.first.sparkContext.setJobDescription(f"sluice {job['pipeline']}.{job['table']} {job['kind']}")
+        return self.first.newSession()
+
+    def start(self, job):
         from pyspark import SparkConf
         from pyspark.sql import SparkSession
 
-        if self.first is not None and self.first.sparkContext._jsc.sc().isStopped():  # by the cluster
-            self.close()
-        if self.first is None:
+        try:
             if SparkConf().get("spark.master", "local").startswith("local"):  # workers find the packages that this one has found
                 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
             self.first = SparkSession.builder.appName(f"sluice {job['pipeline']}").getOrCreate()
             self.first.sparkContext.setLogLevel(os.environ.get("SLUICE_SPARK_LOG", "WARN"))
-            ship_package(self.first.sparkContext)
-        self.first.sparkContext.setJobDescription(f"sluice {job['pipeline']}.{job['table']} {job['kind']}")
-        return self.first.newSession()
+            self.shipped = ship_package(self.first.sparkContext)
+        except BaseException:
+            self.close()
+            raise
+
+    def is_alive(self):
+        """A cluster may have stopped it, and so may a model."""
+        context = self.first.sparkContext._jsc
+        return context is not None and not context.sc().isStopped()
 
     def settle(self):
         """What the job may have left at work."""
-        if self.first is not None:
+        if self.first is not None and self.is_alive():
             self.first.sparkContext.cancelAllJobs()
 
     def close(self):
         if self.first is not None:
             self.first.stop()
             self.first = None
+        if self.shipped:
+            shutil.rmtree(self.shipped, ignore_errors=True)
+            self.shipped = None
 
 
 def run(spark, job, text):

@@ -61,7 +61,9 @@ class Counted(L.Project):
     """A copy of a project whose Sparks are counted."""
 
     def __init__(self, folder, of):
-        super().__init__(os.path.join(folder, "flights"), secrets={**of.secrets, "PYSPARK_PYTHON": sys.executable})
+        super().__init__(os.path.join(folder, "flights"),
+                         secrets={**of.secrets, "PYSPARK_PYTHON": sys.executable, "TMPDIR": os.path.join(folder, "tmp")})
+        os.makedirs(os.path.join(folder, "tmp"))
         shutil.copytree(of.folder, self.folder)
         self.submit = os.path.join(folder, "spark-submit")
         with open(self.submit, "w", encoding="utf-8") as f:
@@ -115,6 +117,7 @@ def test_jobs_one_after_the_other(tmp_path, days):
     files = [f for folder in os.listdir(data) for f in os.listdir(os.path.join(data, folder))]
     assert len(files) == 1, files  # nothing of the attempt that was killed
     assert not any(os.path.exists(f"/proc/{pid}") for pid in p.started)
+    assert [n for n in os.listdir(tmp_path / "tmp") if n.startswith("sluice")] == []
 
 
 def test_stopped(tmp_path, days):
