@@ -3,7 +3,7 @@ memory, the same rows. Then a line through each engine's times, and where the tw
 import os
 import shutil
 
-from measure import ROOT, Mock, Project, Wrong, median
+from measure import PYTHON, ROOT, Mock, Project, Wrong, median
 
 DAYS = ["--from", "2013-01-01", "--to", "2014-01-01", "-q"]
 MODEL = "flight_legs"  # as many rows as it reads; the demo's daily_operations has few
@@ -16,7 +16,9 @@ COLUMNS = [("time_hour", "timestamp", 1), ("carrier", "string", 2), ("flight", "
 MACHINES = (2, 4, 8, 16)
 
 
-def models(p):
+def spark_and_models(p):
+    with open(p.file, "a", encoding="utf-8") as f:
+        f.write(f"engine: {{spark: {{submit: {os.path.join(os.path.dirname(PYTHON), 'spark-submit')}}}}}\n")
     os.makedirs(os.path.join(p.folder, "models"))
     example = os.path.join(ROOT, "examples", "nycflights")
     for folder, ending in (("models", ".sql"), ("contracts", ".yaml")):
@@ -80,7 +82,7 @@ def measure_at(figures, times):
     with Mock(figures.place(name), {"cache": "256MiB"}, {"repeat": times, "number": "number"}) as mock:
         p = Project(os.path.join(figures.folder, name, "project"), mock, "windows.yaml", number="number")
         p.sluice("ingest", *DAYS)
-    models(p)
+    spark_and_models(p)
     size = sum(q["body_bytes"] for _, e in p.entries() for q in e.get("pages", ()))
     seen, costs = {}, {}
     for _ in range(figures.runs if times < 100 else 1):

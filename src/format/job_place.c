@@ -55,8 +55,9 @@ bool job_place_answer(const struct engine_job *job, struct str answer, struct ar
 	struct store *s = NULL;
 	if (store_name_is_path(to))
 		return file_write(arena_zero_terminated(a, to), answer, e);
-	struct str key = str_sub(to, job->lake.n + 1, to.n);
-	if (!str_starts(to, job->lake) || to.p[job->lake.n] != '/' || !store_key_ok(key))
+	bool below = str_starts(to, job->lake) && to.n > job->lake.n && to.p[job->lake.n] == '/';
+	struct str key = below ? str_sub(to, job->lake.n + 1, to.n) : STR_NONE;
+	if (!below || !store_key_ok(key))
 		return err_set(e, ERR_USAGE, "the job's result %.*s is not in its lake", STR_ARG(str_sub(to, 0, 200)));
 	if (!store_open(job->lake, &job->store, false, &s, e))
 		return false;
