@@ -30,10 +30,10 @@ pytestmark = pytest.mark.skipif(not os.path.exists(os.path.join(STATIC, ARCH[0],
                                 reason="the static libraries are not there: tools/setup lambda says why")
 
 
-def tree_copy(to):
+def tree_copy(to, more=("lambda/", "deploy/lambda/", "examples/")):
     names = subprocess.run(["git", "ls-files", "-z"], cwd=L.ROOT, capture_output=True, check=True).stdout.decode().split("\0")
     for name in names:
-        if name.startswith(("src/", "lambda/", "deploy/lambda/", "tools/", "examples/", "CMakeLists.txt")) and os.path.isfile(os.path.join(L.ROOT, name)):
+        if name.startswith(("src/", "tools/", "CMakeLists.txt", *more)) and os.path.isfile(os.path.join(L.ROOT, name)):
             path = os.path.join(to, name)
             os.makedirs(os.path.dirname(path), exist_ok=True)
             shutil.copyfile(os.path.join(L.ROOT, name), path)

@@ -159,6 +159,18 @@ def test_same_rows(tmp_path, jobs, refine, name):
     assert spark["failed_rules"] == duck["failed_rules"] and spark["engine"].startswith("Spark ")
 
 
+def test_paths_are_this_machines(tmp_path, jobs, refine, spark):
+    """Also where a cluster's own file system (YARN's HDFS) is the default for paths."""
+    settings = spark.sparkContext._jsc.hadoopConfiguration()
+    before = settings.get("fs.defaultFS")
+    settings.set("fs.defaultFS", "hdfs://127.0.0.1:9")
+    try:
+        duck, made = refine(tmp_path, jobs["airport_hour_load"])
+    finally:
+        settings.set("fs.defaultFS", before)
+    assert hashes(made) == hashes(duck)
+
+
 def with_text(job, text, language="sql", **changes):
     """The same for both engines; DuckDB's with the names of the lake."""
     out = json.loads(json.dumps({**job, **changes}))
