@@ -103,7 +103,12 @@ bool lint_is_known(const struct lint_relations *r, const struct lint_scope *s, u
 		    (lint_is(t, i, "FUNCTION") && lint_is_aggregate(t->v[i].name)))
 			return false;
 		uint32_t column = lint_column_find(r, s, i);
-		if (lint_is(t, i, "COLUMN_REF") && (column == LINT_NONE ? s->open : !known[column]))
+		if (!lint_is(t, i, "COLUMN_REF"))
+			continue;
+		for (size_t k = 0; column == LINT_NONE && k < s->n_items; k++)
+			if (str_eq_nocase(s->items[k].name, t->v[i].column)) /* another item, by its name */
+				return false;
+		if (column == LINT_NONE ? s->open : !known[column])
 			return false;
 	}
 	return true;
@@ -166,6 +171,12 @@ static size_t joins_open(struct lint_relations *r, struct lint_scope *s, uint32_
 	return n_joins;
 }
 
+struct side { /* of FROM: where an equality may tell a column */
+	const uint32_t *leaf_nodes;
+	uint32_t select, condition;
+	uint32_t part; /* of an outer join, what may be missing; LINT_NONE: anywhere */
+};
+
 /* The columns that stand below this part of FROM. */
 static bool is_below(const struct lint_relations *r, const struct lint_scope *s, uint32_t column, const uint32_t *leaf_nodes,
 		     uint32_t part)
@@ -174,7 +185,18 @@ static bool is_below(const struct lint_relations *r, const struct lint_scope *s,
 	return node >= part && node < r->t->v[part].end;
 }
 
-static bool from_set(const struct lint_relations *r, const struct lint_scope *s, uint32_t node, struct lint_set *out)
+/* Is it what an item of the SELECT list is called? */
+static bool is_alias(const struct lint_tree *t, uint32_t select, struct str name)
+{
+	for (uint32_t i = select + 1; i < t->v[select].end; i = t->v[i].end)
+		if (str_eq_z(t->v[i].key, "select_list") && t->v[i].alias.n > 0 && str_eq_nocase(t->v[i].alias, name))
+			return true;
+	return false;
+}
+
+/* What an expression is made of; columns below `part` are left out. */
+static bool from_set(const struct lint_relations *r, const struct lint_scope *s, uint32_t node, const struct side *side, bool others,
+		     struct lint_set *out)
 {
 	const struct lint_tree *t = r->t;
 	for (uint32_t i = node; i < t->v[node].end; i++) {
@@ -183,18 +205,15 @@ static bool from_set(const struct lint_relations *r, const struct lint_scope *s,
 		if (!lint_is(t, i, "COLUMN_REF"))
 			continue;
 		uint32_t column = lint_column_find(r, s, i);
-		if (column == LINT_NONE && s->open)
+		if (column == LINT_NONE && (s->open || is_alias(t, side->select, t->v[i].column)))
 			return false;
-		if (column != LINT_NONE) /* else of a query around this one, so fixed here */
+		if (column == LINT_NONE) /* of a query around this one, so fixed here */
+			continue;
+		if (!others || !is_below(r, s, column, side->leaf_nodes, side->part))
 			lint_set_add(out, column);
 	}
 	return out->n < LINT_KEY_COLUMNS;
 }
-
-struct side { /* of FROM: where an equality may tell a column */
-	const uint32_t *leaf_nodes;
-	uint32_t part; /* LINT_NONE: anywhere */
-};
 
 static void edge_add(struct lint_relations *r, struct lint_scope *s, uint32_t to, uint32_t from, const struct side *side)
 {
@@ -202,7 +221,10 @@ static void edge_add(struct lint_relations *r, struct lint_scope *s, uint32_t to
 	struct lint_set set = lint_set_new(r->a);
 	if (column == LINT_NONE || (side->part != LINT_NONE && !is_below(r, s, column, side->leaf_nodes, side->part)))
 		return;
-	if (s->edges.n < EDGES_MAX && from_set(r, s, from, &set))
+	/* Whether a row was found at all depends on all that the condition says of the other side. */
+	if (side->part != LINT_NONE && !from_set(r, s, side->condition, side, true, &set))
+		return;
+	if (s->edges.n < EDGES_MAX && from_set(r, s, from, side, false, &set))
 		*arena_push(r->a, s->edges) = (struct lint_edge){ set, column };
 }
 
@@ -275,13 +297,14 @@ static void from_read(struct lint_relations *r, struct lint_scope *s, uint32_t s
 	for (size_t i = 0; i < n_joins; i++) {
 		struct str type = t->v[joins[i]].join_type;
 		bool left = str_eq_z(type, "LEFT"), right = str_eq_z(type, "RIGHT"), inner = str_eq_z(type, "INNER");
-		struct side side = { leaf_nodes, left ? lint_part(t, joins[i], "right", 0) :
+		struct side side = { leaf_nodes, select, lint_part(t, joins[i], "condition", 0), left ? lint_part(t, joins[i], "right", 0) :
 						 right ? lint_part(t, joins[i], "left", 0) : LINT_NONE };
 		using_read(r, s, joins[i], leaf_nodes, right || inner, left || inner);
 		if (left || right || inner)
-			condition_read(r, s, lint_part(t, joins[i], "condition", 0), &side);
+			condition_read(r, s, side.condition, &side);
 	}
-	condition_read(r, s, lint_part(t, select, "where_clause", 0), &(struct side){ leaf_nodes, LINT_NONE });
+	uint32_t where = lint_part(t, select, "where_clause", 0);
+	condition_read(r, s, where, &(struct side){ leaf_nodes, select, where, LINT_NONE });
 }
 
 /* ── the list of a SELECT, and its groups ── */
