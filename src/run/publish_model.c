@@ -1,5 +1,6 @@
 #include "run/publish.h"
 
+#include "base/check.h"
 #include "refine/model_spark.h"
 
 #include <string.h>
