@@ -1,58 +1,12 @@
-/* Tables whose engine is somewhere else, or another one: a job is written down and published is nothing; it is carried out; and
- * whoever comes then commits the result as if the engine had just ended. */
-#include "publish_world.h"
+/* Tables whose engine is somewhere else: a job is written down and published is nothing; it is carried out; and whoever comes then
+ * commits the result as if the engine had just ended. */
+#include "publish_scene.h"
 
 #include "driver/child.h"
-#include "run/object_hash.h"
 
 #include <unistd.h>
 
 #define FOLDER "runs/test/r1/jobs"
-
-/* Trip 12 is set aside with its stops, and a stop of trip 11. */
-#define DAY_1                                                                                                             \
-	"{\"id\":11,\"place\":\"a\",\"n\":1,\"stops\":[{\"at\":\"x\"},{\"at\":null},{\"at\":\"y\"}]},"                  \
-	"{\"id\":12,\"place\":\"b\",\"n\":999,\"stops\":[{\"at\":\"z\"}]}"
-
-static const struct scene {
-	const char *table, *to, *sql, *end;
-	bool prepared; /* before it begins */
-	size_t outputs; /* folders that its job names */
-} scenes[] = {
-	{ "trips", "2024-01-03", TRIPS_SQL, "11:1 21:3 22:4", false, 4 },
-	{ "places", "2024-01-03", "SELECT id FROM prepare.places ORDER BY id", "a b", false, 2 },
-	{ "by_place", "2024-01-03", "SELECT place || CAST(trips AS VARCHAR) FROM refine.by_place ORDER BY 1", "a2 b1", true, 1 },
-};
-#define TRIPS (&scenes[0])
-#define MODEL (&scenes[2])
-
-static void begin(struct world *w, const struct scene *s)
-{
-	trips_begin(w);
-	trips_models(w);
-	world_file(w, "contracts/trips.yaml", trips_with_stops);
-	world_answers(w, "/trips?day=2024-01-01", DAY_1);
-	world_stages(w, true, s->prepared, false);
-	trips_days(w, "2024-01-01", s->to);
-	world_run_ok(w);
-}
-
-static bool publish(struct world *w, const struct scene *s, struct run_options *o, struct run_table *made, struct err *e)
-{
-	publish_open(w);
-	struct plan p = publish_plan(w, "2024-01-01", s->to, o->request.engine);
-	return publish_planned(w, &p, o, s->table, made, e);
-}
-
-static enum lake_zone zone_of(const struct scene *s)
-{
-	return s == MODEL ? ZONE_REFINE : ZONE_PREPARE;
-}
-
-static struct str table_key(struct world *w, const struct scene *s)
-{
-	return project_table_key(&w->project, zone_of(s), str_from(s->table), &w->a);
-}
 
 static size_t folders_made(struct world *w, const struct scene *s)
 {
@@ -101,15 +55,6 @@ static bool take(struct world *w, const struct scene *s, struct str job, struct 
 	bool ok = publish(w, s, &o, made, e);
 	*taken = x.taken;
 	return ok;
-}
-
-static void assert_end(struct world *w, const struct scene *s)
-{
-	assert_text(world_sql(w, s->sql), s->end);
-	if (s != TRIPS)
-		return;
-	assert_text(world_sql(w, TRIPS_STOPS_SQL), "11:0:x 11:2:y");
-	assert_text(world_sql(w, "SELECT CAST(count(*) AS VARCHAR) FROM quarantine.trips"), "1");
 }
 
 static void test_a_table_made_elsewhere(void **state)
@@ -284,100 +229,97 @@ static void test_results_that_are_not_so(void **state)
 	}
 }
 
-/* The result with a SHA-256 for its one file. */
-static struct str with_claim(struct str result, struct sha256 claim, struct arena *a)
-{
-	size_t at = place_of(result, 0, "\"stats\":");
-	return arena_format(a, "%.*s\"sha256\":\"%.*s\",%.*s", (int)at, result.p, STR_ARG(sha256_hex_str(claim, a)),
-			    STR_ARG(str_sub(result, at, result.n)));
-}
+/* ── whose bytes a file has ── */
 
-static struct sha256 hash_of_file(struct world *w, struct str result)
-{
-	struct str rest = str_sub(result, place_of(result, 0, "\"path\":\"") + strlen("\"path\":\""), result.n);
-	struct str key = arena_format(&w->a, "%.*s/%.*s", STR_ARG(table_key(w, MODEL)), STR_ARG(str_sub(rest, 0, str_find_char(rest, '"'))));
-	return sha256_of(object(w, key));
-}
-
-static enum store_kept kept;
-static bool kept_fails;
+enum { NO_OPINION = -2, NO_ANSWER = -1 }; /* of the store, else an enum store_kept */
+static int opinion;
 
 static bool compare_kept(struct store *s, struct str key, struct sha256 hash, enum store_kept *out, struct err *e)
 {
 	(void)s;
 	(void)hash;
-	*out = kept;
-	return !kept_fails || err_set(e, ERR_STORAGE, "%.*s: refused", STR_ARG(key));
+	if (opinion == NO_ANSWER)
+		return err_set(e, ERR_STORAGE, "%.*s: nobody answers", STR_ARG(key));
+	*out = (enum store_kept)opinion;
+	return true;
 }
 
-static bool read_none_of_it(struct store *s, struct str key, uint64_t offset, void *p, size_t n, struct err *e)
+static bool read_not_what_was_made(struct store *s, struct str key, uint64_t offset, void *p, size_t n, struct err *e)
 {
 	struct flaky *f = (struct flaky *)s;
-	if (!str_starts(key, STR("refine/"))) /* what the model reads is looked at, too */
-		return f->inner->ops->read_at(f->inner, key, offset, p, n, e);
-	return err_set(e, ERR_STORAGE, "%.*s: not to be read", STR_ARG(key));
+	if (str_starts(key, STR("refine/")))
+		return err_set(e, ERR_STORAGE, "%.*s: it cannot be read", STR_ARG(key));
+	return f->inner->ops->read_at(f->inner, key, offset, p, n, e);
 }
 
-/* Whoever sent the files has hashed them, and is not believed: the bytes are read, or the service says what came. */
+static const volatile int int_signal = 2, term_signal = 15;
+#define OTHER_BYTES ERR_ENGINE, "its bytes are not those that the engine's result names"
+
+/* Who sent the files has hashed them; where the store has not compared that on its own, they are read before it is believed. */
 static void test_hashes_of_who_sent_the_files(void **state)
 {
-	static volatile int none = 0, interrupt = 2, terminate = 15;
 	static const struct {
-		bool wrong, asks, fails, unread; /* the claim; the service is asked; it fails; nobody can read */
-		enum store_kept kept;
-		volatile int *stop;
-		int64_t deadline_us;             /* from now; 0 none */
+		bool right;
+		int opinion;
+		bool unreadable;
+		const volatile int *stop;
+		int64_t deadline_us; /* it is 1000 */
 		enum err_code code;
 		const char *said;
-	} rows[] = {
-		{ true, false, false, false, STORE_KEPT_NONE, NULL, 0, ERR_ENGINE, "its bytes are not those that the engine's result names" },
-		{ true, true, false, false, STORE_KEPT_NONE, NULL, 0, ERR_ENGINE, "its bytes are not those" },
-		{ false, true, false, true, STORE_KEPT_OTHER, NULL, 0, ERR_ENGINE, "its bytes are not those" },
-		{ false, true, true, false, STORE_KEPT_SAME, NULL, 0, ERR_STORAGE, "refused" },
-		{ false, false, false, true, STORE_KEPT_NONE, NULL, 0, ERR_STORAGE, "not to be read" },
-		{ false, false, false, false, STORE_KEPT_NONE, &interrupt, 0, ERR_SIGINT, "stopped" },
-		{ false, false, false, false, STORE_KEPT_NONE, &terminate, 0, ERR_SIGTERM, "stopped" },
-		{ false, false, false, false, STORE_KEPT_NONE, NULL, -1, ERR_BUDGET, "no time is left" },
-		{ false, true, false, true, STORE_KEPT_SAME, &none, 1, ERR_NONE, "" },
-		{ false, false, false, false, STORE_KEPT_NONE, NULL, 0, ERR_NONE, "" },
+	} cases[] = {
+		{ true, NO_OPINION, false, NULL, 0, ERR_NONE, "" },
+		{ false, NO_OPINION, false, NULL, 0, OTHER_BYTES },
+		{ true, NO_OPINION, true, NULL, 0, ERR_STORAGE, "it cannot be read" },
+		{ true, STORE_KEPT_SAME, true, NULL, 0, ERR_NONE, "" },
+		{ true, STORE_KEPT_OTHER, false, NULL, 0, OTHER_BYTES },
+		{ false, STORE_KEPT_NONE, false, NULL, 2000, OTHER_BYTES },
+		{ true, NO_ANSWER, false, NULL, 0, ERR_STORAGE, "nobody answers" },
+		{ true, NO_OPINION, false, &int_signal, 0, ERR_SIGINT, "stopped by a signal" },
+		{ true, NO_OPINION, false, &term_signal, 0, ERR_SIGTERM, "stopped by a signal" },
+		{ true, NO_OPINION, false, NULL, 1000, ERR_BUDGET, "no time is left" },
 	};
+	struct world w;
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
-		struct world w;
-		struct flaky f;
+	begin(&w, MODEL);
+	struct exchange_posted x = write_job(&w, MODEL, ENGINE_USE_UNSAID);
+	carry_out(&w, &x);
+	shell(&w, "cp -a lake begin");
+	struct str result = object(&w, x.result), job = object(&w, x.job), path = str_sub(result, place_of(result, 0, "data/"), result.n);
+	path = str_sub(path, 0, str_find_char(path, '"'));
+	struct sha256 hash[2] = { sha256_of(STR("of other bytes")),
+				  sha256_of(object(&w, arena_format(&w.a, "refine/test/by_place/%.*s", STR_ARG(path)))) };
+	size_t at = place_of(result, 0, "\"stats\":");
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct str with = arena_format(&w.a, "%.*s\"sha256\":\"%.*s\",%.*s", (int)at, result.p,
+					       STR_ARG(sha256_hex_str(hash[cases[i].right], &w.a)), STR_ARG(str_sub(result, at, result.n)));
+		struct engine_exchange take_it = { .way = EXCHANGE_TAKE, .job_text = job, .result_text = with };
+		struct run_options o = { .exchange = &take_it, .stop = cases[i].stop, .deadline_us = cases[i].deadline_us };
+		static const volatile int no_signal = 0;
 		struct run_table made[2] = { 0 };
+		struct flaky f;
 		struct err why = ERR_INIT;
-		begin(&w, MODEL);
-		w.clock.monotonic_us += 10;
-		struct exchange_posted x = write_job(&w, MODEL, ENGINE_USE_UNSAID);
-		carry_out(&w, &x);
-		struct str result = object(&w, x.result), job = object(&w, x.job);
-		struct sha256 true_hash = hash_of_file(&w, result), wrong = sha256_of(STR("of other bytes"));
-		struct engine_exchange taking = { .way = EXCHANGE_TAKE, .job_text = job,
-						  .result_text = with_claim(result, rows[i].wrong ? wrong : true_hash, &w.a) };
-		struct run_options o = { .exchange = &taking, .stop = rows[i].stop };
+		shell(&w, "rm -rf lake && cp -a begin lake");
 		publish_open(&w);
 		struct plan p = publish_plan(&w, "2024-01-01", MODEL->to, ENGINE_USE_UNSAID);
 		publish_through(&w, &f, 0, FLAKY_REFUSE);
-		kept = rows[i].kept;
-		kept_fails = rows[i].fails;
-		f.ops.compare_kept = rows[i].asks ? compare_kept : NULL;
-		if (rows[i].unread)
-			f.ops.read_at = read_none_of_it;
-		o.deadline_us = rows[i].deadline_us ? w.clock.monotonic_us + rows[i].deadline_us * 5 : 0;
-		bool ok = publish_planned(&w, &p, &o, MODEL->table, made, &why);
+		opinion = cases[i].opinion;
+		if (opinion != NO_OPINION)
+			f.ops.compare_kept = compare_kept;
+		if (cases[i].unreadable)
+			f.ops.read_at = read_not_what_was_made;
+		if (i == 0)
+			o.stop = &no_signal;
+		w.clock.monotonic_us = 1000;
+		bool ok = publish_planned(&w, &p, &o, "by_place", made, &why);
 		publish_through_end(&w, &f);
-		if (ok != (rows[i].code == ERR_NONE) || why.code != rows[i].code || !strstr(why.message, rows[i].said))
-			fail_msg("%zu: %s: %s", i, err_name(why.code), why.message);
+		if (ok != (cases[i].code == ERR_NONE) || why.code != cases[i].code || !strstr(why.message, cases[i].said))
+			fail_msg("case %zu: %s: %s", i, err_name(why.code), why.message);
 		struct table_snapshot t = world_snapshot(&w, ZONE_REFINE, "by_place");
-		if (ok) {
-			assert_int_equal(t.n_files, 1);
-			assert_true(t.files[0].has_hash && sha256_eq(t.files[0].hash, true_hash));
-		} else {
-			assert_int_equal(t.version, -1);
-		}
-		world_end(&w);
+		assert_int_equal(t.n_files, ok);
+		if (ok)
+			assert_true(t.files[0].has_hash && sha256_eq(t.files[0].hash, hash[1]));
 	}
+	world_end(&w);
 }
 
 /* Each call of the store fails in turn: nothing counts as written that is not there, and the same call again writes it. */
@@ -462,81 +404,10 @@ static void test_a_job_whose_answer_was_lost(void **state)
 	}
 }
 
-/* ── no folder for what an engine has to bring ── */
-
-static bool make_job_only(struct world *w, struct err *e)
-{
-	struct engine_job job;
-	return publish_model_job(&w->project, &w->project.models.v[0], STR("r1"), 1, &job, &w->a, e);
-}
-
-static void test_no_room_for_what_is_brought(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < COUNT(scenes); i += 2) {
-		const struct scene *s = &scenes[i];
-		const char *before = getenv("TMPDIR");
-		struct run_table made[2] = { 0 };
-		struct world w;
-		struct flaky f;
-		struct err why = ERR_INIT;
-		begin(&w, s);
-		publish_open(&w);
-		struct plan p = publish_plan(&w, "2024-01-01", s->to, ENGINE_USE_UNSAID);
-		publish_through(&w, &f, 0, FLAKY_REFUSE)->store.abilities &= ~(unsigned)STORE_CAN_PATH;
-		assert_int_equal(setenv("TMPDIR", arena_format(&w.a, "%s/not-there", w.root).p, 1), 0);
-		assert_false(publish_planned(&w, &p, &(struct run_options){ 0 }, s->table, made, &why));
-		if (s == MODEL)
-			assert_false(make_job_only(&w, &ERR_INIT));
-		assert_int_equal(before ? setenv("TMPDIR", before, 1) : unsetenv("TMPDIR"), 0);
-		publish_through_end(&w, &f);
-		if (why.code != ERR_STORAGE || !strstr(why.message, "not-there"))
-			fail_msg("%s: %s", err_name(why.code), why.message);
-		assert_int_equal(world_snapshot(&w, zone_of(s), s->table).version, -1);
-		world_end(&w);
-	}
-}
-
 /* ── Spark ── */
 
 static const char twice[] = "SELECT t.place, p.name, COUNT(*) * 2 AS trips FROM sluice_prepare_trips t "
 			    "LEFT JOIN sluice_prepare_places p ON p.id = t.place GROUP BY t.place, p.name\n";
-
-/* Where it is wanted and not there, that is said before anything is made. */
-static void test_no_spark(void **state)
-{
-	const char *path = getenv("PATH");
-	(void)state;
-	for (size_t i = 0; i < COUNT(scenes); i += 2) {
-		const struct scene *s = &scenes[i];
-		struct run_options o = { .request.engine = ENGINE_USE_SPARK };
-		struct run_table made[2] = { 0 };
-		struct world w;
-		struct err why = ERR_INIT;
-		begin(&w, s);
-		struct str saved = arena_format(&w.a, "%s", path);
-		unsetenv("SPARK_HOME");
-		assert_int_equal(setenv("PATH", w.root, 1), 0);
-		bool ok = publish(&w, s, &o, made, &why);
-		assert_int_equal(setenv("PATH", saved.p, 1), 0);
-		if (ok || why.code != ERR_CONFIG || !strstr(why.message, "spark-submit is neither in"))
-			fail_msg("%s: %s", err_name(why.code), why.message);
-		assert_int_equal(world_snapshot(&w, zone_of(s), s->table).version, -1);
-		/* nor is a job written that Spark would answer otherwise */
-		if (s == MODEL) {
-			struct engine_exchange x = { .way = EXCHANGE_WRITE, .folder = STR(FOLDER) };
-			o.exchange = &x;
-			world_file(&w, "models/by_place.sql", "SELECT place, '' AS name, CAST(sum(n) / count(*) AS INTEGER) AS trips "
-				   "FROM prepare.trips GROUP BY place\n");
-			why = ERR_INIT;
-			assert_false(publish(&w, s, &o, made, &why));
-			assert_int_equal(why.code, ERR_CONFIG);
-			assert_non_null(strstr(err_hint_text(&why), "`sluice check` tells all of it"));
-			assert_int_equal(x.jobs.n, 0);
-		}
-		world_end(&w);
-	}
-}
 
 /* A job for Spark has the model's text for it; which engine made a table is part of what it was made of. */
 static void test_a_job_for_spark(void **state)
@@ -567,98 +438,6 @@ static void test_a_job_for_spark(void **state)
 	world_end(&w);
 }
 
-/* ── the job alone ── */
-
-static void test_the_job_of_a_model(void **state)
-{
-	struct world w;
-	struct engine_job job;
-	struct err why = ERR_INIT;
-	(void)state;
-	begin(&w, MODEL);
-	for (int there = 0; there < 3; there++) { /* all of its inputs; one is damaged; none */
-		static const enum err_code codes[] = { ERR_NONE, ERR_DAMAGE, ERR_MISSING };
-		static const char *const said[] = { "", "its bytes are not those that were published", "which is not there yet" };
-		shell(&w, there == 0 ? "true" : there == 1 ? "for f in lake/prepare/test/trips/data/*/*.parquet; do "
-			   "size=$(stat -c %s $f) && head -c $size /dev/zero > $f.new && mv $f.new $f; done" : "rm -r lake/prepare");
-		publish_open(&w);
-		const struct model *m = &w.project.models.v[0];
-		assert_text(m->name, "by_place");
-		why = ERR_INIT;
-		bool ok = publish_model_job(&w.project, m, STR("r1"), 1, &job, &w.a, &why);
-		if (ok != (there == 0) || why.code != codes[there] || !strstr(why.message, said[there]))
-			fail_msg("%d: %s %s", there, err_name(why.code), why.message);
-		if (!ok)
-			continue;
-		assert_int_equal(job.n_inputs, 2);
-		assert_text(job.inputs[1].table, "trips");
-		assert_int_equal(job.inputs[1].n_files, 1);
-		assert_int_equal(job.output.n, 0);
-	}
-	world_end(&w);
-}
-
-/* What it reads is a model that was never made, or cut from records that never came: which table is said, and where to look. */
-static void test_inputs_that_are_not_there(void **state)
-{
-	static const struct scene busiest = { .table = "a_busiest", .to = "2024-01-03" };
-	static const struct {
-		const char *sql, *said;
-	} cases[] = {
-		{ "SELECT place FROM refine.by_place\n", "it reads refine.by_place, which is not there yet" },
-		{ "SELECT \"at\" AS place FROM prepare.trips__stops\n", "it reads prepare.trips__stops, which is not there yet" },
-		{ "SELECT place FROM prepare.trips\n", "it reads prepare.trips, which is not there yet" },
-	};
-	(void)state;
-	struct world w;
-	begin(&w, TRIPS);
-	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct run_table made[2] = { 0 };
-		struct err why = ERR_INIT;
-		world_file(&w, "models/a_busiest.sql", cases[i].sql);
-		assert_false(publish(&w, &busiest, &(struct run_options){ 0 }, made, &why));
-		assert_int_equal(why.code, ERR_MISSING);
-		assert_non_null(strstr(why.message, cases[i].said));
-		assert_non_null(strstr(err_hint_text(&why), "`sluice plan` shows what is missing"));
-	}
-	world_end(&w);
-}
-
-/* ── files that a repair has found damaged ── */
-
-static void test_damaged_files_are_made_again(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < COUNT(scenes); i++) {
-		const struct scene *s = &scenes[i];
-		struct run_repair repair = { 0 };
-		struct run_options o = { .repair = &repair };
-		struct run_table made[2] = { 0 };
-		struct world w;
-		begin(&w, s);
-		OK(publish(&w, s, &(struct run_options){ 0 }, made, e));
-		struct table_snapshot before = world_snapshot(&w, zone_of(s), s->table);
-		assert_int_equal(before.n_files, 1);
-		/* of another table: not a reason */
-		str_map_add(&repair.damaged, STR("prepare/test/others/data/x/00000.parquet"), 0, &w.a);
-		memset(made, 0, sizeof made);
-		OK(publish(&w, s, &o, made, e));
-		assert_false(made[0].changed);
-		struct str file = arena_format(&w.a, "%.*s/%.*s", STR_ARG(table_key(&w, s)), STR_ARG(before.files[0].path));
-		str_map_add(&repair.damaged, file, 1, &w.a);
-		memset(made, 0, sizeof made);
-		OK(publish(&w, s, &o, made, e));
-		struct table_snapshot now = world_snapshot(&w, zone_of(s), s->table);
-		assert_true(made[0].changed);
-		assert_int_equal(now.version, before.version + 1);
-		assert_int_equal(now.n_files, 1);
-		assert_false(str_eq(now.files[0].path, before.files[0].path));
-		assert_true(str_eq(now.id, before.id));
-		assert_end(&w, s);
-		world_end(&w);
-	}
-}
-
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -668,12 +447,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_hashes_of_who_sent_the_files),
 		cmocka_unit_test(test_any_call_fails_while_a_job_is_written),
 		cmocka_unit_test(test_a_job_whose_answer_was_lost),
-		cmocka_unit_test(test_no_room_for_what_is_brought),
-		cmocka_unit_test(test_no_spark),
 		cmocka_unit_test(test_a_job_for_spark),
-		cmocka_unit_test(test_the_job_of_a_model),
-		cmocka_unit_test(test_inputs_that_are_not_there),
-		cmocka_unit_test(test_damaged_files_are_made_again),
 	};
 	int child = world_engine_child(argc, argv);
 	if (access("/dev/shm", W_OK) == 0)

@@ -374,6 +374,7 @@ static void test_rivals_without_end(void **state)
 
 /* ── an engine that says what is not so ── */
 
+#define HASH "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
 static const struct lie {
 	const char *old, *new, *said;
 } lies[] = {
@@ -385,7 +386,9 @@ static const struct lie {
 			"\"published\":0,\"quarantined\":0,\"duplicates\":0,\"with_parent\":0,\"inexact\":0,\"rules\":[],"
 			"\"extra\":[]}}],\"loss\":{",
 	  "child tables" },
+	{ "\"stats\":", "\"sha256\":\"" HASH "\",\"stats\":", "" }, /* no lie: what one says that has sent the file */
 };
+enum { A_HASH = COUNT(lies) - 1 };
 
 /* In the child, behind the engine. */
 static void tell_lie(const char *job_path, const struct lie *l)
@@ -401,18 +404,41 @@ static void tell_lie(const char *job_path, const struct lie *l)
 	arena_free(&a);
 }
 
+static bool publish_with_lie(struct world *w, struct flaky *f, size_t i, struct err *e)
+{
+	char number[2] = { (char)('0' + i), '\0' };
+	assert_int_equal(setenv("SLUICE_TEST_LIE", number, 1), 0);
+	bool ok = publish(w, &scenes[0], f, 0, FLAKY_REFUSE, 0, e);
+	assert_int_equal(unsetenv("SLUICE_TEST_LIE"), 0);
+	return ok;
+}
+
+/* Where it sends the files, it has hashed what it sent, and they are not read once more. */
+static void test_hashes_by_the_engine(void **state)
+{
+	(void)state;
+	struct world w;
+	struct flaky f;
+	struct err e = ERR_INIT;
+	begin(&w, &scenes[0]);
+	if (!publish_with_lie(&w, &f, A_HASH, &e))
+		fail_msg("%s", e.message);
+	struct table_snapshot t = world_snapshot(&w, ZONE_PREPARE, "trips");
+	assert_int_equal(t.n_files, 1);
+	assert_true(t.files[0].has_hash);
+	assert_true(str_eq_z(sha256_hex_str(t.files[0].hash, &w.a), HASH));
+	world_end(&w);
+}
+
 static void test_lies_of_the_engine(void **state)
 {
 	(void)state;
 	struct world w;
 	begin(&w, &scenes[0]);
-	for (size_t i = 0; i < COUNT(lies); i++) {
+	for (size_t i = 0; i < A_HASH; i++) {
 		struct flaky f;
 		struct err e = ERR_INIT;
-		char number[2] = { (char)('0' + i), '\0' };
-		assert_int_equal(setenv("SLUICE_TEST_LIE", number, 1), 0);
-		bool ok = publish(&w, &scenes[0], &f, 0, FLAKY_REFUSE, 0, &e);
-		assert_int_equal(unsetenv("SLUICE_TEST_LIE"), 0);
+		bool ok = publish_with_lie(&w, &f, i, &e);
 		if (ok || e.code != ERR_ENGINE || !strstr(e.message, lies[i].said))
 			fail_msg("lie %zu: %s %s", i, err_name(e.code), e.message);
 		assert_int_equal(f.created, 0);
@@ -552,6 +578,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_a_rival_and_then_a_failure),
 		cmocka_unit_test(test_rivals_without_end),
 		cmocka_unit_test(test_lies_of_the_engine),
+		cmocka_unit_test(test_hashes_by_the_engine),
 		cmocka_unit_test(test_types_fit),
 		cmocka_unit_test(test_a_renewal_fails),
 		cmocka_unit_test(test_a_renewal_behind_what_was_seen),
