@@ -282,9 +282,11 @@ def instance(folder, home):
         if headers.get("X-aws-ec2-metadata-token") != "c4nary-imds":
             return 401, ""
         base = "/latest/meta-data/iam/security-credentials/"
+        if path == "/latest/meta-data/placement/region":
+            return 200, "ap-south-1"
         return (200, "role") if path == base else (200, json_credentials("AKINSTANCE")) if path == base + "role" else (404, "")
-    server = aws.Server(answer)
-    return server, {"AWS_EC2_METADATA_SERVICE_ENDPOINT": server.url}
+    server = aws.Server(answer)  # where nobody says a region, it is the instance's
+    return server, {"AWS_EC2_METADATA_SERVICE_ENDPOINT": server.url, "AWS_REGION": ""}
 
 
 def files(folder, home):
@@ -310,7 +312,7 @@ def test_sources_of_credentials(tmp_path, source, key, more):
         p.secrets.update(env)
         done = p.sluice("ingest", *DAYS)
         (asked,) = secrets.asked
-        region = "us-west-2" if source is process else "eu-central-1"
+        region = {process: "us-west-2", instance: "ap-south-1"}.get(source, "eu-central-1")
         assert f"Credential={key}/" in asked[2]["Authorization"] and f"/{region}/secretsmanager/" in asked[2]["Authorization"]
         if server:
             server.__exit__()
