@@ -38,8 +38,8 @@ struct verify {
 };
 
 void verify_found(struct verify *v, struct str where, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* What could not be looked at: a finding, unless it is trouble of this machine (descriptors, memory, rights), which is
- * told at the end (exit status 7) and proves nothing about what is stored. */
+/* What could not be looked at: a finding, unless it is trouble of this machine (descriptors, memory, rights) or of a service that
+ * is asked for objects, which is told at the end (exit status 7) and proves nothing about what is stored. */
 void verify_unread(struct verify *v, struct str where, const struct err *why);
 /* The same, in these words where it is not there at all. */
 void verify_missing(struct verify *v, struct str where, const char *missing, const struct err *why);
