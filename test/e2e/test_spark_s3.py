@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(bool(engines.spark_missing()), reason=str(engine
 
 LIBRARY = os.path.join(os.path.dirname(L.BIN), "lib", "libsluice.so")
 MAIN = os.path.join(L.ROOT, "spark", "sluice_spark", "main.py")
-SUBMIT = os.path.join(os.path.dirname(sys.executable), "spark-submit")
+SUBMIT = None if engines.spark_missing() else engines.spark_submit()
 DAYS = ("--from", "2013-01-01", "--to", "2013-01-05")
 MODELS = sorted(os.path.basename(f)[:-4] for f in glob.glob(os.path.join(L.EXAMPLE, "models", "*.sql")))
 

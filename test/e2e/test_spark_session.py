@@ -15,7 +15,7 @@ import lake as L
 pytest_plugins = ["lake_fixtures"]
 pytestmark = pytest.mark.skipif(bool(engines.spark_missing()), reason=str(engines.spark_missing()))
 
-SUBMIT = os.path.join(os.path.dirname(sys.executable), "spark-submit")
+SUBMIT = None if engines.spark_missing() else engines.spark_submit()
 DAYS = ("--from", "2013-01-01", "--to", "2013-01-03")
 COUNTING = f'#!/bin/sh\necho $$ >> "$0.started"\nexec {SUBMIT} "$@"\n'  # the number is the JVM's: spark-submit becomes it
 
