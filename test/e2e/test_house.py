@@ -104,7 +104,7 @@ def test_setup_goes_on_without_what_tests_can_do_without(tmp_path, level, wanted
 
 def test_setup_knows_its_levels():
     done = run("tools/setup", "everything")
-    assert done.returncode == 2 and "build, demo, test, peers or lambda" in done.stderr
+    assert done.returncode == 2 and "build, demo, test, spark4, peers or lambda" in done.stderr
 
 
 def test_make_alone_is_help():
