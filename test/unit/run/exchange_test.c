@@ -229,97 +229,100 @@ static void test_results_that_are_not_so(void **state)
 	}
 }
 
-/* ── whose bytes a file has ── */
+/* The result with a SHA-256 for its one file. */
+static struct str with_claim(struct str result, struct sha256 claim, struct arena *a)
+{
+	size_t at = place_of(result, 0, "\"stats\":");
+	return arena_format(a, "%.*s\"sha256\":\"%.*s\",%.*s", (int)at, result.p, STR_ARG(sha256_hex_str(claim, a)),
+			    STR_ARG(str_sub(result, at, result.n)));
+}
 
-enum { NO_OPINION = -2, NO_ANSWER = -1 }; /* of the store, else an enum store_kept */
-static int opinion;
+static struct sha256 hash_of_file(struct world *w, struct str result)
+{
+	struct str rest = str_sub(result, place_of(result, 0, "\"path\":\"") + strlen("\"path\":\""), result.n);
+	struct str key = arena_format(&w->a, "%.*s/%.*s", STR_ARG(table_key(w, MODEL)), STR_ARG(str_sub(rest, 0, str_find_char(rest, '"'))));
+	return sha256_of(object(w, key));
+}
+
+static enum store_kept kept;
+static bool kept_fails;
 
 static bool compare_kept(struct store *s, struct str key, struct sha256 hash, enum store_kept *out, struct err *e)
 {
 	(void)s;
 	(void)hash;
-	if (opinion == NO_ANSWER)
-		return err_set(e, ERR_STORAGE, "%.*s: nobody answers", STR_ARG(key));
-	*out = (enum store_kept)opinion;
-	return true;
+	*out = kept;
+	return !kept_fails || err_set(e, ERR_STORAGE, "%.*s: refused", STR_ARG(key));
 }
 
-static bool read_not_what_was_made(struct store *s, struct str key, uint64_t offset, void *p, size_t n, struct err *e)
+static bool read_none_of_it(struct store *s, struct str key, uint64_t offset, void *p, size_t n, struct err *e)
 {
 	struct flaky *f = (struct flaky *)s;
-	if (str_starts(key, STR("refine/")))
-		return err_set(e, ERR_STORAGE, "%.*s: it cannot be read", STR_ARG(key));
-	return f->inner->ops->read_at(f->inner, key, offset, p, n, e);
+	if (!str_starts(key, STR("refine/"))) /* what the model reads is looked at, too */
+		return f->inner->ops->read_at(f->inner, key, offset, p, n, e);
+	return err_set(e, ERR_STORAGE, "%.*s: not to be read", STR_ARG(key));
 }
 
-static const volatile int int_signal = 2, term_signal = 15;
-#define OTHER_BYTES ERR_ENGINE, "its bytes are not those that the engine's result names"
-
-/* Who sent the files has hashed them; where the store has not compared that on its own, they are read before it is believed. */
+/* Whoever sent the files has hashed them, and is not believed: the bytes are read, or the service says what came. */
 static void test_hashes_of_who_sent_the_files(void **state)
 {
+	static volatile int none = 0, interrupt = 2, terminate = 15;
 	static const struct {
-		bool right;
-		int opinion;
-		bool unreadable;
-		const volatile int *stop;
-		int64_t deadline_us; /* it is 1000 */
+		bool wrong, asks, fails, unread; /* the claim; the service is asked; it fails; nobody can read */
+		enum store_kept kept;
+		volatile int *stop;
+		int64_t deadline_us;             /* from now; 0 none */
 		enum err_code code;
 		const char *said;
-	} cases[] = {
-		{ true, NO_OPINION, false, NULL, 0, ERR_NONE, "" },
-		{ false, NO_OPINION, false, NULL, 0, OTHER_BYTES },
-		{ true, NO_OPINION, true, NULL, 0, ERR_STORAGE, "it cannot be read" },
-		{ true, STORE_KEPT_SAME, true, NULL, 0, ERR_NONE, "" },
-		{ true, STORE_KEPT_OTHER, false, NULL, 0, OTHER_BYTES },
-		{ false, STORE_KEPT_NONE, false, NULL, 2000, OTHER_BYTES },
-		{ true, NO_ANSWER, false, NULL, 0, ERR_STORAGE, "nobody answers" },
-		{ true, NO_OPINION, false, &int_signal, 0, ERR_SIGINT, "stopped by a signal" },
-		{ true, NO_OPINION, false, &term_signal, 0, ERR_SIGTERM, "stopped by a signal" },
-		{ true, NO_OPINION, false, NULL, 1000, ERR_BUDGET, "no time is left" },
+	} rows[] = {
+		{ true, false, false, false, STORE_KEPT_NONE, NULL, 0, ERR_ENGINE, "its bytes are not those that the engine's result names" },
+		{ true, true, false, false, STORE_KEPT_NONE, NULL, 0, ERR_ENGINE, "its bytes are not those" },
+		{ false, true, false, true, STORE_KEPT_OTHER, NULL, 0, ERR_ENGINE, "its bytes are not those" },
+		{ false, true, true, false, STORE_KEPT_SAME, NULL, 0, ERR_STORAGE, "refused" },
+		{ false, false, false, true, STORE_KEPT_NONE, NULL, 0, ERR_STORAGE, "not to be read" },
+		{ false, false, false, false, STORE_KEPT_NONE, &interrupt, 0, ERR_SIGINT, "stopped" },
+		{ false, false, false, false, STORE_KEPT_NONE, &terminate, 0, ERR_SIGTERM, "stopped" },
+		{ false, false, false, false, STORE_KEPT_NONE, NULL, -1, ERR_BUDGET, "no time is left" },
+		{ false, true, false, true, STORE_KEPT_SAME, &none, 1, ERR_NONE, "" },
+		{ false, false, false, false, STORE_KEPT_NONE, NULL, 0, ERR_NONE, "" },
 	};
-	struct world w;
 	(void)state;
-	begin(&w, MODEL);
-	struct exchange_posted x = write_job(&w, MODEL, ENGINE_USE_UNSAID);
-	carry_out(&w, &x);
-	shell(&w, "cp -a lake begin");
-	struct str result = object(&w, x.result), job = object(&w, x.job), path = str_sub(result, place_of(result, 0, "data/"), result.n);
-	path = str_sub(path, 0, str_find_char(path, '"'));
-	struct sha256 hash[2] = { sha256_of(STR("of other bytes")),
-				  sha256_of(object(&w, arena_format(&w.a, "refine/test/by_place/%.*s", STR_ARG(path)))) };
-	size_t at = place_of(result, 0, "\"stats\":");
-	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct str with = arena_format(&w.a, "%.*s\"sha256\":\"%.*s\",%.*s", (int)at, result.p,
-					       STR_ARG(sha256_hex_str(hash[cases[i].right], &w.a)), STR_ARG(str_sub(result, at, result.n)));
-		struct engine_exchange take_it = { .way = EXCHANGE_TAKE, .job_text = job, .result_text = with };
-		struct run_options o = { .exchange = &take_it, .stop = cases[i].stop, .deadline_us = cases[i].deadline_us };
-		static const volatile int no_signal = 0;
-		struct run_table made[2] = { 0 };
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct world w;
 		struct flaky f;
+		struct run_table made[2] = { 0 };
 		struct err why = ERR_INIT;
-		shell(&w, "rm -rf lake && cp -a begin lake");
+		begin(&w, MODEL);
+		w.clock.monotonic_us += 10;
+		struct exchange_posted x = write_job(&w, MODEL, ENGINE_USE_UNSAID);
+		carry_out(&w, &x);
+		struct str result = object(&w, x.result), job = object(&w, x.job);
+		struct sha256 true_hash = hash_of_file(&w, result), wrong = sha256_of(STR("of other bytes"));
+		struct engine_exchange taking = { .way = EXCHANGE_TAKE, .job_text = job,
+						  .result_text = with_claim(result, rows[i].wrong ? wrong : true_hash, &w.a) };
+		struct run_options o = { .exchange = &taking, .stop = rows[i].stop };
 		publish_open(&w);
 		struct plan p = publish_plan(&w, "2024-01-01", MODEL->to, ENGINE_USE_UNSAID);
 		publish_through(&w, &f, 0, FLAKY_REFUSE);
-		opinion = cases[i].opinion;
-		if (opinion != NO_OPINION)
-			f.ops.compare_kept = compare_kept;
-		if (cases[i].unreadable)
-			f.ops.read_at = read_not_what_was_made;
-		if (i == 0)
-			o.stop = &no_signal;
-		w.clock.monotonic_us = 1000;
-		bool ok = publish_planned(&w, &p, &o, "by_place", made, &why);
+		kept = rows[i].kept;
+		kept_fails = rows[i].fails;
+		f.ops.compare_kept = rows[i].asks ? compare_kept : NULL;
+		if (rows[i].unread)
+			f.ops.read_at = read_none_of_it;
+		o.deadline_us = rows[i].deadline_us ? w.clock.monotonic_us + rows[i].deadline_us * 5 : 0;
+		bool ok = publish_planned(&w, &p, &o, MODEL->table, made, &why);
 		publish_through_end(&w, &f);
-		if (ok != (cases[i].code == ERR_NONE) || why.code != cases[i].code || !strstr(why.message, cases[i].said))
-			fail_msg("case %zu: %s: %s", i, err_name(why.code), why.message);
+		if (ok != (rows[i].code == ERR_NONE) || why.code != rows[i].code || !strstr(why.message, rows[i].said))
+			fail_msg("%zu: %s: %s", i, err_name(why.code), why.message);
 		struct table_snapshot t = world_snapshot(&w, ZONE_REFINE, "by_place");
-		assert_int_equal(t.n_files, ok);
-		if (ok)
-			assert_true(t.files[0].has_hash && sha256_eq(t.files[0].hash, hash[1]));
+		if (ok) {
+			assert_int_equal(t.n_files, 1);
+			assert_true(t.files[0].has_hash && sha256_eq(t.files[0].hash, true_hash));
+		} else {
+			assert_int_equal(t.version, -1);
+		}
+		world_end(&w);
 	}
-	world_end(&w);
 }
 
 /* Each call of the store fails in turn: nothing counts as written that is not there, and the same call again writes it. */
