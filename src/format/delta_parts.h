@@ -5,7 +5,7 @@
 #include "base/json.h"
 #include "format/delta.h"
 
-enum { DELTA_AHEAD = 32 /* versions */, DELTA_AT_ONCE = 8 /* several tables are loaded at a time */ };
+enum { DELTA_AHEAD = 32 /* versions */, DELTA_AT_ONCE = 16 /* several tables are loaded at a time */ };
 enum { DELTA_NUMBER = 20, DELTA_LOG_NAME = 25 }; /* digits; digits and ".json" */
 
 /* Actions, each an object of its own without a line feed; metadata: protocol and metaData, each with one. */
