@@ -13,6 +13,7 @@ import engines
 import lake as L
 from lambda_api import LAMBDA, Function
 from s3_server import KEYS, S3Project, Server
+from spark_cluster import Cluster
 
 pytest_plugins = ["lake_fixtures", "engines"]
 pytestmark = pytest.mark.skipif(bool(engines.spark_missing()), reason=str(engines.spark_missing()))
@@ -111,6 +112,42 @@ def test_damage_on_s3(tmp_path, disk, made, server):
         f.write(bytes([byte[0] ^ 1]))
     done = p.sluice("refine", "--engine", "spark", "--only", "carrier_scorecard", *DAYS, status=8)
     assert os.path.basename(victim) in done.err and "sluice repair" in done.err
+
+
+def test_on_a_cluster(tmp_path, monkeypatch, disk, made, server):
+    """Where the lake is stands in the job; what opens it each machine finds in its own surroundings: here in a profile."""
+    home = tmp_path / "home"
+    (home / ".aws").mkdir(parents=True)
+    (home / ".aws" / "credentials").write_text(f"[default]\naws_access_key_id = {KEYS['AWS_ACCESS_KEY_ID']}\n"
+                                               f"aws_secret_access_key = {KEYS['AWS_SECRET_ACCESS_KEY']}\n")
+    (home / ".aws" / "credentials").chmod(0o600)
+    with monkeypatch.context() as m:
+        m.setenv("HOME", str(home))
+        cluster = Cluster(tmp_path)
+        try:
+            cluster.worker("127.0.0.1")
+        except BaseException:
+            cluster.end()
+            raise
+    try:
+        p = on_s3(tmp_path, disk, server, "cluster", use="spark")
+        with open(p.file, encoding="utf-8") as f:
+            text = f.read()
+        conf = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.driver.memory": "600m",
+                "spark.executor.memory": "600m", "spark.sql.shuffle.partitions": "2"}
+        with open(p.file, "w", encoding="utf-8") as f:
+            f.write(text.replace('"spark": {', f'"spark": {{"master": "{cluster.url}", "conf": {json.dumps(conf)}, ')
+                    + "\ns3: " + json.dumps({"endpoint": server.url, "region": KEYS["AWS_REGION"]}) + "\n")
+        p.secrets["SPARK_LOCAL_IP"] = "127.0.0.1"
+        shutil.copytree(made.files, p.files)
+        for table in ("prepare/nycflights/planes", "quarantine/nycflights/planes", "refine/nycflights/carrier_scorecard"):
+            shutil.rmtree(os.path.join(p.files, table))
+        p.sluice("run", *DAYS)
+        assert rows_of(p) == disk.rows and len(lines(p.started)) == 1
+        by = {t["table"]: t["engine"] for t in disk.on(p.files).records()[-1]["tables"] if t.get("engine")}
+        assert {n for n, e in by.items() if e.startswith("Spark")} == {"planes", "carrier_scorecard"} | (set(by) & set(MODELS))
+    finally:
+        cluster.end()
 
 
 # ── what is read of objects ──
