@@ -317,7 +317,8 @@ bool flight_prepare(struct flight *f, const struct http_request *r, struct err *
 	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	if (f->owner->ca_file)
 		SET(CURLOPT_CAINFO, f->owner->ca_file);
-	SET(CURLOPT_BUFFERSIZE, (long)RECEIVE_BYTES);
+	/* Refused where the handle still has a buffer, as after a transfer that ended while its name was looked up: then that one does. */
+	(void)curl_easy_setopt(f->easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BYTES);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(CURLOPT_FRESH_CONNECT, r->fresh_connection ? 1L : 0L);
 	if (r->connect_us > 0)

@@ -519,10 +519,11 @@ int cmd_status(struct ui *u)
 {
 	struct err e = ERR_INIT;
 	struct plan p;
-	struct plan_request q = { .ingest = true, .prepare = true, .refine = true };
+	struct plan_request q = { .prepare = true, .refine = true };
 	int status = 0;
 	if (!ui_open(u, LAKE_THERE, true, &status))
 		return status;
+	q.ingest = !u->project.raw_other; /* nothing is fetched into another lake */
 	q.now_us = u->project.clock->wall_us(u->project.clock);
 	q.run_id = run_id_new(u->project.clock, &u->arena);
 	struct str *changed = follow_grids(u);

@@ -214,6 +214,8 @@ def test_tables_of_another_lakes_raw(month, tmp_path, without_paths):
     assert p.records()[-1]["raw_from"].endswith(month.lake)
     assert all(r["requests"] == 0 for r in p.records()[-1]["resources"])
     assert "All is well" in p.sluice("verify", *here).out
+    resources = p.sluice("status", *here, "--json").json["resources"]
+    assert [r["sealed"] for r in resources if r["resource"] == "flights"] == [31], resources
     assert p.sluice("verify", status=8), "without it, the tables are made of nothing"
     assert p.sluice("raw ls flights", *here).out.split("\n")[0] == month.sluice("raw ls flights").out.split("\n")[0]
     traced = p.sluice("trace airlines UA", *here).out

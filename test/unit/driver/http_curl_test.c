@@ -341,6 +341,31 @@ static void cannot_be_sent(void **state)
 	http_close(h);
 }
 
+/* Again and again, by a handle whose transfer ended before it had a connection: no resolver is asked for so long a label. */
+static void no_such_name(void **state)
+{
+	(void)state;
+	struct http *h = open_http();
+	struct wire w;
+	struct arena a = ARENA_INIT;
+	static const struct wire_reply reply = { LENGTH(1) "1", NULL, 0, NULL, WIRE_KEEP, 0 };
+	for (int i = 0; i < 3; i++) {
+		struct http_request r = request(STR("http://a2345678901234567890123456789012345678901234567890123456789012345.invalid/"));
+		struct http_exchange *x = ask(h, &r);
+		if (x->outcome != HTTP_NO_ANSWER || !strstr(x->err.message, "resolve"))
+			fail_msg("%d: %s: %s", i, err_name(x->err.code), x->err.message);
+		http_exchange_free(x);
+	}
+	wire_open(&w, &reply, 1); /* and then it is as good as new */
+	struct http_request good = request(url_of(&w, "http", "127.0.0.1", &a));
+	struct http_exchange *x = ask(h, &good);
+	assert_text(x->body, "1");
+	http_exchange_free(x);
+	http_close(h);
+	wire_close(&w);
+	arena_free(&a);
+}
+
 static void nobody_listens(void **state)
 {
 	(void)state;
@@ -533,7 +558,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(on_the_wire),	     cmocka_unit_test(kept_connection),
-		cmocka_unit_test(keep_alive_race),   cmocka_unit_test(refused_addresses),
+		cmocka_unit_test(keep_alive_race),   cmocka_unit_test(refused_addresses), cmocka_unit_test(no_such_name),
 		cmocka_unit_test(cannot_be_sent),    cmocka_unit_test(nobody_listens),
 		cmocka_unit_test(waking_and_cancelling), cmocka_unit_test(many_at_once),
 		cmocka_unit_test(through_a_proxy), cmocka_unit_test(past_the_proxy),
