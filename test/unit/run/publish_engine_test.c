@@ -30,7 +30,7 @@ static void test_no_room_for_what_is_brought(void **state)
 		assert_int_equal(setenv("TMPDIR", arena_format(&w.a, "%s/not-there", w.root).p, 1), 0);
 		assert_false(publish_planned(&w, &p, &(struct run_options){ 0 }, s->table, made, &why));
 		if (s == MODEL)
-			assert_false(make_job_only(&w, &(struct err)ERR_INIT));
+			assert_false(make_job_only(&w, &ERR_INIT));
 		assert_int_equal(before ? setenv("TMPDIR", before, 1) : unsetenv("TMPDIR"), 0);
 		publish_through_end(&w, &f);
 		if (why.code != ERR_STORAGE || !strstr(why.message, "not-there"))
