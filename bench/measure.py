@@ -24,8 +24,11 @@ class Wrong(Exception):
 
 
 class Cost:
-    def __init__(self, wall_s, cpu_s, rss_bytes, out):
-        self.wall_s, self.cpu_s, self.rss_bytes, self.out = wall_s, cpu_s, rss_bytes, out
+    """cpu_s: of the program and what it waited for; all_cpu_s: of whatever was seen below it (only where memory was watched), also of
+    what nobody waited for, as Spark's Python workers."""
+
+    def __init__(self, wall_s, cpu_s, rss_bytes, out, all_cpu_s=0.0):
+        self.wall_s, self.cpu_s, self.rss_bytes, self.out, self.all_cpu_s = wall_s, cpu_s, rss_bytes, out, all_cpu_s
 
 
 def children_of(pid):
@@ -43,14 +46,25 @@ def children_of(pid):
     return found
 
 
-def watch_memory(pid, highest, over):
-    """The highest sum, over the processes that live at the same time, of their peaks as the kernel counts them."""
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def own_cpu_s(pid):
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def watch_memory(pid, highest, cpu, over):
+    """The highest sum, over the processes that live at the same time, of their peaks as the kernel counts them; and of each the
+    seconds of CPU when it was last seen."""
     while not over.wait(0.01):
         now = 0
         for p in children_of(pid):
             try:
                 with open(f"/proc/{p}/status", encoding="ascii") as f:
                     at = re.search(r"VmHWM:\s*(\d+) kB", f.read())
+                cpu[p] = own_cpu_s(p)
             except OSError:
                 continue
             now += int(at.group(1)) * 1024 if at else 0
@@ -65,10 +79,10 @@ def run(args, status=0, memory=False, cwd=None):
         args = [str(a) for a in args]
         if cwd:
             args = ["/bin/sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", cwd, *args]
-        highest, over = [0], threading.Event()
+        highest, cpu, over = [0], {}, threading.Event()
         begin = time.monotonic()
         pid = os.posix_spawn(args[0], args, os.environ, file_actions=actions)
-        watcher = threading.Thread(target=watch_memory, args=(pid, highest, over)) if memory else None
+        watcher = threading.Thread(target=watch_memory, args=(pid, highest, cpu, over)) if memory else None
         if watcher:
             watcher.start()
         _, code, used = os.wait4(pid, 0)
@@ -83,7 +97,7 @@ def run(args, status=0, memory=False, cwd=None):
     if got != status:
         raise Wrong(f"{' '.join(args)}\nended with {got}:\n{said[-3000:]}{text[-1000:]}")
     # ru_maxrss is no help: until its exec a child counts with the size of the process that started it, which is ours.
-    return Cost(wall, used.ru_utime + used.ru_stime, highest[0], text)
+    return Cost(wall, used.ru_utime + used.ru_stime, highest[0], text, sum(cpu.values()))
 
 
 def median(values):
