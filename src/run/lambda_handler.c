@@ -46,20 +46,24 @@ static bool config_fetch(struct lambda_handler *h, struct str url, struct arena 
 	return ok || err_wrap(e, "config %.*s", STR_ARG(place));
 }
 
-static bool pipeline_file(struct lambda_handler *h, const struct lambda_event *v, struct arena *a, const char **out, struct err *e)
+/* *lake: the one that the file lies in; "" where it is the package's. */
+static bool pipeline_file(struct lambda_handler *h, const struct lambda_event *v, struct arena *a, const char **out, struct str *lake,
+			  struct err *e)
 {
+	struct str key;
+	struct sha256 digest;
 	struct str config = or_environment(v->config, "SLUICE_CONFIG");
 	struct str name = or_environment(v->pipeline, "SLUICE_PIPELINE");
 	if (bundle_is_digest(config)) { /* in the lake that the run is to work on */
-		struct str lake = or_environment(v->lake, "SLUICE_LAKE");
-		if (lake.n == 0) {
+		struct str wanted = or_environment(v->lake, "SLUICE_LAKE");
+		if (wanted.n == 0) {
 			err_set(e, ERR_USAGE, "\"config\" is a digest alone, and neither \"lake\" nor SLUICE_LAKE says in which lake");
 			return err_hint(e, "or name the place as `sluice config push` prints it: s3://bucket/prefix/config/<digest>");
 		}
-		config = arena_format(a, "%.*s/config/%.*s", STR_ARG(lake), STR_ARG(config));
+		config = arena_format(a, "%.*s/config/%.*s", STR_ARG(wanted), STR_ARG(config));
 	}
 	if (config.n > 0) {
-		if (!config_fetch(h, config, a, e))
+		if (!bundle_place(config, a, lake, &key, &digest, e) || !config_fetch(h, config, a, e))
 			return false;
 		*out = arena_format(a, "%s/pipeline.yaml", h->config.path).p;
 		return true;
@@ -76,8 +80,26 @@ static bool pipeline_file(struct lambda_handler *h, const struct lambda_event *v
 	return true;
 }
 
+/* A folder of the function goes with it, and with all that was fetched. Files that lie in a lake were put there for that one; else
+ * the lake has to be named. A whole path may be a mount. */
+static bool lake_choose(struct project *j, const struct project_options *o, struct str of_config, struct arena *a, struct err *e)
+{
+	struct str in_folder = arena_format(a, "%.*s/", STR_ARG(j->pipeline->folder)), shown;
+	bool relative = o->lake.n == 0 && str_starts(j->lake, in_folder); /* as the pipeline file has it, or by default */
+	if (relative && of_config.n > 0) {
+		j->lake = of_config;
+		relative = false;
+	}
+	if (!relative && (!store_name_is_path(j->lake) || j->lake.p[0] == '/'))
+		return true;
+	shown = relative ? arena_format(a, "./%.*s", STR_ARG(str_sub(j->lake, in_folder.n, j->lake.n))) : j->lake;
+	err_set(e, ERR_CONFIG, "the lake %.*s is a folder of the function: name s3://… in \"lake\", SLUICE_LAKE or the pipeline file",
+		STR_ARG(shown));
+	return err_hint(e, "what is written there is gone with the function; a mount is named by its whole path, /mnt/…");
+}
+
 static bool load(struct lambda_handler *h, const struct lambda_event *v, struct arena *a, struct project *j,
-		 struct project_options *o, struct err *e)
+		 struct project_options *o, struct str *of_config, struct err *e)
 {
 	struct problems p = PROBLEMS_INIT(a);
 	*o = (struct project_options){
@@ -87,7 +109,7 @@ static bool load(struct lambda_handler *h, const struct lambda_event *v, struct 
 		.without_tables = v->action == LAMBDA_INGEST,
 		.without_engine = !h->has_engine,
 	};
-	if (!pipeline_file(h, v, a, &o->pipeline_file, e))
+	if (!pipeline_file(h, v, a, &o->pipeline_file, of_config, e))
 		return false;
 	if (!project_load(o, a, j, &p))
 		return problems_to_err(&p, e) ? err_set(e, ERR_CONFIG, "%s cannot be used", o->pipeline_file) : false;
@@ -103,8 +125,9 @@ bool lambda_handler_check(struct lambda_handler *h, struct err *e)
 	struct lambda_event v = { .action = LAMBDA_INGEST };
 	struct project j = { 0 };
 	struct project_options o;
+	struct str of_config = STR_NONE;
 	/* A lake may be away for a moment: the files of a package are not. */
-	bool ok = getenv("SLUICE_PIPELINE") == NULL || getenv("SLUICE_CONFIG") != NULL || load(h, &v, &a, &j, &o, e);
+	bool ok = getenv("SLUICE_PIPELINE") == NULL || getenv("SLUICE_CONFIG") != NULL || load(h, &v, &a, &j, &o, &of_config, e);
 	arena_free(&a);
 	return ok;
 }
@@ -248,13 +271,15 @@ bool lambda_handle(struct lambda_handler *h, struct str event, int64_t deadline_
 {
 	struct lambda_part p = { .handler = h, .request_id = request_id, .arena = a, .metrics = metrics };
 	struct project_options o;
+	struct str of_config = STR_NONE;
 	if (!lambda_event_parse(event, a, &p.event, e) || !find_deadline(h, &p.event, deadline_us, &p.deadline_us, e))
 		return false;
 	if ((p.event.action & (LAMBDA_PREPARE | LAMBDA_REFINE)) && !h->has_engine) {
 		err_set(e, ERR_USAGE, "this package has no engine: it cannot prepare or refine");
 		return err_hint(e, "the package with the engine does (make lambda builds both)");
 	}
-	bool ok = load(h, &p.event, a, &p.project, &o, e) && project_open_lake(&p.project, &o, e) &&
+	bool ok = load(h, &p.event, a, &p.project, &o, &of_config, e) &&
+		  lake_choose(&p.project, &o, of_config, a, e) && project_open_lake(&p.project, &o, e) &&
 		  fill_request(&p.project, &p.event, &p.request, a, e) && handle(&p, answer, e);
 	project_close(&p.project);
 	return ok;

@@ -297,6 +297,41 @@ def test_a_pipeline_in_the_lake(package):
     assert got.kind == "error" and got.body["errorType"] == "Function.Damage", got
 
 
+def test_a_lake_that_would_be_gone_with_the_function(package):
+    """The example says `lake: ./lake`: a folder beside the pipeline file, which here is one of the function."""
+    digest = listing_digest(package.project.folder)
+    place = os.path.join(package.project.lake, "config", digest)
+    shutil.copytree(package.project.folder, place)
+    event = {"resources": ["airlines"], **WEEK}
+
+    def refused(got, lake):
+        assert got.kind == "error" and got.body["errorType"] == "Function.Config" and got.body["exitStatus"] == 2, got
+        assert f"the lake {lake} is a folder of the function" in got.body["errorMessage"], got
+        assert "SLUICE_LAKE" in got.body["errorMessage"], got
+    f = Function(package.folder, FLIGHTS_TOKEN=L.TOKEN)
+    package.functions.append(f)
+    for action in ("plan", "ingest", "jobs"):
+        refused(f.invoke({"action": action, "pipeline": "nycflights", **event}), "./lake")
+    refused(f.invoke({"action": "ingest", "pipeline": "nycflights", "lake": "other/lake", **event}), "other/lake")
+    assert not os.path.exists(os.path.join(package.project.folder, "lake"))
+    # A pipeline that lies in a lake is for that one, if nobody says another.
+    got = f.invoke({"action": "ingest", "config": place, **event})
+    assert got.kind == "response" and got.body["fetched"] == 1, got
+    assert os.listdir(os.path.join(package.project.lake, "raw", "nycflights")) == ["airlines"]
+    assert f.invoke({"action": "ingest", "config": place, **event}).body["fetched"] == 0
+    other = os.path.join(package.folder, "other")
+    got = f.invoke({"action": "ingest", "config": place, "lake": other, **event})
+    assert got.kind == "response" and got.body["fetched"] == 1 and os.path.exists(os.path.join(other, "raw")), got
+    # One that is written as a whole path may be a mount: it is as the file says.
+    mount = os.path.join(package.folder, "mount")
+    with open(package.project.file, encoding="utf-8") as old:
+        text = re.sub(r"(?m)^lake:.*$", f"lake: {mount}", old.read())
+    with open(package.project.file, "w", encoding="utf-8") as new:
+        new.write(text if "lake: " in text else f"{text}lake: {mount}\n")
+    got = f.invoke({"action": "ingest", "pipeline": "nycflights", **event})
+    assert got.kind == "response" and os.path.exists(os.path.join(mount, "raw")), got
+
+
 # ── an engine somewhere else: jobs are written, carried out, and committed by a function that has none ──
 
 def carry_out(project, key):
