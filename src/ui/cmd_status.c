@@ -5,6 +5,7 @@
 #include "run/missed.h"
 #include "run/plan_window.h"
 #include "run/raw.h"
+#include "run/run_list.h"
 #include "run/runner.h"
 #include "ui/amount.h"
 #include "ui/command.h"
@@ -64,27 +65,10 @@ static uint64_t table_rows(const struct table_snapshot *t)
 
 struct run_line {
 	struct str id, command, started, message;
-	int64_t exit_status, started_us, took_us;
+	int64_t exit_status, took_us;
 	bool has_record, nothing;
 	struct err damage; /* of its record: then nothing else is known */
 };
-
-/* Ids sort in time; "graph" and what else lies there is none. */
-static bool list_runs(struct ui *u, struct store_listing *out, struct err *e)
-{
-	struct store_listing all = { 0 };
-	struct arena *a = &u->arena;
-	struct str folder = arena_format(a, "runs/%.*s", STR_ARG(u->project.pipeline->name));
-	*out = (struct store_listing){ 0 };
-	if (!store_list(u->project.store, folder, a, &all, e))
-		return false;
-	for (size_t i = all.n; i-- > 0;) {
-		int64_t us;
-		if (all.v[i].is_folder && us_from_compact(str_sub(all.v[i].name, 0, 16), &us))
-			*arena_push(a, *out) = all.v[i];
-	}
-	return true;
-}
 
 static bool read_run(struct ui *u, struct str id, struct run_line *out, struct str *text, struct err *e)
 {
@@ -107,40 +91,11 @@ static bool read_run(struct ui *u, struct str id, struct run_line *out, struct s
 	out->has_record = true;
 	out->command = json_str_or(root, "command", STR("-")); /* older records do not tell */
 	out->started = json_str_or(root, "started", STR_NONE);
-	us_from_rfc3339(out->started, &out->started_us, NULL);
 	out->exit_status = json_i64_or(root, "exit_status", -1);
 	out->took_us = json_i64_or(root, "took_us", 0);
 	out->nothing = json_bool_or(root, "nothing_to_do", false);
 	const struct json_node *why_node = json_get(root, "error");
 	out->message = why_node ? json_str_or(why_node, "message", STR_NONE) : STR_NONE;
-	return true;
-}
-
-/* Ids tell seconds. Runs of one second go by what their records say; one without a record began last. */
-static bool sort_ties(struct ui *u, struct store_listing *list, struct err *e)
-{
-	for (size_t i = 0, end; i < list->n; i = end) {
-		struct str second = str_sub(list->v[i].name, 0, 16);
-		for (end = i + 1; end < list->n && str_eq(str_sub(list->v[end].name, 0, 16), second); end++)
-			;
-		int64_t *started = arena_array(&u->arena, int64_t, end - i);
-		for (size_t k = i; end - i > 1 && k < end; k++) {
-			struct run_line r;
-			struct str text;
-			if (!read_run(u, list->v[k].name, &r, &text, e))
-				return false;
-			int64_t now = r.has_record ? r.started_us : r.damage.code != ERR_NONE ? 0 : INT64_MAX;
-			size_t at = k - i;
-			struct store_item x = list->v[k];
-			while (at > 0 && started[at - 1] < now) {
-				started[at] = started[at - 1];
-				list->v[i + at] = list->v[i + at - 1];
-				at--;
-			}
-			started[at] = now;
-			list->v[i + at] = x;
-		}
-	}
 	return true;
 }
 
@@ -189,8 +144,7 @@ static int one_run(struct ui *u, struct str id)
 	struct err e = ERR_INIT;
 	struct run_line r;
 	struct str text = STR_NONE;
-	int64_t us;
-	bool ok = us_from_compact(str_sub(id, 0, 16), &us) && store_key_ok(id);
+	bool ok = run_is_named(id);
 	if (ok && !read_run(u, id, &r, &text, &e))
 		return ui_fail(u, &e);
 	if (ok && r.damage.code != ERR_NONE)
@@ -216,7 +170,7 @@ int cmd_runs(struct ui *u)
 		return status;
 	if (u->args.n_operands > 0)
 		return one_run(u, u->args.operands[0]);
-	if (!list_runs(u, &list, &e) || !sort_ties(u, &list, &e))
+	if (!run_list(&u->project, &u->arena, &list, &e))
 		return ui_fail(u, &e);
 	struct json_out o = JSON_OUT(&u->out);
 	bool as_json = u->args.given[OPT_JSON], damaged = false;
@@ -435,7 +389,7 @@ static bool put_last_run(struct ui *u, struct json_out *o, bool as_json, struct 
 	struct store_listing list;
 	struct run_line r;
 	struct str text;
-	if (!list_runs(u, &list, e) || !sort_ties(u, &list, e))
+	if (!run_list(&u->project, &u->arena, &list, e))
 		return false;
 	if (list.n == 0) {
 		if (as_json)

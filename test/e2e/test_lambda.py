@@ -95,6 +95,40 @@ def test_the_interval_of_a_run_is_found_once(package):
     assert other.kind == "error" and "another interval" in other.body["errorMessage"]
 
 
+def test_runs_that_were_given_a_name(tmp_path, calm):
+    cloud = Package(os.path.join(tmp_path, "cloud"), calm.url, weekly(20))
+    f, p = cloud.function(), cloud.project
+    try:
+        status = "continue"
+        for _ in range(30):
+            if status == "continue":
+                status = f.invoke(cloud.ingest(run_id="2013-01-07", resources=["flights"], margin_ms=300), seconds=1.2).body["status"]
+        assert status == "done"
+        assert f.invoke(cloud.ingest(resources=["airlines"])).body["fetched"] == 1
+        assert f.invoke(cloud.ingest(run_id="r1", resources=["airports"])).body["fetched"] == 1
+    finally:
+        assert f.stop() == 0
+    there = os.listdir(os.path.join(p.lake, "runs", "nycflights"))
+    assert "2013-01-07.2" in there
+    for name in ("graph", "no run", "r1.x", "r1.", ".2", "x" * 81):
+        os.makedirs(os.path.join(p.lake, "runs", "nycflights", name), exist_ok=True)
+    listed = p.sluice("runs", "--json", "--limit", "0").json
+    assert sorted(r["run"] for r in listed) == sorted(there)
+    assert [r["started"] for r in listed] == sorted((r["started"] for r in listed), reverse=True)
+    assert listed[0]["run"] == "r1" and listed[-1]["run"] == "2013-01-07" and listed[-2]["run"] == "2013-01-07.2"
+    assert p.sluice("runs").out.startswith("r1  ingest ")
+    assert p.sluice("runs", "2013-01-07.2").json["run"] == "2013-01-07.2" and p.sluice("runs", "r1").json["command"] == "ingest"
+    for name in ("graph", "no run", "r1.x", "../nycflights/r1", "r2"):
+        assert "no record of a run" in p.sluice("runs", name, status=6).err
+    last = p.sluice("status", "--json").json["last_run"]
+    assert last["run"] == "r1" and "Last run  r1  ingest" in p.sluice("status").out
+    # Killed, as a name that tells no time: it goes by when its plan was written.
+    os.remove(os.path.join(p.lake, "runs", "nycflights", "2013-01-07", "record.json"))
+    os.utime(os.path.join(p.lake, "runs", "nycflights", "2013-01-07", "plan.json"), (1, 1))
+    lines = p.sluice("runs", "--limit", "0").out.splitlines()
+    assert lines[-1] == "2013-01-07  ended without a record (killed)" and len(lines) == len(there)
+
+
 def test_plan(package):
     f = package.function()
     plan = f.invoke({"action": "plan", "pipeline": "nycflights", **WEEK}).body
