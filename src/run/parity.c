@@ -246,11 +246,11 @@ bool parity_model(struct project *j, const struct model *m, struct spark_session
 		return err_wrap(e, "parity %.*s", STR_ARG(m->name));
 	struct str folder = str_from(scratch.path);
 	bool ok = side_run(&p, job, 0, folder, stop, e) && side_run(&p, job, 1, folder, stop, e);
-	bool failed = out->duckdb.err.code != ERR_NONE || out->spark.err.code != ERR_NONE;
+	out->compared = ok && out->duckdb.err.code == ERR_NONE && out->spark.err.code == ERR_NONE;
 	if (ok && stop && *stop)
 		ok = err_set(e, *stop == 2 ? ERR_SIGINT : ERR_SIGTERM, "stopped");
-	out->equal = !failed && out->duckdb.rows == out->spark.rows && row_hash_eq(&out->duckdb.hash, &out->spark.hash);
-	if (ok && !failed && !out->equal)
+	out->equal = out->compared && out->duckdb.rows == out->spark.rows && row_hash_eq(&out->duckdb.hash, &out->spark.hash);
+	if (ok && out->compared && !out->equal)
 		ok = difference_find(&p, e);
 	scratch_close(&scratch);
 	return ok || err_wrap(e, "parity %.*s", STR_ARG(m->name));

@@ -20,6 +20,7 @@ struct parity_column {
 };
 struct parity_report {
 	struct str model;
+	bool compared;             /* false: an engine gave no rows, `duckdb.err` or `spark.err` says why */
 	bool equal;
 	struct parity_side duckdb, spark;
 	/* Only where rows differ: */
@@ -30,7 +31,7 @@ struct parity_report {
 	size_t n_examples;
 	const struct graph_reads *lint; /* what `check` says of the model: the suspects; NULL: nothing */
 };
-/* False: neither engine could be asked. An engine's own failure is a difference, and in the report. ERR_MISSING: something that the
+/* False: neither engine could be asked. What an engine gave no rows for is no difference: it is in the report, not compared. ERR_MISSING: something that the
  * model reads was never made. */
 bool parity_model(struct project *j, const struct model *m, struct spark_session *spark, unsigned threads,
 		  const volatile int *stop, struct arena *a, struct parity_report *out, struct err *e);

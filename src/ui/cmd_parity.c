@@ -15,6 +15,8 @@ static void side_json(struct json_out *o, const char *key, const struct parity_s
 	if (s->err.code != ERR_NONE) {
 		json_put_z(o, "code", err_name(s->err.code));
 		json_put_z(o, "error", s->err.message);
+		if (err_hint_text(&s->err)[0] != '\0')
+			json_put_z(o, "hint", err_hint_text(&s->err));
 	} else {
 		json_put_str(o, "engine", s->engine);
 		json_put_u64(o, "rows", s->rows);
@@ -35,6 +37,7 @@ static void report_json(struct json_out *o, const struct parity_report *r)
 {
 	json_begin_object(o, NULL);
 	json_put_str(o, "model", r->model);
+	json_put_bool(o, "compared", r->compared);
 	json_put_bool(o, "equal", r->equal);
 	side_json(o, "duckdb", &r->duckdb);
 	side_json(o, "spark", &r->spark);
@@ -70,17 +73,34 @@ static void pair_say(struct buf *b, const char *what, const struct str *v)
 		buf_addf(b, "; %s %.*s, %.*s", what, STR_ARG(v[0]), STR_ARG(v[1]));
 }
 
-static void report_say(struct buf *b, const struct parity_report *r)
+/* An engine's message may hold a row, or what the engine makes of the SQL. */
+static void failure_say(struct ui *u, struct buf *b, const char *engine, const struct err *e)
+{
+	struct buf text = BUF_INIT(1 << 16);
+	if (e->code == ERR_NONE)
+		return;
+	args_complete(&u->args, str_from(e->message), &text);
+	buf_addf(b, "  %s: ", engine);
+	text_escape(buf_str(&text), false, b);
+	buf_clear(&text);
+	args_complete(&u->args, str_from(err_hint_text(e)), &text);
+	if (text.n > 0) {
+		buf_add_z(b, "\n    hint: ");
+		text_escape(buf_str(&text), false, b);
+	}
+	buf_add_char(b, '\n');
+	buf_free(&text);
+}
+
+static void report_say(struct ui *u, struct buf *b, const struct parity_report *r)
 {
 	if (r->equal) {
 		buf_addf(b, "%-26.*s equal: %s\n", STR_ARG(r->model), amount_things(r->duckdb.rows, "row").text);
 		return;
 	}
-	buf_addf(b, "%-26.*s DIFFERENT\n", STR_ARG(r->model));
-	if (r->duckdb.err.code != ERR_NONE)
-		buf_addf(b, "  DuckDB: %s\n", r->duckdb.err.message);
-	if (r->spark.err.code != ERR_NONE)
-		buf_addf(b, "  Spark: %s\n", r->spark.err.message);
+	buf_addf(b, "%-26.*s %s\n", STR_ARG(r->model), r->compared ? "DIFFERENT" : "not compared");
+	failure_say(u, b, "DuckDB", &r->duckdb.err);
+	failure_say(u, b, "Spark", &r->spark.err);
 	if (r->n_columns == 0)
 		return;
 	buf_addf(b, "  rows: DuckDB %" PRIu64 ", Spark %" PRIu64 "; keys that only DuckDB has %" PRIu64 ", only Spark %" PRIu64 "\n",
@@ -138,7 +158,7 @@ int cmd_parity(struct ui *u)
 	bool json = g->given[OPT_JSON], ok = true;
 	struct spark_session *spark = NULL;
 	size_t different = 0;
-	int status = 0;
+	int status = 0, not_compared = 0; /* the exit status of what kept the first such model from it */
 
 	if (!args_u64(g, OPT_THREADS, 1, 1024, cores > 0 ? (uint64_t)cores : 1, &threads, &e))
 		return ui_fail(u, &e);
@@ -153,12 +173,14 @@ int cmd_parity(struct ui *u)
 		if (!is_wanted(g, u->project.models.v[i].name))
 			continue;
 		ok = parity_model(&u->project, &u->project.models.v[i], spark, (unsigned)threads, &ui_stop, &u->arena, &r, &e);
-		different += ok && !r.equal;
+		different += ok && r.compared && !r.equal;
+		if (ok && !r.compared && not_compared == 0)
+			not_compared = err_exit_status(r.duckdb.err.code != ERR_NONE ? r.duckdb.err.code : r.spark.err.code);
 		if (ok && json) {
 			report_json(&o, &r);
 		} else if (ok) {
 			buf_clear(&b);
-			report_say(&b, &r);
+			report_say(u, &b, &r);
 			ui_say(u, buf_str(&b));
 			ok = ui_flush(u, &e);
 		}
@@ -174,5 +196,5 @@ int cmd_parity(struct ui *u)
 			buf_clear(&u->out); /* half an answer is none */
 		return ui_fail(u, &e);
 	}
-	return ui_done(u, different > 0 ? err_exit_status(ERR_CONTRACT) : 0);
+	return ui_done(u, different > 0 ? err_exit_status(ERR_CONTRACT) : not_compared);
 }

@@ -332,3 +332,15 @@ def test_parity(tmp_path, week):
     assert carrier["differ"] == 0 and carrier["nulls"] == ["0", "0"]
     assert L.snapshot(p.lake) == before
     assert "there is no model nothing" in p.sluice("parity", "nothing", status=2).err
+
+
+def test_parity_that_compares_nothing(tmp_path, week):
+    """An engine that gives no rows is no difference: the cause, its hint and its exit status."""
+    p = copied(tmp_path, week)
+    by_spark(p)
+    p.secrets = {**p.secrets, "JAVA_HOME": "/nowhere"}
+    done = p.sluice("parity", "airport_hour_load", status=2)
+    assert "not compared" in done.out and "DIFFERENT" not in done.out
+    assert "/nowhere/bin/java is none" in done.out and "hint: install Java 17" in done.out
+    report, = json.loads(p.sluice("parity", "airport_hour_load", "--json", status=2).out)
+    assert report["compared"] is False and report["equal"] is False and "Java 17" in report["spark"]["hint"]
