@@ -59,8 +59,11 @@ bool publish_origins(struct publish *u, const struct resource *r, struct job_win
 		     struct err *e)
 {
 	bool begun = view_begin(u->project, r, v, n), ok = true;
-	for (size_t i = 0; ok && i < n; i++)
-		ok = find_origin(u->project, r, &v[i], a, e) || err_wrap(e, "window %.*s", STR_ARG(v[i].name));
+	for (size_t i = 0; ok && i < n; i++) {
+		ok = find_origin(u->project, r, &v[i], a, e);
+		if (!ok)
+			err_wrap(e, "window %.*s", STR_ARG(v[i].name));
+	}
 	project_view_end(u->project, begun);
 	return ok;
 }
