@@ -61,6 +61,7 @@ bool lambda_jobs(struct lambda_part *p, struct str *answer, struct err *e)
 	json_begin_object(&j, NULL);
 	lambda_put_head(&j, p, r.err.code == ERR_BUDGET ? "continue" : "done", r.run_id);
 	json_put_str(&j, "record", r.run_id);
+	lambda_put_models_known(&j, &p->project);
 	json_begin_array(&j, "jobs");
 	for (size_t i = 0; i < x.jobs.n; i++) {
 		json_begin_object(&j, NULL);

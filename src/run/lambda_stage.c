@@ -14,6 +14,12 @@ void lambda_put_head(struct json_out *o, const struct lambda_part *p, const char
 	json_put_str(o, "now", us_to_rfc3339(p->request.now_us, p->arena));
 }
 
+/* Without an engine, models are left out as long as no other sluice has left their graph in the lake. */
+void lambda_put_models_known(struct json_out *o, const struct project *j)
+{
+	json_put_bool(o, "models_known", j->linked && (j->models.n > 0 || !j->without_engine));
+}
+
 /* ── plan ── */
 
 static void put_source(struct json_out *o, const struct plan *p, const struct source *source)
@@ -52,7 +58,7 @@ bool lambda_plan(struct lambda_part *p, struct str *answer, struct err *e)
 	json_begin_object(&o, NULL);
 	lambda_put_head(&o, p, "done", p->request.run_id);
 	json_put_bool(&o, "anything", plan.anything);
-	json_put_bool(&o, "models_known", j->linked && (j->models.n > 0 || !j->without_engine));
+	lambda_put_models_known(&o, j);
 	json_begin_array(&o, "ingest");
 	for (size_t i = 0; i < j->pipeline->n_sources; i++)
 		put_source(&o, &plan, &j->pipeline->sources[i]);

@@ -24,6 +24,7 @@ bool lambda_commit(struct lambda_part *p, struct str *answer, struct err *e); /*
 bool lambda_pipeline(struct lambda_part *p, struct run_options *o, struct run_result *r, struct err *e);
 struct json_out;
 void lambda_put_head(struct json_out *o, const struct lambda_part *p, const char *status, struct str run_id);
+void lambda_put_models_known(struct json_out *o, const struct project *j);
 void lambda_put_tables(struct json_out *o, const struct run_result *r);
 
 #endif

@@ -407,7 +407,7 @@ def test_jobs_for_an_engine_elsewhere(tmp_path, calm):
         event = {"pipeline": "nycflights", "run_id": "r1", **DAYS}
         whole_run(f, cloud.project, event)
         again = f.invoke({"action": "jobs", **event}).body
-        assert again["jobs"] == [] and not any(t["changed"] for t in again["tables"])
+        assert again["models_known"] and again["jobs"] == [] and not any(t["changed"] for t in again["tables"])
     finally:
         assert f.stop() == 0
     assert cloud.project.digest() == laptop.digest()
@@ -419,7 +419,9 @@ def test_results_that_are_not_taken(package):
     f, project = package.function(), package.project
     event = {"pipeline": "nycflights", "run_id": "r1", "resources": ["weather"], **DAYS}
     assert f.invoke({"action": "ingest", **event}).kind == "response"
-    first = f.invoke({"action": "jobs", **event}).body["jobs"]
+    told = f.invoke({"action": "jobs", **event}).body
+    assert told["models_known"] is False, "no engine has left their graph: \"done\" says nothing of models"
+    first = told["jobs"]
     second = f.invoke({"action": "jobs", **event}).body["jobs"]
     assert len(first) == 1 and first == second, "the same job, once"
     job, commit = first[0], first[0]["commit"]
