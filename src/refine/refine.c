@@ -98,6 +98,28 @@ static bool given_take(void *user, const struct batch *b, struct err *e)
 	return true;
 }
 
+/* "LINE 3, column 7: ..." counts the line that model_put sets before the model: its file and own line in place of that. */
+static bool at_own_line(const struct refine *r, struct err *e)
+{
+	struct str text = arena_copy(r->a, str_from(e->message)), mark = STR("; LINE ");
+	size_t at = str_find(text, mark), n = 0;
+	uint64_t line = 0;
+	struct err own = { .code = e->code, .sys_errno = e->sys_errno };
+
+	if (at == text.n)
+		return false;
+	struct str rest = str_sub(text, at + mark.n, text.n);
+	while (n < rest.n && rest.p[n] >= '0' && rest.p[n] <= '9')
+		n++;
+	if (!str_to_u64(str_sub(rest, 0, n), &line) || line < 2)
+		return false;
+	err_set(&own, e->code, "%.*s; models/%.*s.sql, line %" PRIu64 "%.*s", STR_ARG(str_sub(text, 0, at)), STR_ARG(r->name), line - 1,
+		STR_ARG(str_sub(rest, n, rest.n)));
+	memcpy(own.hint, e->hint, sizeof own.hint);
+	*e = own;
+	return false;
+}
+
 static bool select_run(struct refine *r, struct err *e)
 {
 	struct batch_shape *shape;
@@ -110,11 +132,12 @@ static bool select_run(struct refine *r, struct err *e)
 	if (!engine_query(r->c, buf_str(&r->text), r->a, &shape, &n, nothing_take, NULL, e)) {
 		if (e->code == ERR_ENGINE)
 			e->code = ERR_CONFIG;
-		return false;
+		return at_own_line(r, e);
 	}
 	model_put(r, "CREATE TABLE work.model AS SELECT * FROM (\n", "\n) AS q");
-	return text_run(r, e) && engine_query(r->c, STR("SELECT column_name, column_type FROM (DESCRIBE work.model)"), r->a,
-					      &shape, &n, given_take, r, e);
+	if (!text_run(r, e))
+		return at_own_line(r, e);
+	return engine_query(r->c, STR("SELECT column_name, column_type FROM (DESCRIBE work.model)"), r->a, &shape, &n, given_take, r, e);
 }
 
 /* ── its columns against the contract's ── */

@@ -429,6 +429,43 @@ static bool explain_damage(struct lake_query *q, struct str sql, bool read_all, 
 	return found;
 }
 
+/* "... Table with name x does not exist!; Did you mean "y"?; ...": the engine knows names without their zones. */
+static void explain_name(struct lake_query *q, struct err *e)
+{
+	struct str text = arena_copy(q->arena, str_from(e->message)), mark = STR("Table with name "), end = STR(" does not exist");
+	struct str best = STR_NONE;
+	size_t at = str_find(text, mark), least = SIZE_MAX;
+	struct buf names = BUF_INIT(1 << 20);
+	if (q->project == NULL || at == text.n)
+		return;
+	struct str rest = str_sub(text, at + mark.n, text.n), name = str_sub(rest, 0, str_find(rest, end));
+	rest = str_sub(rest, name.n, rest.n);
+	if (name.n > 1 && name.p[0] == '"')
+		name = str_sub(name, 1, name.n - 2);
+	size_t dot = str_find_char(name, '.');
+	struct str base = dot < name.n ? str_sub(name, dot + 1, name.n) : name;
+	for (size_t i = 0; i < q->n_tables; i++) {
+		const struct lake_table *t = &q->tables[i];
+		struct str whole = arena_format(q->arena, "%s.%.*s", lake_zone_name(t->zone), STR_ARG(t->name));
+		size_t d = str_distance(t->name, base);
+		if (t->zone != ZONE_QUARANTINE)
+			buf_addf(&names, "%s%.*s", names.n > 0 ? ", " : "", STR_ARG(whole));
+		if (d < least && d < 2 + base.n / 3) {
+			least = d;
+			best = whole;
+		}
+	}
+	rest = str_sub(rest, str_find(rest, STR("; LINE ")), rest.n); /* the engine's own guess stands in between */
+	err_set(e, ERR_USAGE, "SQL: there is no table %.*s%.*s", STR_ARG(name), STR_ARG(rest));
+	if (best.n > 0)
+		err_hint(e, "did you mean %.*s? There are: %.*s", STR_ARG(best), STR_ARG(buf_str(&names)));
+	else if (names.n > 0)
+		err_hint(e, "there are: %.*s", STR_ARG(buf_str(&names)));
+	else
+		err_hint(e, "there are none yet; `sluice run` makes them");
+	buf_free(&names);
+}
+
 bool lake_query_run(struct lake_query *q, struct str sql, struct arena *a, struct batch_shape **shape, size_t *n_columns,
 		    engine_take *take, void *user, struct err *e)
 {
@@ -448,7 +485,9 @@ bool lake_query_run(struct lake_query *q, struct str sql, struct arena *a, struc
 		return false;
 	while (i < n && strstr(e->message, of_the_text[i]) == NULL)
 		i++;
-	if (!explain_damage(q, sql, i >= SURELY_OF_THE_TEXT, e) && i < n)
+	if (!explain_damage(q, sql, i >= SURELY_OF_THE_TEXT, e) && i < n) {
 		e->code = ERR_USAGE;
+		explain_name(q, e);
+	}
 	return false;
 }

@@ -194,11 +194,16 @@ static struct str resource_note(const struct plan_resource *p, const struct plan
 				    waiting == 1 ? "s" : "");
 	if (not_final == p->n_windows)
 		return arena_format(a, "nothing to do: %zu %s not over yet", not_final, not_final == 1 ? "window is" : "windows are");
-	size_t sealed = p->n_windows - not_final;
+	size_t sealed = p->n_windows - not_final, prepared = 0;
+	for (size_t i = 0; i < p->n_windows; i++)
+		prepared += p->windows[i].action != WINDOW_NOT_FINAL && p->windows[i].prepared;
 	if (p->tables_unknown)
 		return arena_format(a, "nothing to do: %zu %s sealed", sealed, sealed == 1 ? "window is" : "windows are");
 	return arena_format(a, "nothing to do: %zu %s sealed%s", sealed, sealed == 1 ? "window is" : "windows are",
-			    p->contract ? " and prepared" : "; there is no contract, so nothing is prepared");
+			    p->contract == NULL	 ? "; there is no contract, so nothing is prepared"
+			    : prepared == sealed ? " and prepared"
+			    : prepared == 0	 ? " and not prepared yet"
+						 : ", and not all prepared yet");
 }
 
 /* ── models ── */

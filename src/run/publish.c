@@ -487,7 +487,8 @@ static bool publish_once(struct publish *u, struct plan_resource *p, struct run_
 	if (same.n > 0) {
 		if (!commit_tags(u, p, &same, again, a, e) || (!*again && todo.n > 0 && !nothing_newer(p, a, e)))
 			return false;
-		say(p, out, arena_format(a, "%zu windows came again with the same content: only their tags change", same.n));
+		say(p, out, arena_format(a, "%zu window%s came again with the same content: only %s tags change", same.n,
+					same.n == 1 ? "" : "s", same.n == 1 ? "its" : "their"));
 	}
 	if (todo.n > 0 && !*again) {
 		size_t wanted = todo.n;

@@ -33,6 +33,20 @@ static void nearest_try(struct nearest *n, const char *word)
 	}
 }
 
+/* "`sluice raw ls`, `sluice raw cat`" */
+static bool group_hint(struct str group, struct err *e)
+{
+	struct buf b = BUF_INIT(4096);
+	for (size_t i = 0; i < n_commands; i++) {
+		struct str name = str_from(command_table[i].name);
+		if (name.n > group.n && str_starts(name, group) && name.p[group.n] == ' ')
+			buf_addf(&b, "%s`sluice %s`", b.n > 0 ? ", " : "", command_table[i].name);
+	}
+	err_hint(e, "there %s %.*s", str_find_char(buf_str(&b), ',') < b.n ? "are" : "is", STR_ARG(buf_str(&b)));
+	buf_free(&b);
+	return false;
+}
+
 static bool unknown_command(struct str first, struct str second, struct err *e)
 {
 	struct arena a = ARENA_INIT;
@@ -41,11 +55,12 @@ static bool unknown_command(struct str first, struct str second, struct err *e)
 	char prefix[64];
 	bool is_group = false;
 	for (size_t i = 0; i < n_commands; i++) {
-		if (command_table[i].summary[0] == '\0')
-			continue;
+		bool hidden = command_table[i].summary[0] == '\0';
 		const char *blank = strchr(command_table[i].name, ' ');
-		nearest_try(&n, command_table[i].name);
-		nearest_try(&two, command_table[i].name);
+		if (!hidden) {
+			nearest_try(&n, command_table[i].name);
+			nearest_try(&two, command_table[i].name);
+		}
 		if (blank) {
 			int k = snprintf(prefix, sizeof prefix, "%.*s", (int)(blank - command_table[i].name), command_table[i].name);
 			CHECK(k > 0 && (size_t)k < sizeof prefix);
@@ -57,8 +72,12 @@ static bool unknown_command(struct str first, struct str second, struct err *e)
 		err_set(e, ERR_USAGE, "`%.*s` is not a whole command", STR_ARG(first));
 	else
 		err_set(e, ERR_USAGE, "there is no command `%.*s`", STR_ARG(is_group ? two.wrong : first));
-	if (best)
+	if (is_group && second.n == 0)
+		group_hint(first, e);
+	else if (best)
 		err_hint(e, "did you mean `sluice %s`?", best);
+	else if (is_group)
+		group_hint(first, e);
 	else
 		err_hint(e, "`sluice help` lists the commands");
 	arena_free(&a);

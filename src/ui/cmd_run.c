@@ -166,6 +166,20 @@ static int say_end(struct ui *u, const struct run_result *r, size_t n_shown)
 
 enum { FAILURES_SHOWN = 3 };
 
+/* Tables that failed, but for the one that decides the exit status, which is told last. A resource's tables fail together. */
+static void say_tables(struct ui *u, const struct run_result *r)
+{
+	const char *before = r->err.message;
+	for (size_t i = 0; i < r->n_tables; i++) {
+		const struct err *e = &r->tables[i].err;
+		bool stopped = e->code == ERR_SIGINT || e->code == ERR_SIGTERM;
+		if (e->code == ERR_NONE || stopped || strcmp(e->message, r->err.message) == 0 || strcmp(e->message, before) == 0)
+			continue;
+		before = e->message;
+		ui_fail(u, e);
+	}
+}
+
 static int say_result(struct ui *u, const struct run_result *r)
 {
 	struct err e = ERR_INIT;
@@ -190,6 +204,7 @@ static int say_result(struct ui *u, const struct run_result *r)
 	ssize_t n = sys_say(STDERR_FILENO, b.p, b.n);
 	(void)n;
 	buf_free(&b);
+	say_tables(u, r);
 	int status = r->err.code != ERR_NONE ? say_end(u, r, n_shown) : 0;
 	int unprinted = printed ? 0 : ui_fail(u, &e);
 	return status ? status : unprinted;

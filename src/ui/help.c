@@ -101,8 +101,10 @@ static void help_command(struct buf *b, const struct command *c)
 	for (size_t i = 0; i < OPT_COUNT; i++)
 		any = any || command_takes(c, (enum option_id)i);
 	buf_addf(b, "sluice %s%s%s%s\n\n", c->name, any ? " [OPTION...]" : "", c->operands[0] ? " " : "", c->operands);
-	wrap(b, str_from(c->summary), 2, 0);
-	buf_add_char(b, '\n');
+	if (c->summary[0]) {
+		wrap(b, str_from(c->summary), 2, 0);
+		buf_add_char(b, '\n');
+	}
 	wrap(b, str_from(c->about), 0, 0);
 	if (any)
 		buf_add_z(b, "\nOptions:\n");
@@ -145,13 +147,13 @@ static struct str asked_for(struct ui *u)
 	return g->n_operands == 1 ? g->operands[0] : STR_NONE;
 }
 
-/* "raw" and "contract": all commands that begin with it. */
+/* "raw", "contract", "engine": all commands that begin with it. */
 static bool help_group(struct buf *b, struct str word)
 {
 	bool any = false;
 	for (size_t i = 0; i < n_commands; i++) {
 		struct str name = str_from(command_table[i].name);
-		if (command_table[i].summary[0] == '\0' || !str_starts(name, word) || name.n == word.n || name.p[word.n] != ' ')
+		if (!str_starts(name, word) || name.n == word.n || name.p[word.n] != ' ')
 			continue;
 		if (any)
 			buf_add_z(b, "\n\n");

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import time
@@ -68,6 +69,10 @@ def check(done, status, out, err):
     ("-V", 0, ["sluice 0."], []),
     ("rnu", 2, [], ["there is no command `rnu`", "did you mean `sluice run`?"]),
     ("raw", 2, [], ["`raw` is not a whole command", "sluice raw ls"]),
+    ("contract", 2, [], ["`contract` is not a whole command", "there is `sluice contract draft`"]),
+    ("config", 2, [], ["there is `sluice config push`"]),
+    ("engine", 2, [], ["`engine` is not a whole command", "there is `sluice engine duckdb`"]),
+    ("help engine", 0, ["sluice engine duckdb JOB"], []),
     ("raw sl", 2, [], ["there is no command `raw sl`", "did you mean `sluice raw ls`?"]),
     ("contract drafts flights", 2, [], ["did you mean `sluice contract draft`?"]),
     ("zzzzzz", 2, [], ["`sluice help` lists the commands"]),
@@ -309,6 +314,37 @@ def test_digest_lines_as_json(days):
     text, lines = days.digest().splitlines(), days.sluice("digest", "--json").out.splitlines()
     assert len(text) == len(lines)
     assert {json.loads(line)["kind"] for line in lines} == {"window", "file", "rows"}
+
+
+@pytest.mark.parametrize("sql,wanted", [
+    ("select * from prepare.nothing", ["there is no table nothing; LINE 1, column 15", "hint: there are: prepare.flights, "]),
+    ("select * from nowhere.airlnes", ["there is no table nowhere.airlnes; LINE 1", "did you mean prepare.airlines? There are: prepare."]),
+    ("select * from flights", ["there is no table flights", "did you mean prepare.flights?"]),
+])
+def test_names_of_tables(days, sql, wanted):
+    err = days.sluice("query", sql, status=2).err
+    assert all(w in err for w in wanted) and "Did you mean \"" not in err, err
+
+
+def test_each_model_that_fails_is_told(days, tmp_path):
+    """With its file and its own line; also what is sealed and not prepared is told as that."""
+    p = L.Project(shutil.copytree(days.folder, tmp_path / "p", ignore=shutil.ignore_patterns("lake")), tmp_path / "lake", days.secrets)
+    p.sluice("ingest", *DAYS)
+    assert "nothing to do: 2 windows are sealed and not prepared yet\n" in p.sluice("ingest", *DAYS).out
+    p.sluice("prepare", *DAYS)
+    wrong = ("airport_hour_load", "carrier_scorecard", "worst_days")
+    for name in wrong:
+        path = os.path.join(p.folder, "models", name + ".sql")
+        with open(path, encoding="utf-8") as f:
+            text = f.read().rstrip().rstrip(";")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(f"SELECT * FROM ({text}\n) AS q WHERE CAST(concat('a word of ', '{name}') AS BIGINT) = 1\n")
+    done = p.sluice("refine", "--keep-going", *DAYS, status=(2, 9))
+    for name in wrong:
+        line = open(os.path.join(p.folder, "models", name + ".sql"), encoding="utf-8").read().count("\n")
+        said, = [text for text in done.err.splitlines() if f"model {name}: " in text]
+        assert f"a word of {name}" in said, done.err
+        assert "LINE " not in said and f"; models/{name}.sql, line {line}, column " in said, done.err
 
 
 def test_run_says_why_there_is_nothing(days):
