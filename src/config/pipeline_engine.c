@@ -34,6 +34,34 @@ static bool is_printable(struct str s)
 	return s.n > 0;
 }
 
+/* "4", "*", "2,4": what stands in local[...]. */
+static bool is_threads(struct str s)
+{
+	struct str first, rest = s;
+	uint64_t n = 0;
+	bool more = str_find_char(s, ',') < s.n;
+	if (s.n == 0 || !str_cut(&rest, ',', &first) || (!str_eq_z(first, "*") && (!str_to_u64(first, &n) || n == 0)))
+		return false;
+	return !more || (str_to_u64(rest, &n) && n > 0);
+}
+
+/* What spark-submit takes, by its form: anything else ends after Spark has started, or a minute later. */
+static bool is_master(struct str s)
+{
+	static const char *const schemes[] = { "spark://", "k8s://", "mesos://" };
+	static const struct str open = { "local[", 6 }, cluster = { "local-cluster[", 14 };
+	if (!is_printable(s) || str_contains(s, STR(" ")))
+		return false;
+	if (str_eq_z(s, "local") || str_eq_z(s, "yarn") || (str_starts(s, cluster) && str_ends(s, STR("]"))))
+		return true;
+	if (str_starts(s, open))
+		return str_ends(s, STR("]")) && is_threads(str_sub(s, open.n, s.n - open.n - 1));
+	for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+		if (str_starts(s, str_from(schemes[i])))
+			return s.n > strlen(schemes[i]);
+	return false;
+}
+
 static void conf_read(struct reader *r, const struct yaml_node *map)
 {
 	struct spark_settings *s = &r->out->spark;
@@ -72,8 +100,9 @@ static void spark_read(struct reader *r, const struct yaml_node *n)
 	key_str(r, n, "master", &s->master);
 	key_size(r, n, "from", 1, UINT64_C(1) << 60, &s->from_bytes);
 	conf_read(r, key_get(n, "conf"));
-	if (s->master.n > 0 && (!is_printable(s->master) || s->master.p[0] == '-'))
-		problem_at(r->p, key_get(n, "master"), "master: local[2]", "`engine.spark.master` is no master's URL");
+	if (s->master.n > 0 && !is_master(s->master))
+		problem_at(r->p, key_get(n, "master"), "local, local[N], local[N,TRIES], local[*], spark://HOST:PORT, yarn, k8s://... or mesos://...",
+			   "`engine.spark.master` is no master of Spark");
 	if (s->submit.n > 0 && !is_printable(s->submit))
 		problem_at(r->p, key_get(n, "submit"), "submit: /opt/spark/bin/spark-submit", "`engine.spark.submit` must be a path");
 	if (s->submit.n > 0 && s->submit.p[0] != '/')

@@ -53,8 +53,17 @@ def test_a_good_project(tmp_path):
     assert [x for x in problems(make(tmp_path), status=0) if x["level"] == "error"] == []
 
 
+@pytest.mark.parametrize("master", ["local", "local[2]", "local[2,4]", "local[*]", "local[*,4]", "spark://a:7077,b:7077", "yarn",
+                                    "k8s://https://h:443", "mesos://h:5050", "local-cluster[2,1,1024]"])
+def test_masters(tmp_path, master):
+    text = PIPELINE.replace("resources:", f"engine: {{spark: {{master: '{master}'}}}}\nresources:")
+    assert [x for x in problems(make(tmp_path, text), status=0) if x["level"] == "error"] == []
+
+
 # old, new, line, part of message or advice
 PIPELINES = [
+    *(("resources:", f"engine: {{spark: {{master: '{master}'}}}}\nresources:", 6, "no master of Spark")
+      for master in ("locl[2]", "local[]", "local[0]", "local[2", "local[2,0]", "local[x]", "http://127.0.0.1:7077", "spark://", "-x", "yarn-x")),
     ("kind: snapshot", "kind: snapshott", 7, "snapshot"),
     ("records: data", "recods: data", 7, "records"),
     ("resources:", "ressources:", 6, "resources"),
