@@ -40,6 +40,15 @@ LOST = ("Python worker exited unexpectedly", "ExecutorLostFailure", "Python work
         "Connection reset", "Broken pipe", "Executor heartbeat timed out", "SparkContext was shut down")
 
 
+def stopped_at_start(failure, master):
+    """Where no master answers, Spark ends its context and stumbles over that a minute later. None: something else failed."""
+    text = str(failure)
+    if "stopped SparkContext" in text or "masters are unresponsive" in text or "SparkContext was shut down" in text:
+        return JobError("ENGINE", f"Spark was stopped while it started: the master {master} did not answer, or it ended the application",
+                        "is engine.spark.master right, does a Spark of this version run there, and may this machine reach it?")
+    return None
+
+
 def from_spark(failure):
     """What ended a Spark job: the error that a task told, or that executors were lost."""
     text = str(failure)

@@ -21,7 +21,7 @@ if __package__ in (None, ""):  # spark-submit runs this file, not the package
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 from sluice_spark import lake, native, settings
-from sluice_spark.errors import JobError, from_spark
+from sluice_spark.errors import JobError, from_spark, stopped_at_start
 
 FORMAT = "sluice-engine-job/1"
 
@@ -78,14 +78,18 @@ class Spark:
         from pyspark import SparkConf
         from pyspark.sql import SparkSession
 
+        master = SparkConf().get("spark.master", "local")
         try:
-            if SparkConf().get("spark.master", "local").startswith("local"):  # workers find the packages that this one has found
+            if master.startswith("local"):  # workers find the packages that this one has found
                 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
             self.first = SparkSession.builder.appName(f"sluice {job['pipeline']}").getOrCreate()
             self.first.sparkContext.setLogLevel(os.environ.get("SLUICE_SPARK_LOG", "WARN"))
             self.shipped = ship_package(self.first.sparkContext)
-        except BaseException:
+        except BaseException as failure:
             self.close()
+            told = stopped_at_start(failure, master)
+            if told:
+                raise told from failure
             raise
 
     def is_alive(self):

@@ -309,7 +309,7 @@ def select(spark, job, inputs):
         try:
             return spark.sql(text)
         except (ParseException, AnalysisException) as e:
-            raise JobError("CONFIG", f"{file}: Spark: {_said(e)}") from e
+            raise JobError("CONFIG", f"{file}: Spark: {_said(e)}", f"this text runs on Spark: mend {file}") from e
     space = {"__name__": "sluice_model", "__file__": file}
     try:
         exec(compile(text, file, "exec"), space)
@@ -320,7 +320,7 @@ def select(spark, job, inputs):
     except JobError:
         raise
     except Exception as e:  # whatever an author's code may raise
-        raise JobError("CONFIG", f"{file}: {type(e).__name__}: {_said(e)}") from e
+        raise JobError("CONFIG", f"{file}: {type(e).__name__}: {_said(e)}", f"only Spark runs it: mend {file}") from e
     if not isinstance(rows, DataFrame):
         raise JobError("CONFIG", f"{file}: model() gave a {type(rows).__name__}, not a DataFrame")
     return rows

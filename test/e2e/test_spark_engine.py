@@ -314,6 +314,16 @@ def test_lint_stops_spark(tmp_path, week):
     assert "carrier_scorecard.sql" in done.err
 
 
+def test_a_master_that_does_not_answer():
+    """Spark ends its context then, and a minute later stumbles over that: what is told is the cause."""
+    sys.path.insert(0, PACKAGE)
+    from sluice_spark.errors import stopped_at_start
+    said = stopped_at_start(Exception("java.lang.IllegalStateException: Cannot call methods on a stopped SparkContext.\nThis stopped ..."),
+                            "spark://127.0.0.1:1")
+    assert said.code == "ENGINE" and "the master spark://127.0.0.1:1 did not answer" in said.message and "engine.spark.master" in said.hint
+    assert stopped_at_start(Exception("java.net.BindException"), "local[2]") is None
+
+
 def test_parity(tmp_path, week):
     """One that is equal, one whose text for Spark says something else."""
     p = copied(tmp_path, week)
