@@ -1,6 +1,7 @@
 #include "run/lambda_handler.h"
 
 #include "base/check.h"
+#include "base/effect.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -8,6 +9,7 @@
 #include "run/lambda_metric.h"
 #include "run/lambda_stage.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,8 +36,11 @@ static bool config_fetch(struct lambda_handler *h, struct str url, struct arena 
 	h->config = (struct scratch){ 0 };
 	arena_reset(&h->arena);
 	/* Settings of S3 stand in the pipeline file, which is what is looked for: here the environment has to do. */
-	if (!store_open(place, &(struct store_settings){ 0 }, false, &s, e))
+	if (!store_open(place, &(struct store_settings){ 0 }, false, &s, e)) {
+		if (e->code == ERR_MISSING)
+			err_hint(e, "`sluice config push` makes the lake, too, and prints the name of what it put there");
 		return err_wrap(e, "config %.*s", STR_ARG(place));
+	}
 	bool ok = scratch_open(&h->arena, &h->config, e) && bundle_read(s, key, digest, h->config.path, e);
 	store_close(s);
 	if (!ok && h->config.path) {
@@ -43,7 +48,49 @@ static bool config_fetch(struct lambda_handler *h, struct str url, struct arena 
 		h->config = (struct scratch){ 0 };
 	}
 	h->config_digest = digest;
+	if (!ok && e->code == ERR_MISSING)
+		err_hint(e, "`sluice config push` puts the pipeline's files there, and prints the name");
 	return ok || err_wrap(e, "config %.*s", STR_ARG(place));
+}
+
+enum { PACKAGED_SHOWN = 20, PACKAGED_MAX = 1024 };
+
+static int by_name(const void *x, const void *y)
+{
+	return str_cmp(*(const struct str *)x, *(const struct str *)y);
+}
+
+/* The pipelines of the package, with commas between; "" none. */
+static struct str packaged(const struct lambda_handler *h, struct arena *a)
+{
+	struct str *names = arena_array(a, struct str, PACKAGED_MAX);
+	struct buf b = BUF_INIT(1 << 16);
+	const struct dirent *x;
+	size_t n = 0;
+	DIR *d = sys_opendir(arena_format(a, "%s/pipelines", h->task_root).p);
+	while (d && n < PACKAGED_MAX && (x = sys_readdir(d)) != NULL)
+		if (name_ok(str_from(x->d_name)) &&
+		    file_exists(arena_format(a, "%s/pipelines/%s/pipeline.yaml", h->task_root, x->d_name).p))
+			names[n++] = arena_copy(a, str_from(x->d_name));
+	if (d)
+		closedir(d);
+	if (n > 0)
+		qsort(names, n, sizeof *names, by_name);
+	for (size_t i = 0; i < n && i < PACKAGED_SHOWN; i++)
+		buf_addf(&b, "%s%.*s", i ? ", " : "", STR_ARG(names[i]));
+	if (n > PACKAGED_SHOWN)
+		buf_add_z(&b, ", …");
+	return buf_take(&b, a);
+}
+
+static bool not_packaged(const struct lambda_handler *h, struct str name, const char *file, struct arena *a, struct err *e)
+{
+	struct str there = packaged(h, a);
+	const char *make = h->has_engine ? "lambda-image" : "lambda";
+	err_set(e, ERR_CONFIG, "the package has no pipeline %.*s (%s)", STR_ARG(name), file);
+	if (there.n == 0)
+		return err_hint(e, "it has none: `make %s PIPELINES='<folder> …'` puts them into it; or `config` names one in the lake", make);
+	return err_hint(e, "it has %.*s: `make %s PIPELINES='<folder> …'` puts others into it", STR_ARG(there), make);
 }
 
 /* *lake: the one that the file lies in; "" where it is the package's. */
@@ -75,9 +122,7 @@ static bool pipeline_file(struct lambda_handler *h, const struct lambda_event *v
 	if (!name_ok(name))
 		return err_set(e, ERR_USAGE, "SLUICE_PIPELINE is no name of a pipeline");
 	*out = arena_format(a, "%s/pipelines/%.*s/pipeline.yaml", h->task_root, STR_ARG(name)).p;
-	if (!file_exists(*out))
-		return err_set(e, ERR_CONFIG, "the package has no pipeline %.*s (%s)", STR_ARG(name), *out);
-	return true;
+	return file_exists(*out) || not_packaged(h, name, *out, a, e);
 }
 
 /* A folder of the function goes with it, and with all that was fetched. Files that lie in a lake were put there for that one; else
@@ -230,7 +275,8 @@ static bool margin(const struct lambda_event *v, int64_t *ms, struct err *e)
 	return true;
 }
 
-/* An invocation that has no time at all must not answer "continue": whoever calls again would do so for ever. */
+/* An invocation that has no time at all must not answer "continue": whoever calls again would do so for ever. Nor must a failure that
+ * only other settings mend look like one that is over tomorrow. */
 static bool find_deadline(struct lambda_handler *h, const struct lambda_event *v, int64_t given_us, int64_t *out, struct err *e)
 {
 	int64_t ms, now = h->clock->monotonic_us(h->clock);
@@ -242,7 +288,7 @@ static bool find_deadline(struct lambda_handler *h, const struct lambda_event *v
 	*out = given_us - ms * 1000;
 	if (*out > now)
 		return true;
-	err_set(e, ERR_BUDGET, "the invocation has %lld ms, and is to stop %lld ms before its end: there is no time for anything",
+	err_set(e, given_us > now ? ERR_CONFIG : ERR_BUDGET, "the invocation has %lld ms, and is to stop %lld ms before its end: there is no time for anything",
 		(long long)((given_us - now) / 1000), (long long)ms);
 	return err_hint(e, "give the function a longer time-out, or a shorter \"margin_ms\"");
 }
@@ -276,7 +322,7 @@ bool lambda_handle(struct lambda_handler *h, struct str event, int64_t deadline_
 		return false;
 	if ((p.event.action & (LAMBDA_PREPARE | LAMBDA_REFINE)) && !h->has_engine) {
 		err_set(e, ERR_USAGE, "this package has no engine: it cannot prepare or refine");
-		return err_hint(e, "the package with the engine does (make lambda builds both)");
+		return err_hint(e, "the package with the engine does: `make lambda-image`; or let `jobs` write them for an engine elsewhere");
 	}
 	bool ok = load(h, &p.event, a, &p.project, &o, &of_config, e) &&
 		  lake_choose(&p.project, &o, of_config, a, e) && project_open_lake(&p.project, &o, e) &&

@@ -17,7 +17,7 @@ void lambda_put_head(struct json_out *o, const struct lambda_part *p, const char
 /* Without an engine, models are left out as long as no other sluice has left their graph in the lake. */
 void lambda_put_models_known(struct json_out *o, const struct project *j)
 {
-	json_put_bool(o, "models_known", j->linked && (j->models.n > 0 || !j->without_engine));
+	json_put_bool(o, "models_known", j->linked && !j->models_unknown);
 }
 
 /* ── plan ── */

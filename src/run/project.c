@@ -464,7 +464,7 @@ bool project_link(struct project *j, struct problems *p, struct err *e)
 		     engine_result_decode(text, a, &r, &missing);
 	if (!known && j->without_engine) {
 		j->models = (struct models){ 0 };
-		j->linked = true;
+		j->linked = j->models_unknown = true;
 		return true;
 	}
 	if (!known) {

@@ -28,6 +28,7 @@ struct project {
 	bool tables_ok;              /* contracts and models are right; where not (and without_tables was asked for), contracts
 	                              * with mistakes are left out, and so are all models */
 	bool linked, without_engine;
+	bool models_unknown;         /* there are some, and without an engine it could not be found out what they read: left out */
 	bool repairing;              /* tables whose repair was cut off may be read, and built on */
 	struct graph_reads *graph;   /* after project_link */
 	size_t n_graph;

@@ -180,9 +180,9 @@ def test_the_service_says_that_it_is_over(package):
 
 def test_a_deadline_that_is_over(package):
     f = package.function()
-    for seconds in (-5, 1):
+    for seconds, error, status in ((-5, "Function.Budget", 7), (1, "Function.Config", 2)):  # too late; too short for its margin
         got = f.invoke(package.ingest(), seconds=seconds)
-        assert got.kind == "error" and got.body["errorType"] == "Function.Budget" and got.body["exitStatus"] == 7, got
+        assert got.kind == "error" and got.body["errorType"] == error and got.body["exitStatus"] == status, got
         assert "no time for anything" in got.body["errorMessage"]
     assert not os.path.exists(os.path.join(package.project.lake, "raw"))
 
@@ -218,10 +218,25 @@ def test_events_that_are_refused(refusing, event, part):
 
 @pytest.fixture(scope="module")
 def refusing(tmp_path_factory, calm):
-    p = Package(tmp_path_factory.mktemp("refusing"), calm.url)
+    p = Package(tmp_path_factory.mktemp("refusing"), calm.url, lambda text: text + "environments: {prod: {lake: /srv/lake}}\n")
+    os.makedirs(p.project.lake)
+    os.makedirs(os.path.join(p.folder, "pipelines", "no-pipeline"))
     f = p.function()
     yield f
     assert f.stop() == 0, "one process has refused them all"
+
+
+@pytest.mark.parametrize("event, error, hint", [
+    ({"action": "prepare", "pipeline": "nycflights"}, "Usage", "make lambda-image"),
+    ({"action": "ingest", "pipeline": "nobody"}, "Config", "it has nycflights: `make lambda PIPELINES="),
+    ({"action": "ingest", "pipeline": "nycflights", "environment": "prdo"}, "Config", "did you mean --env prod?"),
+    ({"action": "ingest", "config": "0" * 64}, "Missing", "sluice config push"),
+    ({"action": "ingest", "config": "/nowhere/config/" + "0" * 64}, "Missing", "sluice config push"),
+    ({"action": "ingest", "pipeline": "nycflights", "margin_ms": 900000}, "Config", "a shorter \"margin_ms\""),
+], ids=["engine", "pipeline", "environment", "config", "lake", "margin"])
+def test_what_to_do_about_it(refusing, event, error, hint):
+    got = refusing.invoke(event)
+    assert got.kind == "error" and got.body["errorType"] == "Function." + error and hint in got.body["hint"], got
 
 
 def test_log_lines_metrics_and_what_goes_back(package):
