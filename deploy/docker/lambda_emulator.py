@@ -5,11 +5,13 @@
     lambda_emulator.py invoke ADDRESS EVENT               prints the answer; again, as long as that says `continue`. Exit status 1
                                                           for a failure, 2 where nothing answers
 
+PROGRAM is told AWS_LAMBDA_RUNTIME_API (ADDRESS) and LAMBDA_TASK_ROOT (this folder), where they are not set.
 One event at a time, in one process that is kept for the next. A function past its deadline is ended, as Lambda does it.
 """
 import http.client
 import http.server
 import json
+import os
 import queue
 import subprocess
 import sys
@@ -21,8 +23,9 @@ RUNTIME, INVOKE = "/2018-06-01/runtime/", "/2015-03-31/functions/function/invoca
 
 
 class Emulator:
-    def __init__(self, seconds, program):
+    def __init__(self, address, seconds, program):
         self.seconds, self.program, self.process = seconds, program, None
+        self.environment = {"AWS_LAMBDA_RUNTIME_API": address, "LAMBDA_TASK_ROOT": os.getcwd(), **os.environ}
         self.one_at_a_time, self.events, self.answers = threading.Lock(), queue.Queue(), queue.Queue()
 
     def invoke(self, body):
@@ -34,7 +37,7 @@ class Emulator:
                     q.get()
             self.events.put((request_id, deadline, body))
             if self.program and (self.process is None or self.process.poll() is not None):
-                self.process = subprocess.Popen(self.program, stdin=subprocess.DEVNULL)
+                self.process = subprocess.Popen(self.program, stdin=subprocess.DEVNULL, env=self.environment)
             while time.time() < deadline + 0.5:
                 try:
                     of, kind, answer = self.answers.get(timeout=0.1)
@@ -104,7 +107,7 @@ def handler(emulator):
 
 def serve(address, seconds, *program):
     host, port = address.rsplit(":", 1)
-    server = http.server.ThreadingHTTPServer((host, int(port)), handler(Emulator(float(seconds), program)))
+    server = http.server.ThreadingHTTPServer((host, int(port)), handler(Emulator(address, float(seconds), program)))
     server.daemon_threads = True
     server.serve_forever()
 

@@ -4,6 +4,8 @@ import os
 import re
 import shutil
 import signal
+import socket
+import sys
 import time
 
 import pytest
@@ -379,6 +381,29 @@ def test_a_lake_that_would_be_gone_with_the_function(package):
         new.write(text if "lake: " in text else f"{text}lake: {mount}\n")
     got = f.invoke({"action": "ingest", "pipeline": "nycflights", **event})
     assert got.kind == "response" and os.path.exists(os.path.join(mount, "raw")), got
+
+
+def test_the_emulator_of_the_service(package):
+    """As docs/lambda.md has it: started where the package was unpacked, without the variables that Lambda sets."""
+    program = [sys.executable, os.path.join(L.ROOT, "deploy", "docker", "lambda_emulator.py")]
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        address = "127.0.0.1:%d" % s.getsockname()[1]
+    environment = {k: v for k, v in package.project.environment().items() if k not in ("AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT")}
+    environment.update(FLIGHTS_TOKEN=L.TOKEN, SLUICE_LAKE=package.project.lake)
+    serves = L.subprocess.Popen([*program, "serve", address, "30", LAMBDA], cwd=package.folder, env=environment, start_new_session=True)
+    try:
+        for _ in range(100):
+            got = L.subprocess.run([*program, "invoke", address, L.json.dumps(package.ingest(resources=["airlines"]))],
+                                   capture_output=True, text=True, timeout=60)
+            if got.returncode != 2:
+                break
+            time.sleep(0.1)
+        assert got.returncode == 0 and L.json.loads(got.stdout)["fetched"] == 1, (got.stdout, got.stderr)
+    finally:
+        os.killpg(serves.pid, signal.SIGKILL)
+        serves.wait()
+    assert os.listdir(os.path.join(package.project.lake, "raw", "nycflights")) == ["airlines"]
 
 
 # ── an engine somewhere else: jobs are written, carried out, and committed by a function that has none ──
