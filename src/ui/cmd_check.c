@@ -10,6 +10,8 @@
 
 #include <dirent.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static void warn(struct problems *p, const char *file, const char *advice, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
@@ -220,6 +222,29 @@ static void load_models(struct ui *u)
 	models_load(j->pipeline->folder, names, n, &u->arena, &j->models, &known);
 }
 
+/* On this machine. Nothing else asks before a Spark is wanted, and then it is late. */
+static void check_submit(struct ui *u, struct problems *p)
+{
+	const struct pipeline *l = u->project.pipeline;
+	struct stat st;
+	bool used = l->engine != ENGINE_USE_DUCKDB;
+	if (l->spark.submit.n == 0)
+		return;
+	const char *file = arena_zero_terminated(&u->arena, l->spark.submit);
+	if (sys_access(file, X_OK) == 0 && sys_stat(file, &st) == 0 && S_ISREG(st.st_mode))
+		return;
+	for (size_t i = 0; i < l->n_resources; i++)
+		used = used || (l->resources[i].engine != ENGINE_USE_UNSAID && l->resources[i].engine != ENGINE_USE_DUCKDB);
+	for (size_t i = 0; i < l->n_models; i++)
+		used = used || (l->models[i].engine != ENGINE_USE_UNSAID && l->models[i].engine != ENGINE_USE_DUCKDB);
+	if (used)
+		problem_file(p, l->file, 0, 0, "submit: /opt/spark/bin/spark-submit",
+			     "`engine.spark.submit`: %s is no program that can be started", file);
+	else
+		warn(p, l->file, "submit: /opt/spark/bin/spark-submit",
+		     "`engine.spark.submit`: %s is no program that can be started; --engine spark would need it", file);
+}
+
 int cmd_check(struct ui *u)
 {
 	const struct args *g = &u->args;
@@ -238,6 +263,7 @@ int cmd_check(struct ui *u)
 	check_folder(u, u->project.pipeline != NULL, &all);
 	if (ok) {
 		check_secrets(u, &all);
+		check_submit(u, &all);
 		n_contracts = check_contracts(u, &all);
 		check_grids(u, &o, &all);
 	}

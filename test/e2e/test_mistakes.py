@@ -53,6 +53,14 @@ def test_a_good_project(tmp_path):
     assert [x for x in problems(make(tmp_path), status=0) if x["level"] == "error"] == []
 
 
+@pytest.mark.parametrize("use,status", [("duckdb", 0), ("spark", 2), ("auto", 2)])
+def test_submit_that_is_no_program(tmp_path, use, status):
+    """Where Spark is wanted a mistake, else a warning: this may not be the machine that has it."""
+    text = PIPELINE.replace("resources:", f"engine: {{use: {use}, spark: {{submit: ./nothing}}}}\nresources:")
+    found, = [x for x in problems(make(tmp_path, text), status) if "engine.spark.submit" in x["message"]]
+    assert "nothing is no program" in found["message"] and found["level"] == ("error" if status else "warning")
+
+
 @pytest.mark.parametrize("master", ["local", "local[2]", "local[2,4]", "local[*]", "local[*,4]", "spark://a:7077,b:7077", "yarn",
                                     "k8s://https://h:443", "mesos://h:5050", "local-cluster[2,1,1024]"])
 def test_masters(tmp_path, master):
