@@ -1,5 +1,6 @@
 #include "run/raw.h"
 
+#include "base/calendar.h"
 #include "base/json.h"
 #include "driver/store_view.h"
 
@@ -238,4 +239,37 @@ bool raw_walk(struct project *j, const struct resource *r, bool (*take)(void *us
 	arena_free(&each);
 	arena_free(&a);
 	return ok;
+}
+
+/* ── whose Raw it was ── */
+
+enum { RUNS_ASKED = 64, RECORD_MAX_BYTES = 64 << 20 };
+
+struct str raw_named_by_runs(struct project *j, struct arena *a)
+{
+	struct store_listing runs = { 0 };
+	struct err ignored = ERR_INIT;
+	struct str out = STR_NONE;
+	size_t asked = 0;
+	bool known = j->raw_from.n > 0 ||
+		     !store_list(j->store, arena_format(a, "runs/%.*s", STR_ARG(j->pipeline->name)), a, &runs, &ignored);
+	for (size_t i = runs.n; !known && i-- > 0 && asked < RUNS_ASKED;) {
+		struct arena each = ARENA_INIT;
+		struct json_node *root = NULL;
+		struct str text, key;
+		int64_t us;
+		if (!runs.v[i].is_folder || !us_from_compact(str_sub(runs.v[i].name, 0, 16), &us))
+			continue;
+		asked++;
+		key = arena_format(&each, "%.*s/record.json", STR_ARG(key_run(j->pipeline->name, runs.v[i].name, &each)));
+		if (store_get(j->store, key, RECORD_MAX_BYTES, &each, &text, &ignored) && json_parse(text, &each, &root, &ignored)) {
+			const struct json_node *tables = json_get(root, "tables");
+			known = tables && tables->type == JSON_ARRAY && tables->child != NULL;
+			if (known)
+				out = arena_copy(a, json_str_or(root, "raw_from", STR_NONE));
+		}
+		ignored = ERR_INIT;
+		arena_free(&each);
+	}
+	return out;
 }

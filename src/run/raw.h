@@ -23,6 +23,9 @@ void raw_list_ahead(struct project *j, const struct str *resource_keys, size_t n
 bool raw_look_ahead(struct project *j, struct str resource_key, const struct raw_windows *windows, enum window_ahead what,
 		    struct err *e);
 
+/* The lake whose Raw the newest run that has tables read by --raw-from, as its record says; "" where --raw-from is given here, the
+ * run had none, or nobody knows. */
+struct str raw_named_by_runs(struct project *j, struct arena *a);
 /* Generation `number` of a window, or for 0 the one that stands for it: the promoted one, else the newest. ERR_MISSING: the
  * window is not in Raw, or has no such generation. *all may be NULL. */
 bool raw_generation(struct project *j, struct str resource, struct str window, unsigned number, struct arena *a,

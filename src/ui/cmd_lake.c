@@ -2,6 +2,7 @@
 #include "base/effect.h"
 #include "base/json.h"
 #include "run/digest.h"
+#include "run/raw.h"
 #include "run/verify.h"
 #include "ui/amount.h"
 #include "ui/command.h"
@@ -18,6 +19,7 @@ struct say {
 	bool as_json;
 	bool shows;        /* a line of progress on the terminal */
 	int64_t shown_us;
+	bool any_finding;
 };
 
 static void clear_line(struct say *s)
@@ -55,11 +57,27 @@ static const char *finding_name(enum finding_kind k)
 	return names[k];
 }
 
+/* Tables of another lake's Raw look as if they were made of nothing. */
+static void say_raw_from(struct say *s)
+{
+	struct str from = raw_named_by_runs(&s->u->project, &s->u->arena);
+	struct err e = ERR_INIT;
+	if (from.n == 0)
+		return;
+	clear_line(s);
+	err_set(&e, ERR_USAGE, "this lake was made with --raw-from %.*s, and Raw is looked for here", STR_ARG(from));
+	err_hint(&e, "say it here, too: --raw-from %.*s", STR_ARG(from));
+	ui_fail(s->u, &e);
+}
+
 static void on_finding(void *user, const struct finding *f)
 {
 	struct say *s = user;
 	struct err ignored = ERR_INIT;
 	struct buf todo = BUF_INIT(1 << 16);
+	if (!s->any_finding)
+		say_raw_from(s);
+	s->any_finding = true;
 	args_complete(&s->u->args, f->todo, &todo);
 	if (s->as_json) {
 		json_begin_object(&s->json, NULL);

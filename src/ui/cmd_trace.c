@@ -1,5 +1,6 @@
 /* trace: a row, and where it comes from. */
 #include "base/json.h"
+#include "run/raw.h"
 #include "run/trace.h"
 #include "ui/amount.h"
 #include "ui/print_table.h"
@@ -281,6 +282,9 @@ static int trace_guarded(struct ui *u)
 	ui_limit_memory(lake_query_memory(&u->project));
 	bool ok = lake_query_open(&u->project, &u->arena, &q, &e) && lake_query_watch(&q, &ui_stop, &e) && trace(u, &q, &e);
 	lake_query_close(&q);
+	struct str from = !ok && e.code == ERR_DAMAGE ? raw_named_by_runs(&u->project, &u->arena) : STR_NONE;
+	if (from.n > 0)
+		err_hint(&e, "this lake was made with --raw-from %.*s: say it here, too", STR_ARG(from));
 	if (!ok && u->args.given[OPT_JSON]) /* half an answer is none */
 		buf_clear(&u->out);
 	return ok ? ui_done(u, 0) : ui_fail(u, &e);

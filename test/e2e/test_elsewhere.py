@@ -216,7 +216,11 @@ def test_tables_of_another_lakes_raw(month, tmp_path, without_paths):
     assert "All is well" in p.sluice("verify", *here).out
     resources = p.sluice("status", *here, "--json").json["resources"]
     assert [r["sealed"] for r in resources if r["resource"] == "flights"] == [31], resources
-    assert p.sluice("verify", status=8), "without it, the tables are made of nothing"
+    without = p.sluice("verify", status=8)  # the tables are made of nothing
+    assert f"this lake was made with --raw-from {L.os.path.realpath(month.lake)}" in without.err and "say it here, too" in without.err
+    assert p.sluice("verify", "--json", status=8).json["findings"]
+    without = p.sluice("trace airlines UA", status=8)
+    assert f"made with --raw-from {L.os.path.realpath(month.lake)}: say it here, too" in without.err
     assert p.sluice("raw ls flights", *here).out.split("\n")[0] == month.sluice("raw ls flights").out.split("\n")[0]
     traced = p.sluice("trace airlines UA", *here).out
     assert "United Air Lines" in traced and "--raw-from" in traced
