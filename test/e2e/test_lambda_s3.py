@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 import lake as L
-from lambda_api import LAMBDA
+from lambda_api import LAMBDA, Function
 from lambda_cloud import OTHER, Cloud, Deployed
 from test_lambda import WEEK, weekly
 
@@ -179,6 +179,17 @@ def test_a_configuration_by_its_digest(deploy):
     got = f.invoke({"action": "plan", "config": "0" * 64, **DAYS})
     assert got.kind == "error" and got.body["errorType"] == "Function.Missing", got
     assert f.invoke({"action": "ingest", "config": second, "resources": ["airlines"], **DAYS}).body["records"] == 16
+
+
+def test_the_lake_of_a_configuration(deploy):
+    """The pipeline file says ./lake, and nobody says another: it is the lake where the file lies."""
+    d = deploy("fn-lake")
+    f = Function(d.task, SLUICE_CONFIG=d.config, **d.cloud.environment(d.proxy.url))
+    d.functions.append(f)
+    got = f.invoke({"action": "ingest", "resources": ["airlines"], "run_id": "r1", **WEEK})
+    assert got.kind == "response" and got.body["fetched"] == 1, got
+    assert [r["run"] for r in d.project.sluice("runs", "--json").json] == ["r1"]
+    assert os.listdir(os.path.join(d.project.files, "raw", "nycflights")) == ["airlines"]
 
 
 def test_a_secret_that_is_not_there(deploy):
