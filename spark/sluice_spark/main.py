@@ -78,16 +78,15 @@ class Spark:
         from pyspark import SparkConf
         from pyspark.sql import SparkSession
 
-        master = SparkConf().get("spark.master", "local")
         try:
-            if master.startswith("local"):  # workers find the packages that this one has found
+            if SparkConf().get("spark.master", "local").startswith("local"):  # workers find the packages that this one has found
                 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
             self.first = SparkSession.builder.appName(f"sluice {job['pipeline']}").getOrCreate()
             self.first.sparkContext.setLogLevel(os.environ.get("SLUICE_SPARK_LOG", "WARN"))
             self.shipped = ship_package(self.first.sparkContext)
         except BaseException as failure:
             self.close()
-            told = stopped_at_start(failure, master)
+            told = stopped_at_start(failure, SparkConf().get("spark.master", "local"))  # known once there is a JVM
             if told:
                 raise told from failure
             raise

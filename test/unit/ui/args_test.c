@@ -60,7 +60,7 @@ static void refuses(void **state)
 		{ "verify --threads 3", "`sluice verify` takes no --threads", "`sluice help verify` lists its options" },
 		{ "statsu", "there is no command `statsu`", "did you mean `sluice status`?" },
 		{ "quer", "there is no command `quer`", "did you mean `sluice query`?" },
-		{ "contract", "`contract` is not a whole command", "did you mean `sluice contract draft`?" },
+		{ "contract", "`contract` is not a whole command", "there is `sluice contract draft`" },
 		{ "run --env", "--env needs a value: --env NAME", "" },
 		{ "run --json=1", "--json takes no value, and 1 was given", "" },
 		{ "run -q -q", "--quiet stands twice on the command line", "" },
