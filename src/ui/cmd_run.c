@@ -166,10 +166,21 @@ static int say_end(struct ui *u, const struct run_result *r, size_t n_shown)
 
 enum { FAILURES_SHOWN = 3 };
 
-/* Tables that failed, but for the one that decides the exit status, which is told last. A resource's tables fail together. */
+static bool is_of_a_table(const struct err *e, const struct run_result *r)
+{
+	for (size_t i = 0; i < r->n_tables; i++)
+		if (strcmp(r->tables[i].err.message, e->message) == 0)
+			return true;
+	return false;
+}
+
+/* Tables that failed, but for the one that decides the exit status, which is told last. A resource's tables fail together. What
+ * they say of a lake that has gone is beside the point. */
 static void say_tables(struct ui *u, const struct run_result *r)
 {
 	const char *before = r->err.message;
+	if (r->err.code == ERR_STORAGE && !is_of_a_table(&r->err, r))
+		return;
 	for (size_t i = 0; i < r->n_tables; i++) {
 		const struct err *e = &r->tables[i].err;
 		bool stopped = e->code == ERR_SIGINT || e->code == ERR_SIGTERM;
