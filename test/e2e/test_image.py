@@ -36,6 +36,7 @@ def test_aws_on_a_laptop():
     said = re.search(r"answer: (\{.*\})", got.stdout).group(1)
     assert "'status': 'done'" in said and "'fetched': 9" in said, "three days of two resources, three snapshots"
     assert "0 of 3 windows to fetch, 3 to prepare" in got.stdout, "the run finds what the function brought"
-    for key, what in (("raw/nycflights/flights", "3 windows"), ("prepare/flights", "2,699 rows"), ("refine/daily_operations", "9 rows")):
+    for key, what in (("raw/nycflights/flights", "3 windows"), ("prepare/nycflights/flights", "2,699 rows"),
+                      ("refine/nycflights/daily_operations", "9 rows")):
         assert re.search(rf"s3://lakes/demo/{key}/ +{what}\n", got.stdout), got.stdout
     assert "local-aws" not in " ".join(set(os.listdir(os.path.join(L.ROOT, "build"))) - before), "its files are gone"
