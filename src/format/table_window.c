@@ -1,5 +1,6 @@
 #include "format/table_window.h"
 
+#include "driver/store.h"
 #include "format/json_parts.h"
 
 void json_put_windows(struct json_out *o, const char *key, const struct table_window *v, size_t n)
@@ -28,10 +29,27 @@ void json_put_windows(struct json_out *o, const char *key, const struct table_wi
 	json_end_array(o);
 }
 
+/* It is a part of keys: whoever follows it to Raw must not be led anywhere else, nor meet a key that cannot be. */
+static bool need_name(const struct json_node *n, const char *member, struct str *out, struct err *e)
+{
+	if (!json_need_str(n, member, out, e))
+		return false;
+	if (store_key_ok(*out) && str_find_char(*out, '/') == out->n)
+		return true;
+	return err_set(e, ERR_DAMAGE, "\"%s\" is no name of a window", member);
+}
+
+static bool need_generation(const struct json_node *n, const char *member, unsigned *out, struct err *e)
+{
+	if (!json_need_unsigned(n, member, out, e))
+		return false;
+	return *out > 0 || err_set(e, ERR_DAMAGE, "\"%s\" is 0, and generations begin with 1", member);
+}
+
 static bool get_window(const struct json_node *n, struct table_window *w, struct err *e)
 {
 	struct str hex;
-	if (!json_need_str(n, "window", &w->name, e) || !json_need_unsigned(n, "generation", &w->generation, e) ||
+	if (!need_name(n, "window", &w->name, e) || !need_generation(n, "generation", &w->generation, e) ||
 	    !json_need_hash(n, "content", &w->content, e) || !json_need_hash(n, "seal", &w->seal, e) ||
 	    !json_need_hash(n, "key", &w->key, e) || !json_need_u64(n, "read", &w->read, e) ||
 	    !json_need_u64(n, "rows", &w->rows, e) || !json_need_str(n, "row_hash", &hex, e))
@@ -40,8 +58,8 @@ static bool get_window(const struct json_node *n, struct table_window *w, struct
 		return err_set(e, ERR_DAMAGE, "\"row_hash\" is no row hash");
 	w->row_window = w->name;
 	w->row_generation = w->generation;
-	return (!json_get(n, "row_window") || json_need_str(n, "row_window", &w->row_window, e)) &&
-	       (!json_get(n, "row_generation") || json_need_unsigned(n, "row_generation", &w->row_generation, e));
+	return (!json_get(n, "row_window") || need_name(n, "row_window", &w->row_window, e)) &&
+	       (!json_get(n, "row_generation") || need_generation(n, "row_generation", &w->row_generation, e));
 }
 
 bool json_get_windows(const struct json_node *list, struct arena *a, struct table_window **out, size_t *n, struct err *e)
