@@ -113,6 +113,10 @@ def made(project, zone, name):
     return [os.path.join(data, d, f) for d in folders for f in os.listdir(os.path.join(data, d)) if f.endswith(".parquet")]
 
 
+class OverBeforeError(Exception):
+    """The job was done before there was trouble: it proves nothing."""
+
+
 class Trouble:
     """Steps, each when its time has come, while the process lives."""
 
@@ -121,7 +125,9 @@ class Trouble:
 
     def when(self, what, fits):
         while not fits():
-            assert self.process.poll() is None, f"over before {what}"
+            if self.process.poll() == 0:
+                raise OverBeforeError(what)
+            assert self.process.poll() is None, f"it failed before {what}: {self.process.communicate()}"
             assert time.monotonic() < self.until, f"no {what}"
             time.sleep(0.005)
 
@@ -135,7 +141,18 @@ def stopped(worker):
 
 @pytest.mark.parametrize("zone, name", [("prepare", "flights"), ("refine", "places")])
 def test_cluster_in_trouble(tmp_path, cluster, days, zone, name):
-    p = by_cluster(tmp_path, days, cluster)
+    for n in range(3):  # a machine may be too quick, or too slow in bringing up a second worker
+        try:
+            in_trouble(tmp_path / str(n), cluster, days, zone, name)
+            return
+        except OverBeforeError as e:
+            missed = e
+    pytest.skip(f"three times the job was over before {missed}")
+
+
+def in_trouble(folder, cluster, days, zone, name):
+    folder.mkdir()
+    p = by_cluster(folder, days, cluster)
     shutil.rmtree(p.table(zone, name))
     for worker in cluster.workers.values():
         worker.wait("Successfully registered with master")
