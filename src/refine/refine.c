@@ -5,10 +5,9 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "format/job_files.h"
 #include "refine/graph.h"
 #include "refine/model_token.h"
-#include "refine/refine_check.h"
+#include "refine/refine_files.h"
 #include "refine/pack.h"
 #include "refine/view.h"
 
@@ -16,7 +15,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { REFINE_SQL_MAX_BYTES = 60 << 20, LIST_MAX_BYTES = 1500 };
 
@@ -416,63 +414,12 @@ static bool encoding_choose(struct refine *r, enum parquet_encoding *out, struct
 	return true;
 }
 
-static bool file_write_rows(struct refine *r, struct check *k, const char *path, uint64_t rows,
-			    enum parquet_encoding encoding, struct row_sum *written, struct table_file *f, struct err *e)
-{
-	struct stat st;
-
-	if (!check_written(k, r->c, buf_str(&r->text), written, e) ||
-	    !engine_write_parquet(r->c, buf_str(&r->text), path, encoding, &f->rows, &f->size_bytes, e))
-		return false;
-	if (f->rows != rows || written->rows != rows)
-		return err_set(e, ERR_ENGINE, "%s: %" PRIu64 " rows were written where there are %" PRIu64, path, f->rows, rows);
-	if (sys_stat(path, &st) != 0)
-		return err_set_errno(e, ERR_STORAGE, errno, "%s", path);
-	f->modified_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
-	return true;
-}
-
-static struct str last_part(struct str path)
-{
-	size_t from = path.n;
-	while (from > 0 && path.p[from - 1] != '/')
-		from--;
-	return str_sub(path, from, path.n - from);
-}
-
 static bool files_write(struct refine *r, struct engine_result *out, struct err *e)
 {
-	const struct engine_job *job = r->job;
-	struct clock *clock = clock_system();
-	struct check *k = check_new(r->contract, r->a);
-	struct str folder = last_part(job->output);
-	uint64_t size = job->file_rows;
-	enum parquet_encoding encoding = PARQUET_DICTIONARY;
-	bool ok = result_count(r, &out->rows, e) && keys_count(r, e) && encoding_choose(r, &encoding, e);
-
-	CHECK(size > 0);
-	out->n_files = ok ? (size_t)(out->rows == 0 ? 1 : (out->rows - 1) / size + 1) : 0;
-	out->files = arena_array(r->a, struct table_file, out->n_files + 1);
-	for (size_t i = 0; ok && i < out->n_files; i++) {
-		struct table_file *f = &out->files[i];
-		uint64_t from = i * size, to = out->rows - from < size ? out->rows : from + size;
-		const char *path = arena_format(r->a, "%.*s/%05zu.parquet", STR_ARG(job->output), i).p;
-		int64_t start = clock->monotonic_us(clock), end;
-		struct row_sum written;
-		f->path = arena_format(r->a, "data/%.*s/%05zu.parquet", STR_ARG(folder), i);
-		buf_clear(&r->text);
-		buf_addf(&r->text, "SELECT * FROM work.result WHERE rowid >= %" PRIu64 " AND rowid < %" PRIu64, from, to);
-		ok = file_write_rows(r, k, path, to - from, encoding, &written, f, e);
-		end = clock->monotonic_us(clock);
-		ok = ok && check_file(k, r->c, path, &written, f, e);
-		out->write_us += end - start;
-		out->read_back_us += clock->monotonic_us(clock) - end;
-		ok = ok && job_file_made(job, path, e);
-	}
-	if (ok)
-		ok = check_finish(k, r->name, r->a, out, e);
-	check_free(k);
-	return ok;
+	struct refine_files f = { .job = r->job, .contract = r->contract, .engine = r->engine, .model = r->name,
+				  .encoding = PARQUET_DICTIONARY };
+	return result_count(r, &f.rows, e) && keys_count(r, e) && encoding_choose(r, &f.encoding, e) &&
+	       refine_files_write(&f, r->a, out, e);
 }
 
 /* ── all of it ── */

@@ -28,6 +28,9 @@ struct check {
 	uint64_t rows, doubles;
 	bool same;                    /* this row's key is that of the one before */
 	struct buf key[2];            /* of this row and the one before */
+	struct buf first_key;         /* of the first row */
+	struct str first_row;         /* for people */
+	bool first_again;             /* the second row has the first one's key */
 	/* of the file at hand */
 	struct row_hash hash;
 	struct row_sum sum;
@@ -57,6 +60,7 @@ struct check *check_new(const struct contract *c, struct arena *a)
 	k->unique_rule = contract_rule(c, RULE_UNIQUE, SIZE_MAX);
 	for (size_t i = 0; i < 2; i++)
 		k->key[i] = BUF_INIT(KEY_MAX_BYTES);
+	k->first_key = BUF_INIT(KEY_MAX_BYTES);
 	return k;
 }
 
@@ -67,6 +71,7 @@ void check_free(struct check *k)
 	verdicts_free(k->verdicts);
 	buf_free(&k->key[0]);
 	buf_free(&k->key[1]);
+	buf_free(&k->first_key);
 }
 
 /* ── rows for people ── */
@@ -88,17 +93,13 @@ static void value_put(struct buf *b, const struct column *column, const struct b
 		buf_add_z(b, "...");
 }
 
-/* "origin=EWR, day=2013-01-01: flights=-1" */
-static void example_add(struct check *k, size_t rule, size_t row)
+/* "origin=EWR, day=2013-01-01: flights=-1"; `column` SIZE_MAX: the key only. */
+static struct str row_text(const struct check *k, size_t column, size_t row)
 {
-	struct examples *x = &k->examples[rule];
 	const struct contract *c = k->c;
 	struct arena scratch = ARENA_INIT;
 	struct buf b = BUF_INIT(EXAMPLE_BYTES);
-	size_t column = c->rules[rule].column;
 
-	if (x->n == EXAMPLES)
-		return;
 	for (size_t i = 0; i < c->n_key; i++) {
 		buf_add_z(&b, i > 0 ? ", " : "");
 		value_put(&b, &c->columns[c->key[i]], &k->columns[c->key[i]], row, &scratch);
@@ -107,9 +108,23 @@ static void example_add(struct check *k, size_t rule, size_t row)
 		buf_add_z(&b, ": ");
 		value_put(&b, &c->columns[column], &k->columns[column], row, &scratch);
 	}
-	x->row[x->n++] = arena_copy(k->a, buf_str(&b));
+	struct str text = arena_copy(k->a, buf_str(&b));
 	buf_free(&b);
 	arena_free(&scratch);
+	return text;
+}
+
+static void example_put(struct check *k, size_t rule, struct str text)
+{
+	struct examples *x = &k->examples[rule];
+	if (x->n < EXAMPLES)
+		x->row[x->n++] = text;
+}
+
+static void example_add(struct check *k, size_t rule, size_t row)
+{
+	if (k->examples[rule].n < EXAMPLES)
+		example_put(k, rule, row_text(k, k->c->rules[rule].column, row));
 }
 
 /* ── reading ── */
@@ -146,7 +161,14 @@ static bool keys_check(struct check *k, size_t n_rows, struct err *e)
 		struct buf *now = &k->key[k->rows % 2], *before = &k->key[(k->rows + 1) % 2];
 		if (!key_encode(k, row, now))
 			return err_set(e, ERR_TOO_LARGE, "a key of more than %d bytes", KEY_MAX_BYTES);
+		if (k->rows == 0) {
+			buf_clear(&k->first_key);
+			if (!buf_add(&k->first_key, buf_str(now)))
+				return err_set(e, ERR_TOO_LARGE, "a key of more than %d bytes", KEY_MAX_BYTES);
+			k->first_row = row_text(k, SIZE_MAX, row);
+		}
 		if (k->rows > 0 && str_eq(buf_str(now), buf_str(before))) {
+			k->first_again = k->first_again || k->rows == 1;
 			k->doubles++;
 			if (k->unique_rule != SIZE_MAX && !k->same)
 				example_add(k, k->unique_rule, row);
@@ -298,6 +320,44 @@ bool check_file(struct check *k, struct engine_connection *c, const char *path, 
 	if (!ok)
 		return err_wrap(e, "%s, read back", path);
 	return check_file_end(k, path, written, file, e);
+}
+
+/* ── parts: rows that follow each other, checked by several threads ── */
+
+static void keys_join(struct check *k, const struct check *part)
+{
+	struct buf *last = &k->key[(k->rows + 1) % 2], *next = &k->key[(k->rows + part->rows + 1) % 2];
+	bool goes_on = k->rows > 0 && str_eq(buf_str(last), buf_str(&part->first_key));
+	bool told = goes_on && k->same;
+	size_t from = 0;
+
+	if (goes_on) {
+		k->doubles++;
+		if (!told && k->unique_rule != SIZE_MAX)
+			example_put(k, k->unique_rule, arena_copy(k->a, part->first_row));
+		from = part->first_again ? 1 : 0; /* no other example of the same key */
+	}
+	k->doubles += part->doubles;
+	for (size_t x = from; k->unique_rule != SIZE_MAX && x < part->examples[k->unique_rule].n; x++)
+		example_put(k, k->unique_rule, arena_copy(k->a, part->examples[k->unique_rule].row[x]));
+	k->same = part->rows == 1 ? goes_on : part->same;
+	k->rows += part->rows;
+	buf_clear(next);
+	CHECK(buf_add(next, buf_str(&part->key[(part->rows + 1) % 2])));
+}
+
+void check_join(struct check *k, const struct check *part)
+{
+	if (part->rows == 0)
+		return;
+	for (size_t i = 0; i < k->c->n_rules; i++) {
+		if (i == k->unique_rule)
+			continue;
+		k->verdicts->total[i] += part->verdicts->total[i];
+		for (size_t x = 0; x < part->examples[i].n; x++)
+			example_put(k, i, arena_copy(k->a, part->examples[i].row[x]));
+	}
+	keys_join(k, part);
 }
 
 static uint64_t broken(const struct check *k, size_t rule)

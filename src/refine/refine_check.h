@@ -23,6 +23,9 @@ void check_file_begin(struct check *k);
 bool check_file_batch(struct check *k, const struct batch *b, struct err *e);
 bool check_file_end(struct check *k, const char *path, const struct row_sum *written, struct table_file *file,
 		    struct err *e);
+/* Where they are checked by several threads: takes what another check found in the next rows, which may begin with the key that
+ * the last ones ended with. Nothing of `part` is kept. A check that others are joined to reads no file. */
+void check_join(struct check *k, const struct check *part);
 /* Where a table's files are checked in several processes: what one found, {"rows","broken":[{"rule","rows","examples"}]}, and
  * taking it into a check that read no file, in the order of the files. Equal keys must be in one part. */
 struct json_node;

@@ -349,6 +349,39 @@ static void test_rules(void **state)
 	assert_fails(w, "SELECT NULL AS k, 7 AS n", ERR_CONTRACT, "k.key, for instance (k=NULL)");
 }
 
+/* However the table is cut, and by however many threads: the same counts and the same examples. */
+static void test_rules_at_any_cut(void **state)
+{
+	static const struct {
+		const char *sql, *part;
+	} cases[] = {
+		{ "SELECT k, 7 AS n FROM prepare.t", "17 of 20 rows break the rule primary_key.unique, for instance (k=k0), (k=k1), (k=k2)" },
+		{ "SELECT 'a' || least(id, 15) AS k, 7 AS n FROM prepare.t", "4 of 20 rows break the rule primary_key.unique, for instance (k=a15)" },
+		{ "SELECT 'a' || id // 2 AS k, 7 AS n FROM prepare.t", "10 of 20 rows break the rule primary_key.unique, for instance (k=a0), (k=a1), (k=a2)" },
+		{ "SELECT 'a' || (100 + id) AS k, id AS n FROM prepare.t",
+		  "7 of 20 rows break the rule n.minimum, for instance (k=a100: n=0), (k=a101: n=1), (k=a102: n=2)" },
+	};
+	struct world *w = *state;
+
+	contract_set(w, "", "name: k, logicalType: string, primaryKey: true, primaryKeyPosition: 1\n"
+			    "name: n, logicalType: integer, logicalTypeOptions: {minimum: 7}");
+	for (unsigned threads = 1; threads < 5; threads += 3)
+		for (uint64_t rows = 1; rows < 9; rows += rows < 3 ? 1 : 5)
+			for (size_t i = 0; i < COUNT(cases); i++) {
+				w->job.threads = threads;
+				w->job.file_rows = rows;
+				assert_fails(w, cases[i].sql, ERR_CONTRACT, cases[i].part);
+				assert_true(!str_contains(str_from(w->err.message), STR("; 1 more rule")));
+			}
+	w->job.threads = 5;
+	w->job.file_rows = 3;
+	assert_run(w, "SELECT 'a' || (100 + id) AS k, 7 + id AS n FROM prepare.t");
+	assert_int_equal(w->result.n_files, 7);
+	for (size_t i = 0; i < 7; i++)
+		assert_true(str_ends(w->result.files[i].path, arena_format(&w->a, "/%05zu.parquet", i)));
+	assert_text(rows_of(w, 6), "a118 25\na119 26\n");
+}
+
 /* Equal keys that the sort order keeps apart. */
 static void test_key_apart(void **state)
 {
@@ -397,6 +430,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_columns, world_open, world_close),
 		cmocka_unit_test_setup_teardown(test_losses, world_open, world_close),
 		cmocka_unit_test_setup_teardown(test_rules, world_open, world_close),
+				cmocka_unit_test_setup_teardown(test_rules_at_any_cut, world_open, world_close),
 		cmocka_unit_test_setup_teardown(test_key_apart, world_open, world_close),
 		cmocka_unit_test_setup_teardown(test_reads, world_open, world_close),
 		cmocka_unit_test_setup_teardown(test_functions_of_spark, world_open, world_close),
