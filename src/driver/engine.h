@@ -1,8 +1,7 @@
 /* SQL and Parquet by an embedded engine (DuckDB), loaded at run time. Used only inside the engine child process
  * (`sluice engine duckdb job.json`, see driver/child.h): a crash in it is a typed error of the run.
  *
- * The engine is opened with pinned settings: UTC, Spark's order of NULLs, one thread per connection (the same bytes at
- * 1 and at N: files are written in parallel, never one file by two threads), a memory limit, its input files and output
+ * The engine is opened with pinned settings: UTC, Spark's order of NULLs, one thread per connection unless more are asked for, a memory limit, its input files and output
  * folders as the only paths, no external access beyond them, and a locked configuration. */
 #ifndef SLUICE_DRIVER_ENGINE_H
 #define SLUICE_DRIVER_ENGINE_H
@@ -14,6 +13,10 @@ struct engine_connection; /* one thread at a time; several may run at once */
 
 struct engine_options {
 	uint64_t memory_bytes;
+	/* 0, 1: a query runs on the thread that asks for it, so rows come in the same order each time, sums of doubles are the same,
+	 * and a file has the same bytes. More: so many work on a query; what depends on an order that the query does not fix is then
+	 * another thing each time. Never more than memory_bytes is enough for. */
+	unsigned threads;
 	const char *scratch;          /* folder for spilling; SQL may read and write there too, so it is nobody else's */
 	const char *const *folders;   /* may be read and written below */
 	size_t n_folders;

@@ -1,6 +1,6 @@
-/* An engine is one DuckDB database in memory with one thread for each query: `threads=1` means that DuckDB starts no
- * threads at all and that a query runs wholly on the thread that asked for it, so that N of our threads on N connections
- * do N queries at once (measured: two queries take the time of one on two cores). */
+/* An engine is one DuckDB database in memory, with one thread for each query unless more are asked for: `threads=1` means
+ * that DuckDB starts no threads at all and that a query runs wholly on the thread that asked for it, so that N of our threads on
+ * N connections do N queries at once (measured: two queries take the time of one on two cores). */
 #include "driver/engine_duckdb.h"
 
 #include "base/check.h"
@@ -19,6 +19,8 @@
 enum {
 	SQL_MAX_BYTES = 64 << 20,
 	MESSAGE_MAX_BYTES = 1200, /* of DuckDB's own words in one of our errors */
+	THREADS_MAX = 256,
+	THREAD_MEMORY_BYTES = 64 << 20,
 };
 
 /* ── errors ── */
@@ -235,7 +237,6 @@ bool engine_run(struct engine_connection *c, struct str sql, struct err *e)
 
 /* Before the database exists; values that need no quoting. */
 static const char *const CONFIG[][2] = {
-	{ "threads", "1" },
 	{ "autoinstall_known_extensions", "false" },
 	{ "autoload_known_extensions", "false" },
 	{ "allow_community_extensions", "false" },
@@ -262,12 +263,23 @@ static bool config_set(duckdb_config config, const char *name, const char *value
 	return !ENGINE_REFUSED(duckdb_set_config) && duck.duckdb_set_config(config, name, value) == DuckDBSuccess;
 }
 
+static unsigned threads_of(const struct engine_options *o)
+{
+	uint64_t most = o->memory_bytes > 0 ? o->memory_bytes / THREAD_MEMORY_BYTES : THREADS_MAX;
+	uint64_t n = o->threads < most ? o->threads : most;
+	return n < 1 ? 1 : n > THREADS_MAX ? THREADS_MAX : (unsigned)n;
+}
+
 static bool config_fill(duckdb_config config, const struct engine_options *o, struct err *e)
 {
-	char memory[32];
+	char memory[32], threads[16];
 	int n = snprintf(memory, sizeof memory, "%" PRIu64 "B", o->memory_bytes);
 
 	CHECK(n > 0 && (size_t)n < sizeof memory);
+	n = snprintf(threads, sizeof threads, "%u", threads_of(o));
+	CHECK(n > 0 && (size_t)n < sizeof threads);
+	if (!config_set(config, "threads", threads))
+		return err_set(e, ERR_ENGINE_FAULT, "DuckDB: the setting threads is refused");
 	for (size_t i = 0; i < sizeof CONFIG / sizeof CONFIG[0]; i++)
 		if (!config_set(config, CONFIG[i][0], CONFIG[i][1]))
 			return err_set(e, ERR_ENGINE_FAULT, "DuckDB: the setting %s is refused", CONFIG[i][0]);

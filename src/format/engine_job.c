@@ -198,6 +198,8 @@ struct str engine_job_encode(const struct engine_job *j, struct arena *a)
 	json_put_str(&o, "result", j->result_path);
 	json_put_str(&o, "scratch", j->scratch);
 	json_put_u64(&o, "threads", j->threads);
+	if (j->any_order)
+		json_put_bool(&o, "any_order", true);
 	json_put_u64(&o, "memory_bytes", j->memory_bytes);
 	json_put_u64(&o, "file_rows", j->file_rows);
 	json_put_str(&o, "output", j->output);
@@ -423,6 +425,8 @@ bool engine_job_decode(struct str text, struct arena *a, struct engine_job *j, s
 	const struct json_node *contract = json_get(root, "contract");
 	if (contract)
 		j->contract = contract->raw;
+	if (json_get(root, "any_order") && !json_need_bool(root, "any_order", &j->any_order, e))
+		return err_wrap(e, "engine job");
 	if (j->kind == ENGINE_CHECKPOINT)
 		return (json_need_str(root, "table_key", &j->table_key, e) && json_need_u64(root, "version", &j->version, e)) ||
 		       err_wrap(e, "engine job");

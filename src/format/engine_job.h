@@ -98,6 +98,7 @@ struct engine_job {
 	/* refine on Spark: what is run in place of `sql`, tables by their views' names (model_spark.h) */
 	struct str spark_text, spark_file; /* file: for messages; empty: the job is not for Spark */
 	bool spark_python;
+	bool any_order;           /* refine: `sql` gives the same rows in whatever order it meets its input, so threads may share it */
 	/* checkpoint */
 	struct str table_key;     /* prepare/<p>/<table> */
 	uint64_t version;
@@ -138,6 +139,7 @@ struct graph_reads {
 	size_t n_tables;
 	struct lint_finding *findings; /* where the two engines would differ, in the order of the text */
 	size_t n_findings;
+	bool any_order;           /* nothing was found, nor left out at the model's wish: no row depends on an order */
 };
 
 struct engine_output { /* prepare: what came of one table */

@@ -105,6 +105,8 @@ static void put_children(struct json_out *o, const struct engine_result *r)
 
 static void put_findings(struct json_out *o, const struct graph_reads *g)
 {
+	if (g->any_order)
+		json_put_bool(o, "any_order", true);
 	if (g->n_findings == 0)
 		return;
 	json_begin_array(o, "lint");
@@ -266,6 +268,8 @@ static bool get_children(const struct json_node *root, struct arena *a, struct e
 static bool get_findings(const struct json_node *model, struct arena *a, struct graph_reads *g, struct err *e)
 {
 	const struct json_node *list;
+	if (json_get(model, "any_order") && !json_need_bool(model, "any_order", &g->any_order, e))
+		return false;
 	if (!json_get(model, "lint"))
 		return true;
 	if (!json_need(model, "lint", JSON_ARRAY, &list, e))

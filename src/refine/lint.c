@@ -29,6 +29,7 @@ void lint_add(struct lint *l, enum lint_rule_id rule, uint64_t at, const char *f
 	struct buf b = BUF_INIT(1 << 20);
 	va_list args;
 	bool left = rule != LINT_P3 && (l->leave.all || l->leave.rule[rule]);
+	l->was_left = l->was_left || left;
 	if (left || l->found.n >= FINDINGS_MAX)
 		return;
 	va_start(args, format);
@@ -137,6 +138,7 @@ bool lint_model(struct engine_connection *c, struct str sql, const struct job_in
 
 	out->findings = NULL;
 	out->n_findings = 0;
+	out->any_order = false;
 	if (!engine_parse_select(c, sql, a, &json, &why))
 		return why.code == ERR_CONFIG || error_take(e, &why);
 	if (!lint_tree_read(json, a, &l.syntax, e))
@@ -159,6 +161,7 @@ bool lint_model(struct engine_connection *c, struct str sql, const struct job_in
 	findings_keep(&l);
 	out->findings = l.found.v;
 	out->n_findings = l.found.n;
+	out->any_order = l.typed && l.found.n == 0 && !l.was_left;
 	return true;
 }
 

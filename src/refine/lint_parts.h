@@ -14,6 +14,7 @@ struct lint {
 	struct str sql;
 	struct lint_tree syntax, plan;
 	bool typed;              /* there is a plan */
+	bool was_left;           /* something was not told, since the model does not want it */
 	uint32_t *by_place;      /* expressions of the plan that say where they stand, by that */
 	size_t n_by_place;
 	uint32_t *groups;        /* its aggregates and windows, which do not say it */

@@ -14,6 +14,7 @@ struct model {
 	struct contract *contract; /* with a primary key: the compulsory total order */
 	struct str *reads;        /* "prepare.flights", "refine.delays": filled in by models_link, sorted */
 	size_t n_reads;
+	bool any_order;           /* as graph_reads has it: filled in by models_link */
 	/* Its own text for Spark, beside the SELECT, which still says what it reads: models/<name>.spark.sql or models/<name>.py
 	 * (`def model(spark, inputs)`). NULL: none. */
 	const char *spark_file;

@@ -153,6 +153,7 @@ bool models_link(struct models *m, const struct graph_reads *graph, size_t n_gra
 				g = &graph[k];
 		CHECK(g); /* the engine answers for each text it was given */
 		m->v[i].n_reads = g->n_tables;
+		m->v[i].any_order = g->any_order;
 		m->v[i].reads = arena_array(a, struct str, g->n_tables + 1);
 		for (size_t k = 0; k < g->n_tables; k++) {
 			m->v[i].reads[k] = arena_copy(a, g->tables[k]);

@@ -437,7 +437,7 @@ static bool engine_start(struct refine *r, struct err *e)
 	for (size_t i = 0; i < job->n_inputs; i++)
 		for (size_t k = 0; k < job->inputs[i].n_files; k++)
 			files[n_files++] = arena_zero_terminated(r->a, job->inputs[i].files[k]);
-	struct engine_options o = { .memory_bytes = job->memory_bytes, .files = files, .n_files = n_files,
+	struct engine_options o = { .memory_bytes = job->memory_bytes, .threads = job->any_order ? job->threads : 1, .files = files, .n_files = n_files,
 				    .folders = &output, .n_folders = 1,
 				    .scratch = job->scratch.n > 0 ? arena_zero_terminated(r->a, job->scratch) : NULL };
 	return engine_open(&o, &r->engine, e) && engine_connect(r->engine, &r->c, e);

@@ -407,7 +407,7 @@ static struct str graph_key(const struct project *j, struct arena *a)
 	const struct job_input *in = graph_inputs(j, &n);
 	struct sha256 models = models_digest(&j->models, a);
 	struct sha256_state s;
-	struct str head = arena_format(a, "sluice graph 2, lint %d of %s\n", (int)LINT_VERSION, SLUICE_VERSION);
+	struct str head = arena_format(a, "sluice graph 3, lint %d of %s\n", (int)LINT_VERSION, SLUICE_VERSION);
 	sha256_begin(&s);
 	sha256_add_str(&s, head);
 	sha256_add(&s, models.b, SHA256_SIZE);

@@ -126,6 +126,7 @@ static bool make_job(struct project *j, const struct model *m, struct inputs *in
 		.run_id = run_id,
 		.table = m->name,
 		.threads = threads,
+		.any_order = m->any_order,
 		.contract = m->contract->canonical,
 		.sql = &text[0],
 		.sql_names = &text[1],

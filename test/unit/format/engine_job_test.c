@@ -106,8 +106,10 @@ static struct engine_job job_sample(size_t i)
 		j.inputs = i == ENGINE_GRAPH ? sample_graph_inputs : sample_inputs;
 		j.n_inputs = i == ENGINE_GRAPH ? 1 : 2;
 	}
-	if (i >= KINDS)
+	if (i >= KINDS) {
+		j.any_order = true;
 		make_remote(&j);
+	}
 	return j;
 }
 
@@ -127,8 +129,8 @@ static uint64_t sample_counts[] = { 800 };
 static struct str sample_reads[] = { { "prepare.airlines", 16 }, { "prepare.flights", 15 } };
 static struct lint_finding sample_findings[] = { { { "N6", 2 }, 17, { "DOUBLE becomes BIGINT", 21 } },
 						 { { "P2", 2 }, UINT64_MAX, { "PIVOT or UNPIVOT", 16 } } };
-static struct graph_reads sample_graph[] = { { { "per_carrier", 11 }, sample_reads, 2, sample_findings, 2 },
-					     { { "one", 3 }, NULL, 0, NULL, 0 } };
+static struct graph_reads sample_graph[] = { { { "per_carrier", 11 }, sample_reads, 2, sample_findings, 2, false },
+					     { { "one", 3 }, NULL, 0, NULL, 0, true } };
 static uint64_t sample_totals[] = { 0, 50094 };
 
 static struct engine_output sample_outputs[] = {
@@ -223,6 +225,7 @@ static void everything_comes_back(void **unused)
 	assert_text(r.graph[0].findings[0].what, "DOUBLE becomes BIGINT");
 	assert_true(r.graph[0].findings[1].at == UINT64_MAX);
 	assert_int_equal(r.graph[1].n_findings, 0);
+	assert_true(!r.graph[0].any_order && r.graph[1].any_order);
 	assert_false(engine_result_decode(document(JOBS + 1, &a), &a, &r, &e));
 	arena_free(&a);
 }
@@ -237,6 +240,7 @@ static const struct {
 	{ 0, "\"threads\":2", "\"threads\":4294967296" },
 	{ 0, "\"windows\"", "\"windoes\"" },
 	{ 6, "\"cache\"", "\"cash\"" },
+	{ 6, "\"any_order\":true", "\"any_order\":1" },
 	{ 6, "\"size\":900", "\"size\":-1" },
 	{ 6, "\"sha256\":\"09", "\"sha256\":\"9" },
 	{ 6, "\"path_style\":true", "\"path_style\":1" },
@@ -255,6 +259,7 @@ static const struct {
 	{ JOBS, "\"loss\"", "\"lost\"" },
 	{ JOBS, "\"records\":800", "\"records\":0.8e3x" },
 	{ JOBS, "\"reads\":[", "\"reads\":7,\"x\":[" },
+	{ JOBS, "\"any_order\":true", "\"any_order\":\"yes\"" },
 	{ JOBS, "\"counts\":[0,", "\"counts\":[null," },
 	{ JOBS, "\"write_us\":2500", "\"write_us\":2500.5" },
 };

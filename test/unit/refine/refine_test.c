@@ -228,6 +228,36 @@ static void test_files_and_order(void **state)
 	assert_true(w->result.files[0].windows[0].hash.sum == sum); /* whatever the cut */
 }
 
+/* Threads share a SELECT that fixes its rows, and only such a one; the files' bytes are the same. */
+static void test_threads(void **state)
+{
+	static const struct {
+		bool any_order;
+		unsigned threads;
+	} cases[] = { { false, 1 }, { false, 4 }, { true, 1 }, { true, 2 }, { true, 4 } };
+	struct world *w = *state;
+	struct sha256 first[3];
+
+	contract_set(w, "", KEY "\nname: k, logicalType: string\nname: late, logicalType: integer\nname: n, logicalType: integer");
+	w->job.file_rows = 130000;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		w->job.any_order = cases[i].any_order;
+		w->job.threads = cases[i].threads;
+		assert_run(w, "SELECT (x * 7919 + id) % 300000 AS id, k || 'x' || x % 1000 AS k, late,"
+			      " count(*) OVER (PARTITION BY x % 5000) AS n FROM prepare.t, (SELECT 20 * unnest(range(15000)) AS x)");
+		assert_int_equal(w->result.rows, 300000);
+		assert_int_equal(w->result.n_files, 3);
+		for (size_t f = 0; f < 3; f++) {
+			const char *path = arena_format(&w->a, "%s/%05zu.parquet", w->output, f).p;
+			struct str bytes;
+			OK(file_read(path, 64 << 20, &w->a, &bytes, e));
+			struct sha256 now = sha256_of(bytes);
+			first[f] = i == 0 ? now : first[f];
+			assert_memory_equal(&now, &first[f], sizeof now);
+		}
+	}
+}
+
 static void test_no_rows(void **state)
 {
 	struct world *w = *state;
@@ -423,6 +453,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_projection, world_open, world_close),
 		cmocka_unit_test_setup_teardown(test_files_and_order, world_open, world_close),
+		cmocka_unit_test_setup_teardown(test_threads, world_open, world_close),
 		cmocka_unit_test_setup_teardown(test_no_rows, world_open, world_close),
 		cmocka_unit_test_setup_teardown(test_exact_casts, world_open, world_close),
 		cmocka_unit_test_setup_teardown(test_bits_of_doubles, world_open, world_close),
