@@ -56,6 +56,7 @@ struct http_exchange {
 	struct str request_head; /* request line and headers as sent, CRLF each, without the empty line */
 	bool kept_was_closed; /* NO_ANSWER (RESET): a kept connection was closed before a byte of the answer came. The server
 	                     * has most likely not seen the request */
+	bool no_tls;        /* NO_ANSWER (TLS): what answered does not speak it at all */
 	bool close_framed;  /* neither length nor chunked: its end cannot be checked by framing */
 	char remote_address[64]; /* "127.0.0.1:8080", "" if never connected */
 	int64_t sent_wall_us, sent_us, first_byte_us, done_us; /* *_us: monotonic; 0 if it did not happen */

@@ -407,6 +407,9 @@ static void judge_tls(struct flight *f, CURLcode code)
 			       text);
 	else
 		http_held_fail(f->held, HTTP_NO_ANSWER, ERR_TLS, "%s", text);
+	f->held->x.no_tls = strstr(text, "wrong version number") || strstr(text, "packet length too long");
+	if (f->held->x.no_tls)
+		err_hint(&f->held->x.err, "what answers there speaks no TLS: should its URL begin with http://?");
 }
 
 static void judge_failure(struct flight *f, CURLcode code)

@@ -27,7 +27,6 @@ static const char *code_of_status(unsigned status)
 	case 301: return "PermanentRedirect";
 	case 307: return "TemporaryRedirect";
 	case 403: return "AccessDenied";
-	case 404: return "NoSuchKey";
 	case 405: return "MethodNotAllowed";
 	case 409: return "ConditionalRequestConflict";
 	case 412: return "PreconditionFailed";
@@ -71,6 +70,21 @@ static struct str printable(struct str s, struct arena *a)
 	return s;
 }
 
+/* A store has words for whom it refuses. */
+static bool is_elsewhere(const struct http_exchange *x)
+{
+	return x->status == 404 || (x->status >= 400 && x->status <= 405 && x->body.n > 0);
+}
+
+bool s3_says_missing(const struct s3_call *c, const struct http_exchange *x, struct arena *a)
+{
+	if (x->status != 404)
+		return false;
+	if (x->body.n == 0)
+		return c->key.n > 0;
+	return str_eq_z(s3_root_of(x->body, a), "Error") && !str_eq_z(s3_element(x->body, "Code", a), "NoSuchBucket");
+}
+
 void s3_refusal_read(const struct http_exchange *x, struct arena *a, struct s3_refusal *out)
 {
 	*out = (struct s3_refusal){ .action = status_passes(x->status) ? S3_REPEAT : S3_FAIL, .err = ERR_STORAGE };
@@ -81,7 +95,8 @@ void s3_refusal_read(const struct http_exchange *x, struct arena *a, struct s3_r
 		out->request_id = s3_element(x->body, "RequestId", a);
 		out->region = s3_element(x->body, "Region", a);
 	}
-	if (out->code.n == 0)
+	out->is_stranger = !is_error && is_elsewhere(x);
+	if (out->code.n == 0 && !out->is_stranger)
 		out->code = str_from(code_of_status(x->status));
 	if (out->request_id.n == 0)
 		out->request_id = http_header_get(x, "x-amz-request-id");
@@ -91,6 +106,8 @@ void s3_refusal_read(const struct http_exchange *x, struct arena *a, struct s3_r
 	out->region = printable(out->region, a);
 	/* A 4xx without a word of the service: nobody has done anything. What is in front of it may say 5xx at any time. */
 	out->surely_not_done = x->status < 500;
+	if (out->is_stranger && x->status == 404)
+		out->err = ERR_CONFIG;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		if (str_eq_z(out->code, rows[i].code)) {
 			out->action = rows[i].action;
@@ -121,6 +138,17 @@ static const char *needed(const char *call)
 	return "s3:PutObject on its objects"; /* also for uploads in parts */
 }
 
+static void hint_stranger(const struct s3 *s, const struct http_exchange *x, struct err *e)
+{
+	bool wants_tls = str_contains(x->body, STR("HTTPS")) || str_contains(x->body, STR("SSL"));
+	if (wants_tls && str_eq_z(s->scheme, "http"))
+		err_hint(e, "what answers wants TLS: then the endpoint (`s3.endpoint` in the pipeline file, else AWS_ENDPOINT_URL_S3) begins "
+			 "with https://");
+	else
+		err_hint(e, "is a store with S3's protocol at this endpoint, and nothing before it that answers in its place? "
+			 "`s3.endpoint` in the pipeline file, else AWS_ENDPOINT_URL_S3, names it");
+}
+
 void s3_refusal_say(struct s3 *s, const struct s3_call *c, const struct http_exchange *x, const struct s3_refusal *r,
 		    struct err *e)
 {
@@ -130,10 +158,12 @@ void s3_refusal_say(struct s3 *s, const struct s3_call *c, const struct http_exc
 		if (n < 0 || (size_t)n >= sizeof attempts)
 			attempts[0] = 0;
 	}
-	s3_fail(s, c->shown.n ? c->shown : c->key, r->err, e, "%s: %u%s%.*s%s%.*s%s%.*s%s%s", c->name, x->status, r->code.n ? " " : "",
-		STR_ARG(r->code), r->message.n ? ": " : "", STR_ARG(r->message), r->request_id.n ? " (request " : "",
+	s3_fail(s, c->shown.n ? c->shown : c->key, r->err, e, "%s: %u%s%s%.*s%s%.*s%s%.*s%s%s", c->name, x->status,
+		r->is_stranger ? ", not in the words of S3" : "", r->code.n ? " " : "", STR_ARG(r->code), r->message.n ? ": " : "", STR_ARG(r->message), r->request_id.n ? " (request " : "",
 		STR_ARG(r->request_id), r->request_id.n ? ")" : "", attempts);
-	if (r->region.n && r->err == ERR_CONFIG)
+	if (r->is_stranger)
+		hint_stranger(s, x, e);
+	else if (r->region.n && r->err == ERR_CONFIG)
 		err_hint(e, "the bucket is in region %.*s: say so in `s3.region` of the pipeline file or in AWS_REGION",
 			 STR_ARG(r->region));
 	else if (str_eq_z(r->code, "AccessDenied"))

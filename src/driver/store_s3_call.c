@@ -190,10 +190,19 @@ static bool attempt(struct s3 *s, struct s3_call *c, const struct aws_credential
 
 enum verdict { GOOD, AGAIN, AGAIN_AT_ONCE, NEVER };
 
-static bool transport_hint(const struct s3 *s, enum err_code code, struct err *e)
+/* It closes what begins without it, or answers with an alert of TLS. */
+static bool wants_tls(enum err_code code)
 {
-	switch ((int)code) {
+	return code == ERR_RESET || code == ERR_HTTP_MALFORMED;
+}
+
+static bool transport_hint(struct s3 *s, const struct http_exchange *x, struct err *e)
+{
+	switch ((int)x->err.code) {
 	case ERR_TLS:
+		if (x->no_tls)
+			return err_hint(e, "what answers speaks no TLS: the endpoint of a store without it begins with http:// (`s3.endpoint` in "
+					"the pipeline file, else AWS_ENDPOINT_URL_S3)");
 		if (s->o.ca_file.n > 0)
 			return err_hint(e, "the store's certificate was not accepted with the certificates of %.*s (`s3.ca_file` in the "
 					"pipeline file, else AWS_CA_BUNDLE), or it is of another host", STR_ARG(s->o.ca_file));
@@ -204,6 +213,9 @@ static bool transport_hint(const struct s3 *s, enum err_code code, struct err *e
 		return err_hint(e, "check `s3.endpoint` and `s3.region` in the pipeline file (or AWS_ENDPOINT_URL_S3, AWS_REGION), and "
 				"the way there");
 	default:
+		if (str_eq_z(s->scheme, "http") && !atomic_load(&s->answered) && wants_tls(x->err.code))
+			return err_hint(e, "nothing that could be read as an answer has come from there: the endpoint of a store with TLS begins "
+					"with https:// (`s3.endpoint` in the pipeline file, else AWS_ENDPOINT_URL_S3)");
 		return err_hint(e, "the way to the store broke off: run the same command again, it goes on where this one stopped");
 	}
 }
@@ -218,7 +230,7 @@ static enum verdict judge_transport(struct s3 *s, struct s3_call *c, struct err 
 		return NEVER;
 	}
 	s3_fail(s, what, ERR_STORAGE, e, "%s: %s", c->name, x->err.message);
-	transport_hint(s, code, e);
+	transport_hint(s, x, e);
 	bool never_sent = code == ERR_CONNECT || code == ERR_RESOLVE || code == ERR_TLS || code == ERR_ADDRESS;
 	c->lost = c->lost || !never_sent;
 	if (code == ERR_TLS || code == ERR_ADDRESS)
@@ -276,6 +288,7 @@ static enum verdict judge_200(struct s3 *s, struct s3_call *c, struct tries *t, 
 	}
 	c->lost = true;
 	s3_fail(s, c->shown.n ? c->shown : c->key, ERR_STORAGE, e, "%s: 200 with a body that is no %s", c->name, c->root);
+	err_hint(e, "is a store with S3's protocol at this endpoint? `s3.endpoint` in the pipeline file, else AWS_ENDPOINT_URL_S3, names it");
 	return AGAIN;
 }
 
@@ -284,7 +297,8 @@ static enum verdict judge(struct s3 *s, struct s3_call *c, struct tries *t, stru
 	struct err why = ERR_INIT;
 	if (c->answer->outcome != HTTP_COMPLETE)
 		return judge_transport(s, c, e);
-	if (!is_answer(c, c->answer->status))
+	atomic_store(&s->answered, true);
+	if (!is_answer(c, c->answer->status) || (c->answer->status == 404 && !s3_says_missing(c, c->answer, a)))
 		return judge_refusal(s, c, t, a, e);
 	if (c->error_in_200 && c->answer->status == 200)
 		return judge_200(s, c, t, a, e);

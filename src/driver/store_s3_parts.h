@@ -47,6 +47,7 @@ struct s3 {
 	pthread_mutex_t probe_lock;
 	enum s3_condition { S3_UNTRIED, S3_CONDITIONAL, S3_LOOK_FIRST } condition;
 
+	atomic_bool answered; /* at all */
 	atomic_int_least64_t skew_us; /* what the service's clock is ahead of ours */
 
 	pthread_mutex_t window_lock;
@@ -120,7 +121,11 @@ struct s3_refusal {
 	struct str code, message, request_id, region;
 	const char *hint;
 	bool surely_not_done;
+	bool is_stranger; /* not in S3's words: of a web server, or of what stands before the store */
 };
+/* Is it the store that says so? A HEAD has no words. What stands before a store may say 404, too, and a bucket that has gone is no
+ * object that was never there. */
+bool s3_says_missing(const struct s3_call *c, const struct http_exchange *x, struct arena *a);
 /* Of an answer that is no success. */
 void s3_refusal_read(const struct http_exchange *x, struct arena *a, struct s3_refusal *out);
 void s3_refusal_say(struct s3 *s, const struct s3_call *c, const struct http_exchange *x, const struct s3_refusal *r,

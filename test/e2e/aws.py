@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import json
 import os
+import ssl
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import time
 import urllib.request
 
 import lake as L
+from s3_server import free_port
 
 REGION = "eu-central-1"
 
@@ -18,8 +20,9 @@ REGION = "eu-central-1"
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, answer):
-        """answer(method, path, headers, body) gives (status, body) or (status, body, headers)."""
+    def __init__(self, answer, tls=None, newest=None):
+        """answer(method, path, headers, body) gives (status, body) or (status, body, headers). tls: files of a certificate and its key;
+        newest: the last version of TLS that is spoken, with all before it."""
         self.asked = []  # (method, path, headers, body)
         lock = threading.Lock()
         me = self
@@ -38,16 +41,24 @@ class Server(http.server.ThreadingHTTPServer):
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
-                self.wfile.write(data)
+                if self.command != "HEAD":
+                    self.wfile.write(data)
 
-            do_GET = do_POST = do_PUT = do_CONNECT = any
+            do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_CONNECT = any
 
             def log_message(self, *_):
                 pass
 
         super().__init__(("127.0.0.1", 0), Handler)
         self.handle_error = lambda *_: None  # whoever asked went away
-        self.url = f"http://127.0.0.1:{self.server_port}"
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            if newest:
+                context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, newest
+                context.set_ciphers("ALL:@SECLEVEL=0")
+            self.socket = context.wrap_socket(self.socket, server_side=True)
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def __enter__(self):
@@ -95,13 +106,6 @@ class Moto:
         self.process.terminate()
         self.process.wait(20)
         self.errors.close()
-
-
-def free_port():
-    import socket
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Api(Server):

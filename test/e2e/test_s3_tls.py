@@ -1,14 +1,12 @@
 """A lake behind TLS with a CA of one's own: the right one works for every process of a run, all else is an error that names
 the setting, and nothing goes out unencrypted."""
 import datetime
-import http.server
 import ipaddress
 import os
 import re
 import shutil
 import ssl
 import tempfile
-import threading
 
 import pytest
 
@@ -156,49 +154,10 @@ def test_another_hosts_certificate(tmp_path, folder, ours):
         s.stop()
 
 
-class Tls(http.server.ThreadingHTTPServer):
-    """Answers over TLS what it is told, with the versions it is told."""
-    daemon_threads = True
-
-    def __init__(self, files, answer=(), newest=None):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do(self):
-                status, headers = answer
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            do_GET = do_PUT = do_HEAD = do
-
-            def log_message(self, *_):
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.handle_error = lambda *_: None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*files)
-        if newest:
-            context.minimum_version = ssl.TLSVersion.TLSv1
-            context.maximum_version = newest
-            context.set_ciphers("ALL:@SECLEVEL=0")
-        self.socket = context.wrap_socket(self.socket, server_side=True)
-        self.url = f"https://127.0.0.1:{self.server_port}"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.shutdown()
-        self.server_close()
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
 def test_old_protocols(folder, ours, newest):
-    with Tls(ours.server("127.0.0.1"), newest=newest) as s:
+    with aws.Server(lambda *_: (200, ""), tls=ours.server("127.0.0.1"), newest=newest) as s:
         refused(in_environment(folder, "s3://lakes/x", s.url, ours.file), "plan", "protocol version")
 
 
@@ -206,25 +165,44 @@ def test_nobody_leads_us_to_plain_http(folder, ours):
     """A redirect is not followed, and a server without TLS at a https endpoint is none."""
     with aws.Server(lambda *_: (200, "")) as plain:
         for status in (301, 302, 307, 308):
-            with Tls(ours.server("127.0.0.1"), (status, {"Location": plain.url + "/lakes"})) as s:
+            moved = (status, "", {"Location": plain.url + "/lakes"})
+            with aws.Server(lambda *_, moved=moved: moved, tls=ours.server("127.0.0.1")) as s:
                 folder_done = in_environment(folder, "s3://lakes/x", s.url, ours.file).sluice("plan", status=(2, 7))
                 assert str(status) in folder_done.err
         assert plain.asked == []
-        refused(in_environment(folder, "s3://lakes/x", f"https://127.0.0.1:{plain.server_port}", ours.file), "plan", "s3.ca_file")
-        assert plain.asked == []
+        done = refused(in_environment(folder, "s3://lakes/x", plain.url.replace("http:", "https:"), ours.file), "plan", "speaks no TLS",
+                       "begins with http://", "`s3.endpoint`")
+        assert plain.asked == [] and "ca_file" not in done.err
     done = in_environment(folder, "s3://lakes/x", f"https://127.0.0.1:{free_port()}", ours.file).sluice("plan", status=7)
     assert "s3.endpoint" in done.err
+
+
+def test_plain_http_to_a_server_with_tls(folder, ours, server):
+    """Some say so, some close, some answer in TLS."""
+    said = aws.Server(lambda *_: (400, "Client sent an HTTP request to an HTTPS server.\n"))
+    with said, aws.Server(lambda *_: (200, ""), tls=ours.server("127.0.0.1")) as closes:
+        for url in (server.url, closes.url, said.url):
+            done = in_environment(folder, "s3://lakes/x", url.replace("https:", "http:"), ours.file).sluice("plan", status=7)
+            assert "begins with https://" in done.err and "`s3.endpoint`" in done.err, done
+
+
+def test_a_server_of_something_else(folder):
+    for answer in ((404, "<html><body>Not found</body></html>"), (404, "404 page not found\n"), (404, "")):
+        with aws.Server(lambda *_, answer=answer: answer) as s:
+            done = in_environment(folder, "s3://lakes/x", s.url, None).sluice("plan", status=2)
+            assert "is a store with S3's protocol at this endpoint" in done.err and "NoSuchKey" not in done.err, done
+            assert len(s.asked) == 1
+    with aws.Server(lambda *_: (200, "<html><body>It works!</body></html>")) as s:
+        done = in_environment(folder, "s3://lakes/x", s.url, None).sluice("plan", status=7)
+        assert "no ListBucketResult" in done.err and "is a store with S3's protocol at this endpoint" in done.err, done
 
 
 def test_secrets_behind_the_same_authority(tmp_path, ours):
     """AWS_CA_BUNDLE is for the other services, too."""
     with aws.Api("c4nary-token") as api:
-        inner = aws.Server(lambda *_: (200, '{"Name": "x", "SecretString": "c4nary-token"}'))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*ours.server("127.0.0.1"))
-        inner.socket = context.wrap_socket(inner.socket, server_side=True)
+        inner = aws.Server(lambda *_: (200, '{"Name": "x", "SecretString": "c4nary-token"}'), tls=ours.server("127.0.0.1"))
         with inner:
-            env = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": f"https://127.0.0.1:{inner.server_port}"}
+            env = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": inner.url}
             p = aws.project(tmp_path / "p", api, "aws-secret:x", env)
             done = p.sluice("ingest", *DAYS, status=3)
             assert "certificate" in done.err and inner.asked == []

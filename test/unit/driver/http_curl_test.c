@@ -175,6 +175,8 @@ static void one_case(struct http *h, const struct wire_case *c)
 		assert_non_null(strstr(x->err.message, "GET http"));
 		assert_null(strstr(x->err.message, "secret"));
 	}
+	assert_int_equal(x->no_tls, c->code == ERR_TLS); /* there is no other such case here */
+	assert_true(!x->no_tls || strstr(err_hint_text(&x->err), "begin with http://"));
 	if (x->outcome == HTTP_COMPLETE) {
 		assert_true(x->sent_us > 0 && x->first_byte_us >= x->sent_us && x->done_us >= x->first_byte_us);
 		assert_true(str_ends(x->head, STR("\r\n")) && !str_ends(x->head, STR("\r\n\r\n")));

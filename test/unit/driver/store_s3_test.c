@@ -176,7 +176,9 @@ static const struct {
 	  "!STORAGE RequestTimeTooSkewed", "PUT", NULL },
 	{ "wrong region", CREATE, AWS_IS, { "301 {x-amz-bucket-region: us-west-2} PermanentRedirect" }, "!CONFIG 301 PermanentRedirect", "PUT", NULL },
 	{ "not known by name", CREATE, AWS_IS, { "418 Teapot" }, "!STORAGE 418 Teapot", "PUT", NULL },
-	{ "an error that is no XML", CREATE, AWS_IS, { "400 =<html>&nbsp;" }, "!STORAGE PutObject: 400", "PUT", NULL },
+	{ "an error that is no XML", CREATE, AWS_IS, { "400 =<html>&nbsp;" }, "!STORAGE PutObject: 400, not in the words of S3", "PUT", NULL },
+	{ "somebody else's 403", CREATE, AWS_IS, { "403 =<html>blocked" }, "!STORAGE PutObject: 403, not in the words of S3", "PUT", NULL },
+	{ "somebody else's 404", CREATE, AWS_IS, { "404 =not found" }, "!CONFIG PutObject: 404, not in the words of S3", "PUT", NULL },
 
 	{ "probed", CREATE, false, { "200", "412", "204", "200" }, "created", "PUT PUT DELETE PUT", "PUT https://s3.test:9000/bkt/pre/fix/.tmp/probe-" },
 	{ "probed, path style", CREATE, false, { "200", "412", "204", "200" }, "created", "PUT PUT DELETE PUT", "PUT https://s3.test:9000/bkt/pre/fix/k/1\n" },
@@ -188,6 +190,9 @@ static const struct {
 
 	{ "get", GET, AWS_IS, { "200 =abc" }, "abc", "GET", "x-amz-checksum-mode: ENABLED" },
 	{ "get, missing", GET, AWS_IS, { "404 NoSuchKey" }, "!MISSING s3://bkt/pre/fix/k/1: no such object", "GET", NULL },
+	{ "get, missing without words", GET, AWS_IS, { "404" }, "!MISSING no such object", "GET", NULL },
+	{ "get, somebody else's 404", GET, AWS_IS, { "404 =<html>not here</html>" }, "!CONFIG GetObject: 404, not in the words of S3", "GET", NULL },
+	{ "get, the bucket has gone", GET, AWS_IS, { "404 NoSuchBucket" }, "!CONFIG GetObject: 404 NoSuchBucket", "GET", NULL },
 	{ "get, too large", GET, AWS_IS, { "200 =0123456789ab" }, "!TOO_LARGE 12 bytes", "GET", NULL },
 	{ "get, cut", GET, AWS_IS, { "cut 200 =ab", "200 =abc" }, "abc", "GET GET", NULL },
 	{ "get, checksum right", GET, AWS_IS, { "200 {x-amz-checksum-sha256: " SHA_ABC "} =abc" }, "abc", "GET", NULL },
@@ -223,6 +228,7 @@ static const struct {
 	{ "read, all of it", READ, AWS_IS, { "200 =0123456789" }, "!STORAGE not the part", "GET", NULL },
 	{ "read, missing", READ, AWS_IS, { "404 NoSuchKey" }, "!MISSING no such object", "GET", NULL },
 
+	{ "read, somebody else's 404", READ, AWS_IS, { "404 =<html>not here</html>" }, "!CONFIG 404, not in the words of S3", "GET", NULL },
 	{ "size", SIZE, AWS_IS, { "200 =12345" }, "5", "HEAD", NULL },
 	{ "size, missing", SIZE, AWS_IS, { "404" }, "!MISSING no such object", "HEAD", NULL },
 	{ "size, denied without words", SIZE, AWS_IS, { "403" }, "!STORAGE HeadObject: 403 AccessDenied", "HEAD", NULL },
@@ -230,6 +236,7 @@ static const struct {
 
 	{ "remove", REMOVE, AWS_IS, { "204" }, "", "DELETE", NULL },
 	{ "remove, gone", REMOVE, AWS_IS, { "404 NoSuchKey" }, "", "DELETE", NULL },
+	{ "remove, somebody else's 404", REMOVE, AWS_IS, { "404 =not found" }, "!CONFIG 404, not in the words of S3", "DELETE", NULL },
 	{ "remove, lost", REMOVE, AWS_IS, { "!RESET", "204" }, "", "DELETE DELETE", NULL },
 
 	{ "list", LIST, AWS_IS, { "200 =<ListBucketResult xmlns='http://s3.amazonaws.com/doc/2006-03-01/'><Name>b</Name><Prefix>pre/fix/k/</Prefix>"
@@ -276,6 +283,9 @@ static const struct {
 	  "200 =<ListBucketResult><IsTruncated>true</IsTruncated><Contents><Key>pre/fix/k/a/skip/1</Key><LastModified>2024-01-01T00:00:00Z</LastModified><Size>1</Size></Contents></ListBucketResult>" },
 	  "!STORAGE cannot be read", "GET GET", NULL },
 	{ "look", LOOK, AWS_IS, { "200 =<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>" }, "empty", "GET", "max-keys=1" },
+	{ "look, a web server", LOOK, AWS_IS, { "404 =<html>not here</html>" }, "!CONFIG ListObjectsV2: 404, not in the words of S3", "GET", NULL },
+	{ "look, a 404 without words", LOOK, AWS_IS, { "404" }, "!CONFIG ListObjectsV2: 404, not in the words of S3", "GET", NULL },
+	{ "look, no bucket", LOOK, AWS_IS, { "404 NoSuchBucket" }, "!CONFIG ListObjectsV2: 404 NoSuchBucket", "GET", NULL },
 	{ "look, something there", LOOK, AWS_IS, { "200 =<ListBucketResult><Contents><Key>k</Key><LastModified>2024-01-01T00:00:00Z</LastModified><Size>1</Size></Contents></ListBucketResult>" },
 	  "there", "GET", NULL },
 
