@@ -33,6 +33,16 @@ static struct str encode(const struct step *s, size_t n, int64_t since_us, struc
 	return buf_take(&b, a);
 }
 
+/* What a run wrote here was a zone. Trouble in reading its file is trouble of this machine, and stays that. */
+static bool zone_damaged(struct err *e)
+{
+	if (e->code == ERR_CONFIG) {
+		e->code = ERR_DAMAGE;
+		err_hint(e, "`sluice verify` has the whole list; a machine whose tzdata is older than that of the one that wrote it may lack a zone");
+	}
+	return false;
+}
+
 static bool decode(struct str text, size_t n, struct arena *a, struct grid_part *part, struct err *e)
 {
 	struct json_node *root = NULL;
@@ -50,7 +60,7 @@ static bool decode(struct str text, size_t n, struct arena *a, struct grid_part 
 	    !str_eq_z(origin, origin_of(part->step.unit)))
 		return err_set(e, ERR_DAMAGE, "not a grid that this version knows");
 	if (!zone_load(zone, a, &part->step.zone, e))
-		return false;
+		return zone_damaged(e);
 	struct str since = json_str_or(root, "since", STR_NONE);
 	bool more = false;
 	part->since_us = INT64_MIN;

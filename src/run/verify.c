@@ -114,9 +114,8 @@ void verify_unread(struct verify *v, struct str where, const struct err *why)
 	/* A service that refuses, or cannot be reached, says nothing of its objects; a disk that says no more does. */
 	bool disk = project_has_paths(v->project) && (project_raw_now(v->project)->abilities & STORE_CAN_PATH);
 	bool of_object = (n == 0 && disk) || n == EIO || n == ELOOP || n == ENOTDIR || n == EISDIR || n == ENOENT;
-	/* Nor does a disk refuse anybody by our configuration: what cannot be so is what the object says, a zone that nobody knows. */
-	bool asked = why->code != ERR_MEMORY && why->code != ERR_CREDENTIALS && (why->code != ERR_CONFIG || disk) &&
-		     why->code != ERR_SIGINT && why->code != ERR_SIGTERM;
+	bool asked = why->code != ERR_MEMORY && why->code != ERR_CREDENTIALS && why->code != ERR_CONFIG && why->code != ERR_SIGINT &&
+		     why->code != ERR_SIGTERM;
 	if (asked && (why->code != ERR_STORAGE || of_object)) {
 		verify_found(v, where, "%s", why->message);
 	} else {

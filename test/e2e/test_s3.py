@@ -323,6 +323,22 @@ def test_gc_many_at_a_time(month, server):
     q.sluice("verify")
 
 
+def test_a_grid_whose_zone_is_none(disk, server, tmp_path):
+    """The same damage as in a folder, with the same status, whoever meets it."""
+    local, p = L.Project(disk.folder, str(tmp_path / "lake")), on_s3(disk, server, "zone")
+    for q, files in ((local, local.lake), (p, p.files)):
+        shutil.copytree(disk.lake, files)
+        grid = os.path.join(files, "raw", q.name, "flights", "grid", "0.json")
+        with open(grid, encoding="utf-8") as f:
+            text = f.read()
+        os.chmod(grid, 0o644)
+        with open(grid, "w", encoding="utf-8") as f:
+            f.write(text.replace("America/New_York", "America/Nex_York"))
+        assert "America/Nex_York" in q.sluice("plan", *DAYS, status=8).err
+        found = q.sluice("verify", status=8).out
+        assert "grid/0.json" in found and "1 finding" in found and "America/Nex_York" in found, found
+
+
 def test_gc_ends_what_nobody_finished(disk, server):
     """An upload of somebody who was killed, a week ago; a fresh one stays."""
     boto3 = pytest.importorskip("boto3")

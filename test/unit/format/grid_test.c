@@ -207,7 +207,8 @@ static void damaged_grids(void **unused)
 		{ PART("0", "\"2013-02-10T00:00:00Z\"", "1d", "UTC"), NULL, ERR_DAMAGE },
 		{ PART("0", "null", "1y", "UTC"), NULL, ERR_DAMAGE },
 		{ PART("0", "null", "1w", "UTC"), NULL, ERR_DAMAGE }, /* weeks begin on a Monday */
-		{ PART("0", "null", "1d", "Mars/Olympus"), NULL, ERR_CONFIG },
+		{ PART("0", "null", "1d", "Mars/Olympus"), NULL, ERR_DAMAGE },
+		{ PART("0", "null", "1d", "Europe/Berl\\u0001n"), NULL, ERR_DAMAGE },
 		{ PART("0", "null", "1d", "UTC"), PART("1", "null", "1d", "UTC"), ERR_DAMAGE },
 		{ PART("0", "null", "1d", "UTC"), PART("1", "\"yesterday\"", "1d", "UTC"), ERR_DAMAGE },
 	};
