@@ -125,17 +125,23 @@ static void verify_json(struct say *s, const struct verify_counts *n)
 	buf_add_char(&s->u->out, '\n');
 }
 
+/* " (3.1 MB)"; nothing where nothing was read. */
+static const char *bytes_read(struct say *s, uint64_t bytes)
+{
+	return bytes ? arena_format(&s->u->arena, " (%s)", amount_size(bytes).text).p : "";
+}
+
 static void verify_summary(struct say *s, const struct verify_counts *n)
 {
 	struct buf *b = &s->u->out;
 	bool left = n->windows_left + n->files_left > 0;
 	if (s->u->args.given[OPT_QUIET] && n->findings == 0 && !left)
 		return;
-	buf_addf(b, "%s: %s in %s of %s (%s), ", n->findings ? "DAMAGED" : left ? "Nothing found so far" : "All is well",
+	buf_addf(b, "%s: %s in %s of %s%s, ", n->findings ? "DAMAGED" : left ? "Nothing found so far" : "All is well",
 		 amount_things(n->pages, "page").text, amount_things(n->segments, "segment").text,
-		 amount_things(n->windows, "window").text, amount_size(n->raw_bytes).text);
-	buf_addf(b, "%s of %s (%s)", amount_things(n->files, "file").text, amount_things(n->tables, "table").text,
-		 amount_size(n->table_bytes).text);
+		 amount_things(n->windows, "window").text, bytes_read(s, n->raw_bytes));
+	buf_addf(b, "%s of %s%s", amount_things(n->files, "file").text, amount_things(n->tables, "table").text,
+		 bytes_read(s, n->table_bytes));
 	if (n->findings > 0)
 		buf_addf(b, "; %s", amount_things(n->findings, "finding").text);
 	if (left)
