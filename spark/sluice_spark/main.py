@@ -20,7 +20,7 @@ import zipfile
 if __package__ in (None, ""):  # spark-submit runs this file, not the package
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from sluice_spark import lake, native, settings
+from sluice_spark import lake, master, native, settings
 from sluice_spark.errors import JobError, from_spark, stopped_at_start
 
 FORMAT = "sluice-engine-job/1"
@@ -75,9 +75,11 @@ class Spark:
         return self.first.newSession()
 
     def start(self, job):
-        from pyspark import SparkConf
+        from pyspark import SparkConf, SparkContext
         from pyspark.sql import SparkSession
 
+        SparkContext._ensure_initialized()  # the JVM, which knows the settings
+        master.check(SparkConf().get("spark.master", "local"))
         try:
             if SparkConf().get("spark.master", "local").startswith("local"):  # workers find the packages that this one has found
                 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)

@@ -62,6 +62,52 @@ static bool is_master(struct str s)
 	return false;
 }
 
+/* What a setting has to be that may not be another; STR_NONE: anything. */
+static struct str pinned_value(struct str name)
+{
+	static const struct {
+		const char *name, *value;
+	} pinned[] = {
+#define PINNED(name, value) { name, value },
+#include "config/spark_pinned.def"
+#undef PINNED
+	};
+	for (size_t i = 0; i < sizeof pinned / sizeof *pinned; i++)
+		if (str_eq_z(name, pinned[i].name))
+			return str_from(pinned[i].value);
+	return STR_NONE;
+}
+
+/* The driver's zone is what its JVM was told last. */
+static bool is_other_zone(struct str name, struct str value)
+{
+	static const struct str option = { "-Duser.timezone=", 16 };
+	static const char *const utc[] = { "UTC", "Etc/UTC", "GMT", "Z" };
+	struct str rest = value, word;
+	bool other = false;
+	while (str_ends(name, STR(".extraJavaOptions")) && str_cut(&rest, ' ', &word)) {
+		if (!str_starts(word, option))
+			continue;
+		other = true;
+		for (size_t i = 0; i < sizeof utc / sizeof *utc; i++)
+			other = other && !str_eq_z(str_sub(word, option.n, SIZE_MAX), utc[i]);
+	}
+	return other;
+}
+
+static void conf_check(struct reader *r, const struct yaml_node *c, struct str value)
+{
+	struct str pinned = pinned_value(c->key);
+	if (!is_printable(value))
+		problem_at(r->p, c, NULL, "`%.*s` is empty, or has control characters", STR_ARG(c->key));
+	else if (pinned.n > 0 && !str_eq_nocase(value, pinned))
+		problem_at(r->p, c, "take it out: sluice sets it itself", "`%.*s: %.*s` would give other rows than DuckDB: it has to be %.*s",
+			   STR_ARG(c->key), STR_ARG(str_sub(value, 0, 80)), STR_ARG(pinned));
+	else if (is_other_zone(c->key, value))
+		problem_at(r->p, c, "take -Duser.timezone out: sluice sets it itself",
+			   "`%.*s`: a JVM in another zone would give other rows than DuckDB", STR_ARG(c->key));
+}
+
 static void conf_read(struct reader *r, const struct yaml_node *map)
 {
 	struct spark_settings *s = &r->out->spark;
@@ -82,8 +128,7 @@ static void conf_read(struct reader *r, const struct yaml_node *map)
 		else if (str_eq(c->key, STR("spark.master")))
 			problem_at_key(r->p, c, "engine: {spark: {master: ...}}", "the master has a key of its own");
 		else if (yaml_str(c, &value, r->p)) {
-			if (!is_printable(value))
-				problem_at(r->p, c, NULL, "`%.*s` is empty, or has control characters", STR_ARG(c->key));
+			conf_check(r, c, value);
 			s->names[s->n_conf] = c->key;
 			s->values[s->n_conf++] = value;
 		}

@@ -1,7 +1,9 @@
 """Malformed pipeline, contract and model files through `sluice check --json`: all mistakes at once, each with file, line,
 column and advice; and `run` refuses the same before it asks for anything."""
+import ast
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -66,6 +68,31 @@ def test_submit_that_is_no_program(tmp_path, use, status):
 def test_masters(tmp_path, master):
     text = PIPELINE.replace("resources:", f"engine: {{spark: {{master: '{master}'}}}}\nresources:")
     assert [x for x in problems(make(tmp_path, text), status=0) if x["level"] == "error"] == []
+
+
+def pinned():
+    """Settings of Spark on which answers depend, as the package sets them."""
+    path = os.path.join(L.ROOT, "spark", "sluice_spark", "settings.py")
+    with open(path, encoding="utf-8") as f:
+        tree = ast.parse(f.read())
+    return next(ast.literal_eval(n.value) for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id == "PINNED")
+
+
+def with_conf(conf):
+    return PIPELINE.replace("resources:", f"engine: {{spark: {{conf: {json.dumps(conf)}}}}}\nresources:")
+
+
+def test_pinned_settings_are_known_here_too(tmp_path):
+    with open(os.path.join(L.ROOT, "src", "config", "spark_pinned.def"), encoding="utf-8") as f:
+        assert dict(re.findall(r'(?m)^PINNED\("([^"]+)", "([^"]+)"\)$', f.read())) == pinned()
+    same = {name: value.upper() if value in ("true", "false") else value for name, value in pinned().items()}
+    same["spark.driver.extraJavaOptions"] = "-Xss4m -Duser.timezone=Europe/Berlin -Duser.timezone=Etc/UTC"
+    assert [x for x in problems(make(tmp_path, with_conf(same)), status=0) if x["level"] == "error"] == []
+    other = {name: "LEGACY" for name in same}
+    other["spark.driver.extraJavaOptions"] = "-Duser.timezone=UTC -Duser.timezone=Europe/Berlin"
+    found = [x for x in problems(make(tmp_path, with_conf(other))) if x["level"] == "error"]
+    assert {re.match(r"`([^:`]+)", x["message"]).group(1) for x in found} == set(other)
+    assert all("other rows than DuckDB" in x["message"] and "sluice sets it itself" in x["advice"] for x in found)
 
 
 # old, new, line, part of message or advice

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -284,10 +285,17 @@ def test_run_by_spark(tmp_path, week):
 
 def test_setting_is_refused(tmp_path, week):
     p = copied(tmp_path, week)
-    by_spark(p, conf={"spark.sql.ansi.enabled": "false"})
+    by_spark(p)
     shutil.rmtree(p.table("refine", "airport_hour_load"))
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "spark-defaults.conf").write_text("spark.sql.ansi.enabled false\n")
+    p.secrets = {**p.secrets, "SPARK_CONF_DIR": str(tmp_path / "conf")}
     done = p.sluice("refine", "--engine", "spark", "--only", "airport_hour_load", *WEEK, status=2)
     assert "spark.sql.ansi.enabled = false where true is wanted" in done.err
+    # The pipeline file's is told before anything has started.
+    by_spark(p, conf={"spark.sql.ansi.enabled": "false"}, submit="/nowhere/spark-submit")
+    done = p.sluice("refine", "--engine", "spark", "--only", "airport_hour_load", *WEEK, status=2)
+    assert "`spark.sql.ansi.enabled: false` would give other rows than DuckDB" in done.err and "/nowhere" not in done.err
 
 
 def test_spark_that_is_not_there(tmp_path, week):
@@ -314,7 +322,34 @@ def test_lint_stops_spark(tmp_path, week):
     assert "carrier_scorecard.sql" in done.err
 
 
-def test_a_master_that_does_not_answer():
+def test_masters_are_asked_first(monkeypatch):
+    """Before Spark spends a minute on it. One of several is enough; what is of another form is Spark's business."""
+    sys.path.insert(0, PACKAGE)
+    from sluice_spark import master
+    from sluice_spark.errors import JobError
+    monkeypatch.setattr(master, "PATIENCE_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as there, socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # and does not listen
+        up, down = there.getsockname()[1], bound.getsockname()[1]
+        assert master.addresses(f"spark://a:{up},[::1]:7077") == [("a", up), ("::1", 7077)]
+        for fine in (f"spark://127.0.0.1:{up}", f"spark://127.0.0.1:{down},127.0.0.1:{up}", "local[2]", "yarn", "k8s://127.0.0.1:1", "spark://x"):
+            master.check(fine)
+        with pytest.raises(JobError) as e:
+            master.check(f"spark://127.0.0.1:{down},localhost:{down}")
+        assert e.value.code == "ENGINE" and f"127.0.0.1 port {down}: Connection refused; localhost port {down}" in e.value.message
+
+
+def test_run_where_no_master_answers(tmp_path, week):
+    p = copied(tmp_path, week)
+    shutil.rmtree(p.table("refine", "airport_hour_load"))
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        by_spark(p, master=f"spark://127.0.0.1:{bound.getsockname()[1]}")
+        done = p.sluice("refine", "--engine", "spark", "--only", "airport_hour_load", *WEEK, status=9)
+    assert "does not answer: 127.0.0.1 port" in done.err and "is engine.spark.master right" in done.err
+
+
+def test_a_master_that_goes_away():
     """Spark ends its context then, and a minute later stumbles over that: what is told is the cause."""
     sys.path.insert(0, PACKAGE)
     from sluice_spark.errors import stopped_at_start
