@@ -28,7 +28,10 @@ enum store_created {
  * to be made so; the same as one's own; another. */
 enum store_kept { STORE_KEPT_NONE, STORE_KEPT_SAME, STORE_KEPT_OTHER };
 
-enum { STORE_CAN_PATH = 1 }; /* store_path works: objects are files of this machine */
+enum {
+	STORE_CAN_PATH = 1,    /* store_path works: objects are files of this machine */
+	STORE_UNENCRYPTED = 2, /* asked over plain http, and not on this machine */
+};
 
 struct store {
 	const struct store_ops *ops;

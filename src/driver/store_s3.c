@@ -354,6 +354,13 @@ static bool place(struct s3 *s, struct str scheme, struct str host, struct err *
 	return true;
 }
 
+/* What is asked on this machine itself leaves it to nobody on the way. */
+static bool stays_here(struct str host)
+{
+	size_t end = str_starts(host, STR("[")) ? str_find_char(host, ']') + 1 : str_find_char(host, ':');
+	return http_goes_direct(str_sub(host, 0, end), STR_NONE, false);
+}
+
 static bool endpoint_read(struct s3 *s, struct err *e)
 {
 	struct str text = s->o.endpoint, scheme = STR("https");
@@ -381,6 +388,8 @@ static bool endpoint_read(struct s3 *s, struct err *e)
 		err_set(e, ERR_CONFIG, "the S3 endpoint '%.*s' is none", STR_ARG(str_sub(s->o.endpoint, 0, 200)));
 		return err_hint(e, "`s3.endpoint` (or AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL) is https://host or https://host:port, without a path");
 	}
+	if (str_eq_z(scheme, "http") && !stays_here(text))
+		s->store.abilities |= STORE_UNENCRYPTED;
 	return place(s, scheme, text, e);
 }
 

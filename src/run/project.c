@@ -4,6 +4,7 @@
 #include "base/effect.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "driver/child.h"
 #include "driver/store_ahead.h"
 #include "driver/store_reader.h"
@@ -194,6 +195,14 @@ static bool raw_fail(const struct project_options *o, struct err *e)
 	return err_wrap(e, "--raw-from %.*s", STR_ARG(o->raw_from));
 }
 
+/* Whoever set it up so may not know; once a command, as often as it is asked. */
+static void warn_unencrypted(const struct store *s)
+{
+	if (s->abilities & STORE_UNENCRYPTED)
+		log_warn("%.*s is asked over plain http: what is written and read can be seen on the way, and changed; `s3.endpoint` in the "
+			 "pipeline file (else AWS_ENDPOINT_URL_S3) is to begin with https://", STR_ARG(s->url));
+}
+
 static bool open_raw(struct project *j, const struct project_options *o, struct err *e)
 {
 	struct store *inner = NULL;
@@ -203,6 +212,8 @@ static bool open_raw(struct project *j, const struct project_options *o, struct 
 	if (!store_open(from, &j->pipeline->store, false, &inner, e) || !store_open_reader(inner, &j->raw_other, e) ||
 	    !find_path(j, from, j->raw_other, &j->raw_path, e))
 		return raw_fail(o, e);
+	if ((j->store->abilities & STORE_UNENCRYPTED) == 0)
+		warn_unencrypted(j->raw_other);
 	j->raw_from = store_name_is_path(from) ? str_from(j->raw_path) : o->raw_from;
 	return true;
 }
@@ -221,6 +232,7 @@ bool project_open_lake(struct project *j, const struct project_options *o, struc
 		}
 		return err_wrap(e, "lake %.*s", STR_ARG(j->lake));
 	}
+	warn_unencrypted(j->store);
 	const char *trace = getenv("SLUICE_STORE_TRACE"); /* for tests: spec/README.md */
 	if (trace && *trace && !store_open_trace(j->store, trace, &j->store, e))
 		return false;

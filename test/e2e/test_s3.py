@@ -1,5 +1,6 @@
 """Lakes on S3: the same keys and bytes as in a folder, whatever the way to the store does. Judged by a server that we did not
 write, and by the same commands on its files as a lake in a folder."""
+import json
 import os
 import re
 import shutil
@@ -321,6 +322,23 @@ def test_gc_many_at_a_time(month, server):
     q = on_s3(month, server, "garbage")
     assert q.digest() == month.undisturbed
     q.sluice("verify")
+
+
+def test_plain_http_is_warned_of_once(disk, server):
+    """Engines ask the lake, too, and say nothing. Standard output stays what it was."""
+    one_day = ("--from", "2013-01-01", "--to", "2013-01-02")
+    p = on_s3(disk, server, "plain", server.url.replace("127.0.0.1", "0.0.0.0"))
+    done = p.sluice("run", *one_day, "--json")
+    warnings = [line for line in done.err.splitlines() if "plain http" in line]
+    assert len(warnings) == 1 and "s3://lakes/plain" in warnings[0] and "`s3.endpoint`" in warnings[0], done.err
+    assert "plain http" not in json.dumps(done.json)
+    p.sluice("verify")
+    q = on_s3(disk, server, "plain")
+    assert "plain http" not in q.sluice("run", *one_day).err
+    other = p.on("s3://lakes/plain-2")
+    other.environment = p.environment
+    done = other.sluice("run", *one_day, "--raw-from", p.lake)
+    assert done.err.count("plain http") == 1
 
 
 def test_a_grid_whose_zone_is_none(disk, server, tmp_path):

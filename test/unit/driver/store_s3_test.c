@@ -622,6 +622,26 @@ static void hints(void **state)
 	world_close(&w);
 }
 
+static void on_the_way(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *endpoint;
+		bool unencrypted;
+	} rows[] = {
+		{ "", false }, { "https://s3.test", false }, { "http://s3.test", true }, { "http://10.0.0.5:9000", true },
+		{ "http://localhost:9000", false }, { "http://127.0.0.2:9000/", false }, { "http://[::1]:9000", false },
+		{ "http://[fd00::1]:9000", true }, { "http://s3.localhost", false }, { "http://localhost.test", true },
+	};
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct world w = { 0 };
+		world_open(&w, NULL, (struct store_s3_options){ .endpoint = str_from(rows[i].endpoint) });
+		if (((w.s->abilities & STORE_UNENCRYPTED) != 0) != rows[i].unencrypted)
+			fail_msg("%s", rows[i].endpoint);
+		world_close(&w);
+	}
+}
+
 /* Only AWS's own word counts, and only of the whole object. */
 static void kept_hashes(void **state)
 {
@@ -654,7 +674,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(table),      cmocka_unit_test(checksums),     cmocka_unit_test(pauses), cmocka_unit_test(budget),
 		cmocka_unit_test(read_ahead), cmocka_unit_test(single_writer), cmocka_unit_test(names),  cmocka_unit_test(hints),
-		cmocka_unit_test(kept_hashes),
+		cmocka_unit_test(kept_hashes), cmocka_unit_test(on_the_way),
 	};
 	return cmocka_run_group_tests_name("driver/store_s3", tests, NULL, NULL);
 }
