@@ -1,6 +1,6 @@
 /* The form of the shared files, which is that of the AWS tools: sections in brackets, `key = value` a line, comments on lines
  * of their own; lines that are indented below a key without a value are keys of its own (one level). And what ~/.aws/config
- * says beside profiles: regions and endpoints. Source: "Configuration and credential file settings" and "Service-specific
+ * says beside profiles: regions, endpoints, certificates. Source: "Configuration and credential file settings" and "Service-specific
  * endpoints" of the AWS SDKs reference; botocore is the judge. */
 #include "driver/aws_parts.h"
 
@@ -144,6 +144,12 @@ static bool services_endpoint(const struct aws_chain_options *o, const struct aw
 	return true;
 }
 
+/* Not ours to read: with all else in the environment nobody wants it (a container under another user). */
+static bool is_others(const struct err *why)
+{
+	return why->sys_errno == EACCES || why->sys_errno == EPERM;
+}
+
 bool aws_options_endpoint(const struct aws_chain_options *o, const char *service, struct arena *a, struct str *out,
 			  struct err *e)
 {
@@ -160,9 +166,8 @@ bool aws_options_endpoint(const struct aws_chain_options *o, const char *service
 		return true;
 	struct str name = arena_copy(a, aws_profile_name(o, &named));
 	if (!aws_profile_read(o, name, a, &p, &why)) {
-		/* Not ours to read: with all else in the environment nobody wants it (a container under another user). */
 		*out = given;
-		if (given.n || why.sys_errno == EACCES || why.sys_errno == EPERM)
+		if (given.n || is_others(&why))
 			return true;
 		*e = why;
 		return false;
@@ -175,4 +180,23 @@ bool aws_options_endpoint(const struct aws_chain_options *o, const char *service
 	if (!out->n)
 		*out = p.endpoint;
 	return true;
+}
+
+/* ── certificates ── */
+
+bool aws_options_ca_bundle(const struct aws_chain_options *o, struct arena *a, struct str *out, struct err *e)
+{
+	struct aws_profile p;
+	struct err why = ERR_INIT;
+	bool named;
+	*out = arena_copy(a, str_from(aws_env(o, "AWS_CA_BUNDLE")));
+	if (out->n)
+		return true;
+	struct str name = arena_copy(a, aws_profile_name(o, &named));
+	bool ok = aws_profile_read(o, name, a, &p, &why);
+	if (ok)
+		*out = p.ca_bundle;
+	else if (!is_others(&why))
+		*e = why;
+	return ok || is_others(&why);
 }

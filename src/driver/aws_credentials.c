@@ -44,7 +44,7 @@ bool aws_env_true(const struct aws_chain_options *o, const char *name)
 
 bool aws_refresh_http(struct aws_refresh *f, struct err *e)
 {
-	return f->http || f->o->http_open(f->o->user, f->o->clock, &f->http, e);
+	return f->http || aws_options_http(f->o, &f->http, e);
 }
 
 bool aws_time(struct str text, int64_t *us)
@@ -272,10 +272,24 @@ struct str aws_chain_told_by(struct aws_chain *c, struct arena *a)
 	return out;
 }
 
-bool aws_http_open(void *user, struct clock *clock, struct http **out, struct err *e)
+bool aws_chain_ca_bundle(struct aws_chain *c, struct arena *a, struct str *out, struct err *e)
 {
-	(void)user;
-	return http_open_curl_ca(clock, str_from(getenv("AWS_CA_BUNDLE")), out, e);
+	return aws_options_ca_bundle(&c->o, a, out, e);
+}
+
+bool aws_options_http(const struct aws_chain_options *o, struct http **out, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct str bundle;
+	bool ok = o->http_open ? o->http_open(o->user, o->clock, out, e)
+			       : aws_options_ca_bundle(o, &a, &bundle, e) && http_open_curl_ca(o->clock, bundle, out, e);
+	arena_free(&a);
+	return ok;
+}
+
+bool aws_chain_http(struct aws_chain *c, struct http **out, struct err *e)
+{
+	return aws_options_http(&c->o, out, e);
 }
 
 static const char *env_process(void *user, const char *name)
@@ -290,7 +304,6 @@ bool aws_chain_open(const struct aws_chain_options *o, struct aws_chain **out, s
 	struct aws_chain *c = mem_alloc(sizeof *c);
 	c->o = *o;
 	c->o.clock = o->clock ? o->clock : clock_system();
-	c->o.http_open = o->http_open ? o->http_open : aws_http_open;
 	c->o.env = o->env ? o->env : env_process;
 	c->o.profile = arena_copy(&c->own, o->profile);
 	/* Only to spread processes that start together: the address of the stack differs where the clock does not. */

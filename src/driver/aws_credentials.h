@@ -28,7 +28,7 @@
 struct aws_chain_options {
 	struct clock *clock; /* NULL: clock_system() */
 	/* The http seam: opens a transport for one refresh, which closes it again. NULL: curl's, with the
-	 * certificates of AWS_CA_BUNDLE where it is set. */
+	 * certificates of aws_chain_ca_bundle. */
 	bool (*http_open)(void *user, struct clock *clock, struct http **out, struct err *e);
 	/* The environment; NULL: getenv. What it returns must stay until the next call from the same thread. */
 	const char *(*env)(void *user, const char *name);
@@ -56,6 +56,8 @@ bool aws_chain_region(struct aws_chain *c, bool may_ask, struct arena *a, struct
  * AWS_ENDPOINT_URL, the service's `endpoint_url` in the [services NAME] that the profile names, the profile's `endpoint_url`.
  * None of them where AWS_IGNORE_CONFIGURED_ENDPOINT_URLS (else `ignore_configured_endpoint_urls` of the profile) is true. */
 bool aws_chain_endpoint(struct aws_chain *c, const char *service, struct arena *a, struct str *out, struct err *e);
+/* A file of certificates that replaces the system's: AWS_CA_BUNDLE, else `ca_bundle` of the profile; "" for none. */
+bool aws_chain_ca_bundle(struct aws_chain *c, struct arena *a, struct str *out, struct err *e);
 /* "environment", "profile NAME", ... of the last successful refresh, for people; "" before it. */
 struct str aws_chain_told_by(struct aws_chain *c, struct arena *a);
 void aws_chain_close(struct aws_chain *c); /* no thread may be in a call; NULL is fine. Wipes what it held */

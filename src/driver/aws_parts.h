@@ -11,7 +11,7 @@ enum aws_found { AWS_NOT_SET_UP, AWS_GOT, AWS_FAILED };
 
 /* One refresh: everything it allocates goes with the arena, but for `got`, which the chain copies. */
 struct aws_refresh {
-	const struct aws_chain_options *o; /* clock, env and http_open are never NULL here */
+	const struct aws_chain_options *o; /* clock and env are never NULL here */
 	struct arena *a;
 	struct http *http; /* opened when first needed */
 	uint64_t *random;
@@ -24,7 +24,9 @@ struct aws_refresh {
 const char *aws_env(const struct aws_chain_options *o, const char *name); /* NULL where not set or empty */
 bool aws_env_true(const struct aws_chain_options *o, const char *name);
 bool aws_refresh_http(struct aws_refresh *f, struct err *e); /* opens it */
-bool aws_http_open(void *user, struct clock *clock, struct http **out, struct err *e); /* what http_open NULL stands for */
+/* The transport: that of the options, else curl's with the certificates of aws_chain_ca_bundle. */
+bool aws_options_http(const struct aws_chain_options *o, struct http **out, struct err *e);
+bool aws_chain_http(struct aws_chain *c, struct http **out, struct err *e);
 uint64_t aws_random(uint64_t *state); /* splitmix64 */
 int64_t aws_random_us(uint64_t *state, int64_t below_us);
 
@@ -38,7 +40,7 @@ struct aws_profile {
 	bool there; /* in one of the files */
 	struct str access_key, secret_key, session_token, region, process, role_arn, source_profile, credential_source,
 		token_file, session_name, external_id, duration, mfa_serial, sso_session, sso_start_url, sso_region, sso_account,
-		sso_role, services, endpoint, ignore_endpoints;
+		sso_role, services, endpoint, ignore_endpoints, ca_bundle;
 };
 /* Both files; keys of the credentials file go first. Missing files are no mistake. */
 bool aws_profile_read(const struct aws_chain_options *o, struct str name, struct arena *a, struct aws_profile *out,
@@ -77,6 +79,7 @@ bool aws_config_get(const struct aws_chain_options *o, const char *kind, struct 
 bool aws_options_region(const struct aws_chain_options *o, struct arena *a, struct str *region, struct err *e);
 bool aws_options_endpoint(const struct aws_chain_options *o, const char *service, struct arena *a, struct str *out,
 			  struct err *e); /* as aws_chain_endpoint */
+bool aws_options_ca_bundle(const struct aws_chain_options *o, struct arena *a, struct str *out, struct err *e);
 
 /* ── the other sources ── */
 

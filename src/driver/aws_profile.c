@@ -107,6 +107,7 @@ static void value_take(struct aws_profile *p, struct str key, struct str value, 
 		{ "services", &p->services, false },
 		{ "endpoint_url", &p->endpoint, false },
 		{ "ignore_configured_endpoint_urls", &p->ignore_endpoints, false },
+		{ "ca_bundle", &p->ca_bundle, false },
 	};
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
 		if (str_eq_nocase(key, str_from(table[i].key))) {

@@ -84,7 +84,7 @@ static bool ask(struct fetcher *f, const struct place *p, struct arena *a, struc
 {
 	struct buf body = BUF_INIT(BODY_MAX_BYTES);
 	struct json_out o = JSON_OUT(&body);
-	if (!f->http && !f->o.http_open(f->o.user, f->o.clock, &f->http, e))
+	if (!f->http && !aws_chain_http(f->chain, &f->http, e))
 		return false;
 	json_begin_object(&o, NULL);
 	json_put_str(&o, p->service->id, p->name);
@@ -159,7 +159,6 @@ bool aws_secrets_open(const struct aws_chain_options *o, struct secret_fetcher *
 	f->fetcher.fetch = fetch;
 	f->o = *o;
 	f->o.clock = o->clock ? o->clock : clock_system();
-	f->o.http_open = o->http_open ? o->http_open : aws_http_open;
 	f->random = o->random_seed ? o->random_seed : (uint64_t)f->o.clock->wall_us(f->o.clock);
 	if (!aws_chain_open(o, &f->chain, e)) {
 		mem_free(f);

@@ -3,8 +3,6 @@
 #include "base/clock.h"
 #include "driver/store_s3.h"
 
-#include <stdlib.h>
-
 static const struct str scheme_disk = { "disk://", 7 }, scheme_s3 = { "s3://", 5 };
 
 bool store_name_is_path(struct str lake)
@@ -28,8 +26,8 @@ static bool s3_complete(struct store_s3_options *o, struct arena *a, struct err 
 			return false;
 		o->path_style = o->path_style || o->endpoint.n > 0;
 	}
-	if (o->ca_file.n == 0)
-		o->ca_file = str_from(getenv("AWS_CA_BUNDLE"));
+	if (o->ca_file.n == 0 && !aws_chain_ca_bundle(o->chain, a, &o->ca_file, e))
+		return false;
 	struct err why = ERR_INIT;
 	if (o->region.n > 0 || aws_chain_region(o->chain, true, a, &o->region, &why))
 		return true;

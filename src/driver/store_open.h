@@ -4,7 +4,8 @@
  *     ./lake, /srv/lake        a folder of this machine
  *     disk:///srv/lake         the same as an object store would be: without paths (for tests)
  *     s3://bucket/prefix       S3; what the settings leave open is AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the profile's (then path
- *                              style), AWS_REGION, AWS_DEFAULT_REGION, the profile's, the instance's, AWS_CA_BUNDLE; else AWS */
+ *                              style), AWS_REGION, AWS_DEFAULT_REGION, the profile's, the instance's, AWS_CA_BUNDLE, the
+ *                              profile's; else AWS */
 #ifndef SLUICE_DRIVER_STORE_OPEN_H
 #define SLUICE_DRIVER_STORE_OPEN_H
 

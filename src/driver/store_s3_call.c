@@ -205,7 +205,7 @@ static bool transport_hint(struct s3 *s, const struct http_exchange *x, struct e
 					"the pipeline file, else AWS_ENDPOINT_URL_S3)");
 		if (s->o.ca_file.n > 0)
 			return err_hint(e, "the store's certificate was not accepted with the certificates of %.*s (`s3.ca_file` in the "
-					"pipeline file, else AWS_CA_BUNDLE), or it is of another host", STR_ARG(s->o.ca_file));
+					"pipeline file, else AWS_CA_BUNDLE, else `ca_bundle` of the AWS profile), or it is of another host", STR_ARG(s->o.ca_file));
 		return err_hint(e, "the store's certificate was not accepted; a private CA is given by `s3.ca_file` in the pipeline file, "
 				"or AWS_CA_BUNDLE");
 	case ERR_RESOLVE:

@@ -44,6 +44,8 @@ def test_botocore_says_the_same(tmp_path, monkeypatch, case):
         return session.create_client(service, region_name=region, aws_access_key_id="a", aws_secret_access_key="b")
     if want["region"] is not None:
         assert (botocore_session.Session().get_config_variable("region") or "") == want["region"]
+    if "ca_bundle" in want:
+        assert (botocore_session.Session().get_config_variable("ca_bundle") or "") == want["ca_bundle"]
     if want["error"] == "region":
         with pytest.raises((BotoCoreError, ValueError)):
             client("ssm")
@@ -84,10 +86,14 @@ def test_a_login_of_identity_center(tmp_path, form):
         write_files(home, {".aws/config": config})
         done = p.sluice("ingest", "--from", "2013-01-01", "--to", "2013-01-02", status=2)
         assert "aws sso login --profile s" in done.err and login.asked == []
-        SSOTokenLoader(JSONFileCache(str(home / ".aws" / "sso" / "cache"))).save_token(
-            "https://corp.example/start", {"startUrl": "https://corp.example/start", "region": "eu-north-1",
-                                           "accessToken": "c4nary-access-token", "expiresAt": "2099-01-01T00:00:00Z"},
-            "my corp" if form == "session" else None)
+        for year in (2013, 2099):
+            SSOTokenLoader(JSONFileCache(str(home / ".aws" / "sso" / "cache"))).save_token(
+                "https://corp.example/start", {"startUrl": "https://corp.example/start", "region": "eu-north-1",
+                                               "accessToken": "c4nary-access-token", "expiresAt": f"{year}-01-01T00:00:00Z"},
+                "my corp" if form == "session" else None)
+            if year == 2013:
+                done = p.sluice("ingest", "--from", "2013-01-01", "--to", "2013-01-02", status=2)
+                assert "the login ended at 2013-01-01" in done.err and "aws sso login --profile s" in done.err and login.asked == []
         done = p.sluice("ingest", "--from", "2013-01-01", "--to", "2013-01-02")
         (asked,) = login.asked
         assert "Credential=AKSSO/" in secret.asked[0][2]["Authorization"] and "/eu-west-1/" in secret.asked[0][2]["Authorization"]

@@ -87,6 +87,17 @@ def with_settings(p, lake, **settings):
     return q
 
 
+def in_profile(p, lake, endpoint, bundle):
+    """As botocore reads it."""
+    os.makedirs(os.path.join(p.folder, "home", ".aws"), exist_ok=True)
+    with open(os.path.join(p.folder, "home", ".aws", "config"), "w", encoding="utf-8") as f:
+        f.write(f"[default]\nca_bundle = {bundle}\n")
+    q = in_environment(p, lake, endpoint, None)
+    inherited = q.environment
+    q.environment = lambda: {**inherited(), "HOME": os.path.join(p.folder, "home")}
+    return q
+
+
 def in_environment(p, lake, endpoint, bundle):
     q = S3Project(p.folder, lake, endpoint)
     inherited = q.environment
@@ -102,7 +113,7 @@ def folder(tmp_path_factory, calm):
     return p
 
 
-@pytest.mark.parametrize("how", ["setting", "environment"])
+@pytest.mark.parametrize("how", ["setting", "environment", "profile"])
 def test_the_right_authority(tmp_path, calm, folder, ours, server, how):
     """A whole run: the engine's processes speak TLS, too."""
     p = L.example_project(os.path.join(tmp_path, "flights"), calm.url)
@@ -112,7 +123,7 @@ def test_the_right_authority(tmp_path, calm, folder, ours, server, how):
         os.symlink(ours.file, os.path.join(p.folder, "ca.pem"))
         q = with_settings(p, lake, endpoint=server.url.replace("127.0.0.1", "localhost"), ca_file="ca.pem")
     else:
-        q = in_environment(p, lake, server.url, ours.file)
+        q = (in_environment if how == "environment" else in_profile)(p, lake, server.url, ours.file)
     q.sluice("run", *DAYS)
     assert q.digest() == folder.digest()
     q.sluice("verify")
@@ -209,3 +220,9 @@ def test_secrets_behind_the_same_authority(tmp_path, ours):
             p.secrets["AWS_CA_BUNDLE"] = ours.file
             p.sluice("ingest", *DAYS)
             assert len(inner.asked) == 1
+            del p.secrets["AWS_CA_BUNDLE"]
+            os.makedirs(os.path.join(p.folder, "home", ".aws"))
+            with open(os.path.join(p.folder, "home", ".aws", "config"), "w", encoding="utf-8") as f:
+                f.write(f"[default]\nca_bundle = {ours.file}\n")
+            p.sluice("ingest", *DAYS, "--refetch")
+            assert len(inner.asked) == 2

@@ -459,6 +459,10 @@ static void one_place(struct str line)
 		fail_msg("%.*s: region %.*s", STR_ARG(name), STR_ARG(region));
 	if (host && !str_eq(aws_service_host("ssm", region, &w.a), host->text))
 		fail_msg("%.*s: not its host", STR_ARG(name));
+	const struct json_node *bundle = want_of(want, "ca_bundle");
+	struct err none = ERR_INIT;
+	if (bundle && (!aws_chain_ca_bundle(c, &w.a, &url, &none) || !str_eq(url, bundle->text)))
+		fail_msg("%.*s: '%.*s' %s", STR_ARG(name), STR_ARG(url), none.message);
 	for (const struct json_node *s = json_get(want, "endpoints")->child; s; s = s->next) {
 		struct err why = ERR_INIT;
 		bool ok = aws_chain_endpoint(c, arena_zero_terminated(&w.a, s->key), &w.a, &url, &why);
