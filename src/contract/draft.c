@@ -227,7 +227,7 @@ static bool value_see(struct walk *w, struct field *f, bool again, enum json_eve
 	} else if (event == JSON_TRUE || event == JSON_FALSE) {
 		f->kinds |= SEEN_BOOLEAN;
 	} else {
-		f->kinds |= event == JSON_OBJECT ? SEEN_OBJECT | SEEN_ARRAY : SEEN_ARRAY;
+		f->kinds |= event == JSON_OBJECT ? SEEN_OBJECT | SEEN_DEEP : SEEN_ARRAY;
 		if (event == JSON_ARRAY)
 			items_see(d, f, w->scan.value);
 	}

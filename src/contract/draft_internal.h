@@ -7,7 +7,8 @@
 
 enum { DRAFT_NEST_MAX = 8, DRAFT_KEY_FIELDS = 32, DRAFT_KEY_COLUMNS = 3, DRAFT_TABLE = 4096, NO_FIELD = -1 };
 
-enum seen_kind { SEEN_STRING = 1, SEEN_NUMBER = 2, SEEN_BOOLEAN = 4, SEEN_OBJECT = 8, SEEN_ARRAY = 16 };
+enum seen_kind { SEEN_STRING = 1, SEEN_NUMBER = 2, SEEN_BOOLEAN = 4, SEEN_OBJECT = 8, SEEN_ARRAY = 16,
+		 SEEN_DEEP = 32 /* with OBJECT: below too many others */ };
 
 struct field {
 	int parent;      /* NO_FIELD: the record itself */

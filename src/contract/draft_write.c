@@ -189,6 +189,35 @@ static void quote_add(struct buf *b, struct str s)
 /* Spaces in front of a property of the table, and of one of its items. */
 enum { PROPERTY_INDENT = 6, ITEM_INDENT = 12 };
 
+/* Why a field has no type of its own. */
+static void mixed_add(const struct field *f, struct buf *b)
+{
+	static const struct {
+		unsigned kind;
+		const char *name;
+	} kinds[] = {
+		{ SEEN_STRING, "text" }, { SEEN_NUMBER, "numbers" }, { SEEN_BOOLEAN, "booleans" }, { SEEN_OBJECT, "objects" }, { SEEN_ARRAY, "arrays" },
+	};
+	unsigned left = f->kinds & ~(unsigned)SEEN_DEEP;
+	if (left == SEEN_NUMBER) {
+		buf_add_z(b, "; numbers that no one type takes all of, so they are kept as JSON");
+		return;
+	}
+	if (left == SEEN_OBJECT) {
+		buf_add_z(b, "; objects below too many others to become columns, so they are kept as JSON");
+		return;
+	}
+	const char *between = "; ";
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		if ((left & kinds[i].kind) == 0)
+			continue;
+		left &= ~kinds[i].kind;
+		buf_addf(b, "%s%s", between, kinds[i].name);
+		between = (left & (left - 1)) ? ", " : " and ";
+	}
+	buf_add_z(b, ", kept as JSON, since no one type takes them all");
+}
+
 static void description_add(const struct draft *d, const struct field *f, int indent, struct buf *b)
 {
 	buf_addf(b, "%*sdescription: \"seen in %" PRIu64 " of %" PRIu64 " %s", indent, "", f->n_values, d->n_records,
@@ -204,7 +233,7 @@ static void description_add(const struct draft *d, const struct field *f, int in
 	else if (f->type == TYPE_DECIMAL)
 		buf_addf(b, "; at most %u digits before and %u after the point", f->integer_digits, f->scale);
 	else if (f->type == TYPE_JSON && f->kinds != SEEN_ARRAY && f->kinds != SEEN_OBJECT)
-		buf_add_z(b, "; kept raw, since no type takes all of its values");
+		mixed_add(f, b);
 	buf_add_z(b, "\"\n");
 }
 

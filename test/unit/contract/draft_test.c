@@ -173,6 +173,29 @@ static void no_value_gets_into_the_text(void **state)
 	arena_free(&a);
 }
 
+static void why_json(void **state)
+{
+	static const struct {
+		const char *records[3], *words;
+	} rows[] = {
+		{ { "{\"a\":1}", "{\"a\":\"x\"}" }, "of 2 records; text and numbers, kept as JSON, since no one type takes them all" },
+		{ { "{\"a\":{\"b\":1}}", "{\"a\":true}", "{\"a\":[1]}" }, "; booleans, objects and arrays, kept as JSON" },
+		{ { "{\"a\":1e400}", "{\"a\":0.5}" }, "; numbers that no one type takes all of, so they are kept as JSON" },
+		{ { "{\"a\":[1]}" }, "seen in 1 of 1 records\"" },
+	};
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct arena a = ARENA_INIT;
+		size_t n = 1;
+		while (n < 3 && rows[i].records[n])
+			n++;
+		struct str text = draft_of(rows[i].records, n, &a);
+		if (!str_contains(text, str_from(rows[i].words)))
+			fail_msg("%s: %.*s", rows[i].words, STR_ARG(text));
+		arena_free(&a);
+	}
+}
+
 static void many_records_and_fields(void **state)
 {
 	/* The memory for keys is used up; the fields are more than a contract may have. */
@@ -221,6 +244,7 @@ static void deep_nesting(void **state)
 	assert_int_equal(c->n_columns, 1);
 	assert_int_equal(c->columns[0].type, TYPE_JSON);
 	assert_text(c->columns[0].path, "a.a.a.a.a.a.a.a.a");
+	assert_true(str_contains(draft_of(&record, 1, &a), STR("; objects below too many others to become columns, so they are kept as JSON")));
 	buf_free(&b);
 	arena_free(&a);
 }
@@ -231,6 +255,7 @@ int main(void)
 		cmocka_unit_test(shapes),
 		cmocka_unit_test(window_columns),
 		cmocka_unit_test(no_value_gets_into_the_text),
+		cmocka_unit_test(why_json),
 		cmocka_unit_test(many_records_and_fields),
 		cmocka_unit_test(deep_nesting),
 	};
