@@ -419,7 +419,8 @@ static void finish(struct run_state *s)
 	out->took_us = c->monotonic_us(c) - s->began_us;
 	struct err why = ERR_INIT;
 	/* Objects that vanish look like damage or like another run's work; this is the cause. */
-	if (out->err.code != ERR_NONE && !project_lake_there(s->project, &why))
+	out->lake_gone = out->err.code != ERR_NONE && !project_lake_there(s->project, &why);
+	if (out->lake_gone)
 		out->err = why;
 	why = ERR_INIT;
 	out->nothing_to_do = !anything_happened(out);

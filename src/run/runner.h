@@ -102,6 +102,7 @@ struct run_result {
 	size_t n_failures;
 	int64_t started_us, took_us, ingest_us, prepare_us, refine_us;
 	uint64_t peak_rss_engine_bytes;
+	bool lake_gone;           /* err says so; what windows and tables met in it is beside the point */
 	bool nothing_to_do;       /* nothing was wanted, nothing failed, waits or changed */
 };
 

@@ -166,22 +166,11 @@ static int say_end(struct ui *u, const struct run_result *r, size_t n_shown)
 
 enum { FAILURES_SHOWN = 3 };
 
-static bool is_of_a_table(const struct err *e, const struct run_result *r)
-{
-	for (size_t i = 0; i < r->n_tables; i++)
-		if (strcmp(r->tables[i].err.message, e->message) == 0)
-			return true;
-	return false;
-}
-
-/* Tables that failed, but for the one that decides the exit status, which is told last. A resource's tables fail together. What
- * they say of a lake that has gone is beside the point. */
+/* Tables that failed, but for the one that decides the exit status, which is told last. A resource's tables fail together. */
 static void say_tables(struct ui *u, const struct run_result *r)
 {
 	const char *before = r->err.message;
-	if (r->err.code == ERR_STORAGE && !is_of_a_table(&r->err, r))
-		return;
-	for (size_t i = 0; i < r->n_tables; i++) {
+	for (size_t i = 0; i < r->n_tables && !r->lake_gone; i++) {
 		const struct err *e = &r->tables[i].err;
 		bool stopped = e->code == ERR_SIGINT || e->code == ERR_SIGTERM;
 		if (e->code == ERR_NONE || stopped || strcmp(e->message, r->err.message) == 0 || strcmp(e->message, before) == 0)
@@ -206,12 +195,12 @@ static int say_result(struct ui *u, const struct run_result *r)
 	}
 	u->json_errors = false; /* the record has them */
 	bool printed = ui_flush(u, &e); /* whatever comes of that, the run's own end is told first */
-	for (size_t i = 0; i < r->n_failures && i < FAILURES_SHOWN; i++)
+	size_t n_failures = r->lake_gone ? 0 : r->n_failures, n_shown = n_failures < FAILURES_SHOWN ? n_failures : FAILURES_SHOWN;
+	for (size_t i = 0; i < n_shown; i++)
 		say_failure(u, &r->failures[i], &b);
-	size_t n_shown = r->n_failures < FAILURES_SHOWN ? r->n_failures : FAILURES_SHOWN;
-	if (r->n_failures > n_shown)
+	if (n_failures > n_shown)
 		buf_addf(&b, "... and %s more failed; `sluice runs` has the record\n",
-			 amount_things(r->n_failures - n_shown, "window").text);
+			 amount_things(n_failures - n_shown, "window").text);
 	ssize_t n = sys_say(STDERR_FILENO, b.p, b.n);
 	(void)n;
 	buf_free(&b);

@@ -1,5 +1,6 @@
 """A sample of `make kill`: kills, rivals (test/kill/), and what only a user with power does to a lake."""
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -190,6 +191,7 @@ def test_a_lake_that_is_deleted(world, whole, nth, what):
     code, said = p.end(a)
     assert code == 7 and f"lake {p.lake}: its folder is gone" in said, (code, said)
     assert "nothing is lost" not in said
+    assert len(re.findall(r"(?m)^sluice: ", said)) == 1, said  # what windows and tables met in it is beside the point
     p.sluice("run", *DAYS)
     assert p.digest() == whole
     p.sluice("verify")
