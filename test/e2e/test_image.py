@@ -29,7 +29,7 @@ def test_image():
 
 def test_aws_on_a_laptop():
     if not os.access(os.path.join(L.DEPS, "versitygw", "versitygw"), os.X_OK):
-        pytest.skip("no versitygw (tools/setup test builds it where there is Go)")
+        pytest.skip("no versitygw (tools/setup s3 builds it where there is Go)")
     before = set(os.listdir(os.path.join(L.ROOT, "build")))
     got = call("tools/local-aws", "--with", "processes", "--to", "2013-01-04")
     assert got.returncode == 0, got.stdout + got.stderr
@@ -39,4 +39,21 @@ def test_aws_on_a_laptop():
     for key, what in (("raw/nycflights/flights", "3 windows"), ("prepare/nycflights/flights", "2,699 rows"),
                       ("refine/nycflights/daily_operations", "9 rows")):
         assert re.search(rf"s3://lakes/demo/{key}/ +{what}\n", got.stdout), got.stdout
+    assert "local-aws" not in " ".join(set(os.listdir(os.path.join(L.ROOT, "build"))) - before), "its files are gone"
+
+
+def test_aws_on_a_laptop_that_keeps_running():
+    """The lines that it prints do what they say."""
+    if not os.access(os.path.join(L.DEPS, "versitygw", "versitygw"), os.X_OK):
+        pytest.skip("no versitygw (tools/setup s3 builds it where there is Go)")
+    before = set(os.listdir(os.path.join(L.ROOT, "build")))
+    got = call("tools/local-aws", "--with", "processes", "--to", "2013-01-02", "--keep")
+    said = dict(re.findall(r"(?m)^  (the lake|the function|to stop it) +(.*)$", got.stdout))
+    try:
+        assert set(said) == {"the lake", "the function", "to stop it"}, got.stdout + got.stderr
+        assert "s3://lakes/demo" in call("sh", "-c", said["the lake"]).stdout
+        answer = call("sh", "-c", said["the function"])
+        assert answer.returncode == 0 and '"status":"done"' in answer.stdout, answer
+    finally:
+        assert call("sh", "-c", said["to stop it"]).returncode == 0
     assert "local-aws" not in " ".join(set(os.listdir(os.path.join(L.ROOT, "build"))) - before), "its files are gone"

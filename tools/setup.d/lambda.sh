@@ -169,5 +169,5 @@ lambda_make() {
 	unset APT_CONFIG
 	LC_ALL=C sort -u -o "$work/lambda/versions" "$work/lambda/versions"
 	put "$work/lambda" "$deps/lambda"
-	python_packages "$deps/venv-lambda" requirements-lambda.txt optional
+	python_packages "$deps/venv-lambda" requirements-lambda.txt ministack optional
 }
