@@ -49,14 +49,15 @@ static char **environment_new(const struct child_options *o)
 	char **out = mem_alloc(mem_size(n + more + 1, sizeof *out));
 	for (size_t i = 0; i < n; i++) {
 		bool over = false;
-		size_t name = strcspn(environ[i], "=") + 1;
+		size_t name = strcspn(environ[i], "=");
 		for (size_t k = 0; k < more; k++)
-			over = over || strncmp(environ[i], o->environment[k], name) == 0;
+			over = over || (strncmp(environ[i], o->environment[k], name) == 0 && strchr("=", o->environment[k][name]));
 		if (!over)
 			out[kept++] = environ[i];
 	}
 	for (size_t k = 0; k < more; k++)
-		out[kept++] = (char *)(uintptr_t)o->environment[k];
+		if (strchr(o->environment[k], '='))
+			out[kept++] = (char *)(uintptr_t)o->environment[k];
 	return out;
 }
 
@@ -82,6 +83,8 @@ static _Noreturn void child_exec(const struct child_options *o, char **environme
 	if (!failed && (sys_dup2(null, 0) == -1 || sys_dup2(out, 1) == -1 || sys_dup2(err, 2) == -1))
 		failed = errno;
 	sys_syscall(SYS_close_range, 3U, ~0U, (unsigned)CLOSE_RANGE_CLOEXEC);
+	/* A crash must not leave the data of an API in a core file: neither of it nor of what it starts. */
+	sys_setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
 	if (!failed && o->address_space_bytes) {
 		struct rlimit limit = { o->address_space_bytes, o->address_space_bytes };
 		if (sys_setrlimit(RLIMIT_AS, &limit) == -1)

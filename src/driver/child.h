@@ -16,7 +16,8 @@
 
 struct child_options {
 	const char *const *argv; /* NULL-terminated; argv[0] a path */
-	const char *const *environment; /* NULL-terminated NAME=VALUE that are put over ours; may be NULL */
+	/* NULL-terminated NAME=VALUE that are put over ours, NAME for one that it shall not have; may be NULL */
+	const char *const *environment;
 	const char *result_path;
 	uint64_t max_result_bytes;
 	uint64_t address_space_bytes; /* RLIMIT_AS; 0 none */

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,6 +51,40 @@ static bool run(struct world *w, const char *script, struct str *result, uint64_
 	struct child_options o = { .argv = argv, .result_path = w->result_path, .max_result_bytes = 1000,
 				   .progress = on_line, .user = w, .stop_signal = &w->stop, .grace_us = 50000 };
 	return child_run(&o, &w->arena, result, rss, &w->e);
+}
+
+/* What crashed, or what that has started, would leave an API's data in a file. */
+static void no_core(void **state)
+{
+	(void)state;
+	struct world w;
+	struct str result;
+	struct rlimit before;
+	world_open(&w);
+	assert_int_equal(getrlimit(RLIMIT_CORE, &before), 0);
+	assert_int_equal(setrlimit(RLIMIT_CORE, &(struct rlimit){ before.rlim_max, before.rlim_max }), 0);
+	assert_true(run(&w, "sh -c 'ulimit -c' >$1", &result, NULL));
+	assert_int_equal(setrlimit(RLIMIT_CORE, &before), 0);
+	assert_text(result, "0\n");
+	world_close(&w);
+}
+
+static void environment_over_ours(void **state)
+{
+	(void)state;
+	struct world w;
+	struct str result;
+	world_open(&w);
+	const char *const argv[] = { "/bin/sh", "-c", "echo ${CHILD_A-none} ${CHILD_AB-none} ${CHILD_B-none} ${CHILD_C-none} >$1", "sh",
+				     w.result_path, NULL };
+	const char *const over[] = { "CHILD_A=new", "CHILD_B", "CHILD_C=c", NULL };
+	struct child_options o = { .argv = argv, .environment = over, .result_path = w.result_path, .max_result_bytes = 1000 };
+	setenv("CHILD_A", "old", 1);
+	setenv("CHILD_AB", "ab", 1);
+	setenv("CHILD_B", "b", 1);
+	assert_true(child_run(&o, &w.arena, &result, NULL, &w.e));
+	assert_text(result, "new ab none c\n");
+	world_close(&w);
 }
 
 static void endings(void **state)
@@ -274,6 +309,7 @@ int main(void)
 		cmocka_unit_test(endings),    cmocka_unit_test(stopping), cmocka_unit_test(cannot_start),
 		cmocka_unit_test(old_result), cmocka_unit_test(limits),	  cmocka_unit_test(clean_slate),
 		cmocka_unit_test(deadlines),  cmocka_unit_test(own_path),   cmocka_unit_test(end_not_known),
+		cmocka_unit_test(no_core),    cmocka_unit_test(environment_over_ours),
 	};
 	return cmocka_run_group_tests_name("driver/child", tests, NULL, NULL);
 }
