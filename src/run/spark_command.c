@@ -15,6 +15,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #ifndef SLUICE_SPARK_BUILD_PATH /* built to be somewhere else: then only what is beside the program counts */
@@ -136,12 +137,26 @@ static void conf_put(struct words *w, const struct spark_settings *s, const char
 	word(w, arena_format(a, "%s=%.*s", name, STR_ARG(value)).p);
 }
 
-/* JVMs in UTC, whatever else they are told. */
-static void java_put(struct words *w, const struct spark_settings *s, const char *name, struct arena *a)
+/* As Spark's launcher takes words apart. */
+static struct str java_word(struct str text, struct arena *a)
+{
+	char *out = arena_array(a, char, 2 * text.n + 1);
+	size_t n = 0;
+	for (size_t i = 0; i < text.n; i++) {
+		if (strchr(" \t\"'\\", text.p[i]))
+			out[n++] = '\\';
+		out[n++] = text.p[i];
+	}
+	return (struct str){ out, n };
+}
+
+/* JVMs in UTC, and with letters that are the same everywhere, whatever else they are told. */
+static void java_put(struct words *w, const struct spark_settings *s, const char *name, struct str more, struct arena *a)
 {
 	struct str given = conf_given(s, name);
 	word(w, "--conf");
-	word(w, arena_format(a, "%s=-Duser.timezone=UTC%s%.*s", name, given.n > 0 ? " " : "", STR_ARG(given)).p);
+	word(w, arena_format(a, "%s=-Duser.timezone=UTC -Duser.language=en%.*s%s%.*s", name, STR_ARG(more), given.n > 0 ? " " : "",
+			     STR_ARG(given)).p);
 }
 
 static void confs_put(struct words *w, const struct spark_settings *s, const struct spark_machine *m, bool local, struct arena *a)
@@ -149,11 +164,13 @@ static void confs_put(struct words *w, const struct spark_settings *s, const str
 	uint64_t memory = m->memory_bytes > SPARK_LEAST_BYTES ? m->memory_bytes : SPARK_LEAST_BYTES;
 
 	conf_put(w, s, "spark.ui.enabled", STR("false"), a);
+	conf_put(w, s, "spark.log.level", STR("WARN"), a); /* last words are to be of what went wrong */
 	conf_put(w, s, "spark.sql.catalogImplementation", STR("in-memory"), a); /* nothing of ours in somebody's catalog */
 	conf_put(w, s, "spark.sql.warehouse.dir", arena_format(a, "%.*s/warehouse", STR_ARG(m->scratch)), a);
 	if (local) {
 		conf_put(w, s, "spark.driver.bindAddress", STR("127.0.0.1"), a);
 		conf_put(w, s, "spark.driver.host", STR("127.0.0.1"), a);
+		conf_put(w, s, "spark.authenticate", STR("true"), a); /* others on this machine reach its ports; the secret is Spark's own */
 		conf_put(w, s, "spark.driver.memory", arena_format(a, "%" PRIu64 "m", memory >> 20), a);
 		conf_put(w, s, "spark.local.dir", m->scratch, a);
 		conf_put(w, s, "spark.sql.shuffle.partitions", arena_format(a, "%u", 2 * (m->threads > 0 ? m->threads : 1)), a);
@@ -164,8 +181,26 @@ static void confs_put(struct words *w, const struct spark_settings *s, const str
 		word(w, "--conf");
 		word(w, arena_format(a, "%.*s=%.*s", STR_ARG(s->names[i]), STR_ARG(s->values[i])).p);
 	}
-	java_put(w, s, "spark.driver.extraJavaOptions", a);
-	java_put(w, s, "spark.executor.extraJavaOptions", a);
+	/* What a JVM unpacks would stay in /tmp if it is killed. */
+	java_put(w, s, "spark.driver.extraJavaOptions",
+		 arena_format(a, " -Djava.io.tmpdir=%.*s", STR_ARG(java_word(m->scratch, a))), a);
+	java_put(w, s, "spark.executor.extraJavaOptions", STR_NONE, a);
+}
+
+/* Spark's scripts start the Spark of SPARK_HOME, and not the one that they are of. */
+static bool names_another_spark(const char *submit, struct arena *a)
+{
+	const char *home = set("SPARK_HOME");
+	struct stat x, y;
+	if (!home || sys_stat(submit, &x) != 0 || !there(arena_format(a, "%.*s/spark-class", STR_ARG(folder_of(str_from(submit)))).p, X_OK))
+		return false; /* somebody's own script knows what it does */
+	return sys_stat(arena_format(a, "%s/bin/spark-submit", home).p, &y) != 0 || x.st_dev != y.st_dev || x.st_ino != y.st_ino;
+}
+
+static bool is_python(const char *program)
+{
+	const char *slash = strrchr(program, '/'), *name = slash ? slash + 1 : program;
+	return strncmp(name, "python", 6) == 0 || strncmp(name, "pypy", 4) == 0;
 }
 
 static void environment_put(struct words *w, const char *submit, bool local, struct arena *a)
@@ -173,7 +208,17 @@ static void environment_put(struct words *w, const char *submit, bool local, str
 	struct str self = folder_of(str_from(child_self_path())), bin = folder_of(str_from(submit));
 	const char *library = arena_format(a, "%.*s/../lib/libsluice.so", STR_ARG(self)).p;
 	const char *python = arena_format(a, "%.*s/python3", STR_ARG(bin)).p;
+	const char *driver = set("PYSPARK_DRIVER_PYTHON");
 
+	/* Names of files are bytes to us and UTF-8 to whoever reads a job; in cron's locale Java would take neither. */
+	word(w, "LC_ALL=C.UTF-8");
+	word(w, "TZ=UTC");
+	if (names_another_spark(submit, a))
+		word(w, "SPARK_HOME");
+	if (driver && !is_python(driver)) { /* somebody's notebook */
+		word(w, "PYSPARK_DRIVER_PYTHON");
+		word(w, "PYSPARK_DRIVER_PYTHON_OPTS");
+	}
 	if (local && !set("SPARK_LOCAL_IP"))
 		word(w, "SPARK_LOCAL_IP=127.0.0.1");
 	if (!set("SLUICE_LIBRARY") && there(library, R_OK))
@@ -198,6 +243,10 @@ bool spark_command(const struct spark_settings *s, const struct spark_machine *m
 
 	if (!submit || !java_check(a, e) || !(package = package_find(submit, a, e)))
 		return false;
+	if (local && conf_given(s, "spark.local.dir").n == 0 && str_find_char(m->scratch, ',') < m->scratch.n) {
+		err_set(e, ERR_CONFIG, "%.*s: Spark takes a comma in the name of a folder for the end of it", STR_ARG(m->scratch));
+		return err_hint(e, "set TMPDIR to a folder without one");
+	}
 	word(&argv, submit);
 	word(&argv, "--master");
 	word(&argv, arena_zero_terminated(a, master));
