@@ -49,6 +49,25 @@ def stopped_at_start(failure, master):
     return None
 
 
+# Of Python's OSError, and of Java's words for the same.
+NO_ROOM = re.compile(r"\[Errno (5|23|24|28|30|122)\]|No space left on device|Disk quota exceeded|Read-only file system|Too many open files")
+# Hints of Spark's that sluice refuses.
+NOT_HERE = re.compile(r'\s*If necessary set "?spark\.sql\.[\w.]+"? to [^.]*\.')
+
+
+def _cause(text):
+    """The line of a stack trace that says what it was."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    # Of a Python exception in a task the last line says what it was.
+    said = (next((line for line in lines if re.match(r"[A-Za-z_][\w.]*(Error|Exception|Warning)(:|$)", line)
+                  and not line.startswith(("org.", "java.", "py4j."))), None)
+            or next((m.group(0) for m in (re.search(r"\[[A-Z][A-Z0-9_.]+\] .*", line) for line in lines) if m), None)
+            or next((line for line in lines if "Job aborted" in line or "Exception" in line), None)
+            or (lines[0] if lines else "no reason"))
+    said = re.sub(r"^.*most recent failure: [^)]*\)[^:]*: ", "", said)
+    return NOT_HERE.sub("", said.lstrip(": "))[:1500]
+
+
 def from_spark(failure):
     """What ended a Spark job: the error that a task told, or that executors were lost."""
     text = str(failure)
@@ -59,15 +78,13 @@ def from_spark(failure):
             return JobError.from_dict({"error": error})
         except ValueError:
             pass
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    # Of a Python exception in a task the last line says what it was.
-    said = (next((line for line in lines if re.match(r"[A-Za-z_][\w.]*(Error|Exception|Warning)(:|$)", line)
-                  and not line.startswith(("org.", "java.", "py4j."))), None)
-            or next((line for line in lines if "Job aborted" in line or "Exception" in line), None)
-            or (lines[0] if lines else "no reason"))
-    if "OutOfMemoryError" in text or "Container killed" in text and "memory" in text:
-        return JobError("MEMORY", f"Spark: {said[:1500]}", "give the executors more memory (spark.executor.memory, "
-                        "spark.executor.memoryOverhead), or make files smaller")
+    said = _cause(text)
+    if "OutOfMemoryError" in text or re.match(r"(pyarrow\.lib\.Arrow)?MemoryError", said) or "Container killed" in text and "memory" in text:
+        return JobError("MEMORY", f"Spark: {said}", "give it more memory (engine.memory where it runs on this machine; else "
+                        "spark.executor.memory, spark.executor.memoryOverhead), or make files smaller")
+    if NO_ROOM.search(text):
+        return JobError("STORAGE", f"Spark: {said}", "make room where it works ($TMPDIR, or spark.local.dir) and where the lake is; "
+                        "then the same command again")
     if any(sign in text for sign in LOST):
-        return JobError("ENGINE_FAULT", f"Spark lost an executor too often: {said[:1500]}")
-    return JobError("ENGINE", f"Spark: {said[:1500]}")
+        return JobError("ENGINE_FAULT", f"Spark lost an executor too often: {said}")
+    return JobError("ENGINE", f"Spark: {said}")

@@ -74,12 +74,20 @@ def _done(answer):
     return answer
 
 
+def scratch_make(job_scratch):
+    """A folder in the job's where this machine has it, else in what Spark gives its workers and removes behind them, though they
+    were killed; else where this machine keeps such things."""
+    for there in (job_scratch, os.environ.get("SPARK_LOCAL_DIRS", "").split(",")[0]):
+        if there and os.path.isdir(there):
+            return tempfile.mkdtemp(prefix=SCRATCH, dir=there)
+    return tempfile.mkdtemp(prefix=SCRATCH)
+
+
 class Scratch:
-    """A folder of a task's own: in the job's where this machine has it, else where this machine keeps such things."""
+    """A folder of a task's own."""
 
     def __init__(self, job_scratch):
-        there = job_scratch if job_scratch and os.path.isdir(job_scratch) else None
-        self.path = tempfile.mkdtemp(prefix=SCRATCH, dir=there)
+        self.path = scratch_make(job_scratch)
 
     def close(self):
         shutil.rmtree(self.path, ignore_errors=True)

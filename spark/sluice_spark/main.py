@@ -12,13 +12,20 @@ import io
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
+import threading
+import time
 import traceback
 import zipfile
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 if __package__ in (None, ""):  # spark-submit runs this file, not the package
-    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    if os.path.basename(HERE) == "sluice_spark":
+        sys.path[0] = os.path.dirname(HERE)
+    else:  # a copy of this file alone; the package is installed, and what lies beside the copy is nobody's
+        del sys.path[0]
 
 from sluice_spark import lake, master, native, settings
 from sluice_spark.errors import JobError, from_spark, stopped_at_start
@@ -32,31 +39,36 @@ def progress(rows):
 
 def write_result(path, text):
     temporary = f"{path}.{os.getpid()}.new"
-    with open(temporary, "wb") as out:
-        out.write(text.encode())
-        out.flush()
-        os.fsync(out.fileno())
-    os.rename(temporary, path)
+    try:
+        with open(temporary, "wb") as out:
+            out.write(text.encode())
+            out.flush()
+            os.fsync(out.fileno())
+        os.rename(temporary, path)
+    except OSError as e:
+        raise JobError("STORAGE", f"the result cannot be written: {e}") from e
 
 
-def ship_package(context):
+def ship_package(context, folder=None):
     """Executors import this package from here, and find libsluice.so among Spark's files."""
-    here = os.path.dirname(os.path.abspath(__file__))
+    for file in native.library_files():
+        context.addFile(file)
+    here = native.HERE  # of the package; this file may be a copy
+    if not os.path.isdir(here):  # in an archive (--py-files), which executors have as well
+        return None
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as z:
         for name in sorted(os.listdir(here)):
             if name.endswith(".py"):
                 z.write(os.path.join(here, name), f"sluice_spark/{name}")
     # Executors may come later and ask for it, so it stays as long as the context.
-    there = context.getConf().get("spark.local.dir", "")
-    folder = tempfile.mkdtemp(prefix="sluice-spark-", dir=there if os.path.isdir(there) else None)
-    path = os.path.join(folder, "sluice_spark.zip")
+    there = folder or context.getConf().get("spark.local.dir", "")
+    made = tempfile.mkdtemp(prefix="sluice-spark-", dir=there if os.path.isdir(there) else None)
+    path = os.path.join(made, "sluice_spark.zip")
     with open(path, "wb") as out:
         out.write(packed.getvalue())
     context.addPyFile(path)
-    for file in native.library_files():
-        context.addFile(file)
-    return folder
+    return made
 
 
 class Spark:
@@ -64,7 +76,7 @@ class Spark:
     the next."""
 
     def __init__(self):
-        self.first, self.shipped = None, None
+        self.first, self.shipped, self.folder = None, None, None
 
     def open(self, job):
         if self.first is not None and not self.is_alive():
@@ -72,6 +84,7 @@ class Spark:
         if self.first is None:
             self.start(job)
         self.first.sparkContext.setJobDescription(f"sluice {job['pipeline']}.{job['table']} {job['kind']}")
+        settings.pin(self.first)  # whoever asks for "the" session gets this one
         return self.first.newSession()
 
     def start(self, job):
@@ -83,9 +96,11 @@ class Spark:
         try:
             if SparkConf().get("spark.master", "local").startswith("local"):  # workers find the packages that this one has found
                 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-            self.first = SparkSession.builder.appName(f"sluice {job['pipeline']}").getOrCreate()
+            # Python's instants without a zone are those of its machine; in UTC they are Spark's, in each worker too.
+            self.first = (SparkSession.builder.appName(f"sluice {job['pipeline']}").config("spark.executorEnv.TZ", "UTC")
+                          .getOrCreate())
             self.first.sparkContext.setLogLevel(os.environ.get("SLUICE_SPARK_LOG", "WARN"))
-            self.shipped = ship_package(self.first.sparkContext)
+            self.shipped = ship_package(self.first.sparkContext, self.folder)
         except BaseException as failure:
             self.close()
             told = stopped_at_start(failure, SparkConf().get("spark.master", "local"))  # known once there is a JVM
@@ -114,8 +129,6 @@ class Spark:
 
 def run(spark, job, text):
     """The result."""
-    if job.get("format") != FORMAT:
-        raise JobError("USAGE", f"the job's format is {job.get('format')!r}, not {FORMAT!r}")
     if job["kind"] == "prepare":
         from sluice_spark import prepare as kind
     elif job["kind"] == "refine":
@@ -152,8 +165,26 @@ def answer_of(spark, job, text):
 def read_job(name):
     if lake.is_url(name):
         return lake.job_read(name)
-    with open(name, "rb") as f:
-        return f.read().decode()
+    try:
+        with open(name, "rb") as f:
+            return f.read().decode()
+    except OSError as e:
+        raise JobError("STORAGE", f"the job cannot be read: {e}") from e
+
+
+def job_of(name, text):
+    """What is used of it here; libsluice checks the rest."""
+    try:
+        job = json.loads(text)
+    except ValueError as e:
+        raise JobError("USAGE", f"{name} is no job of sluice: {e}") from e
+    if not isinstance(job, dict) or job.get("format") != FORMAT:
+        found = job.get("format") if isinstance(job, dict) else type(job).__name__
+        raise JobError("USAGE", f"{name}: the job's format is {found!r}, not {FORMAT!r}", "take sluice and this package from one release")
+    for member in ("kind", "pipeline", "table", "lake", "result", "scratch", "output"):
+        if not isinstance(job.get(member), str):
+            raise JobError("USAGE", f"{name} is no job of sluice: it has no {member}")
+    return job
 
 
 def write_answer(job, answer):
@@ -167,7 +198,7 @@ def write_answer(job, answer):
 def carry_out(spark, name):
     """None, or the error that was told in place of a result."""
     text = read_job(name)
-    job = json.loads(text)
+    job = job_of(name, text)
     answer = answer_of(spark, job, text)
     write_answer(job, answer)
     if not isinstance(answer, JobError):
@@ -178,13 +209,42 @@ def carry_out(spark, name):
 
 def serve(spark, fifo):
     """Whoever waits sees that a job has ended by its result. So where none can be written this ends, which is seen, too."""
-    with open(fifo, encoding="utf-8", errors="surrogateescape") as lines:
+    spark.folder = os.path.dirname(fifo)
+    # Whoever asks has opened it already. If nobody has, this must not wait for somebody who was killed.
+    at = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(at, True)
+    with open(at, encoding="utf-8", errors="surrogateescape") as lines:
         for line in lines:
             carry_out(spark, line.rstrip("\n"))
 
 
+def end_with_parent():
+    """Spark's JVM has started this. If it is killed, whatever a model is at here is nobody's any more, and must not go on."""
+    parent = os.getppid()
+
+    def look():
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=look, daemon=True).start()
+
+
+def leave(status):
+    """Threads that a model has left would be waited for, for ever perhaps."""
+    if any(t is not threading.main_thread() and not t.daemon for t in threading.enumerate()):
+        print("sluice: threads that a model has left at work are ended", file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
 def main(arguments=None):
     arguments = sys.argv[1:] if arguments is None else arguments
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    end_with_parent()
     spark, failed = Spark(), None
     try:
         if len(arguments) == 2 and arguments[0] == "--jobs":
@@ -198,8 +258,7 @@ def main(arguments=None):
         failed = e
     finally:
         spark.close()
-    if failed is not None:
-        sys.exit(native.exit_status(failed.code))
+    leave(0 if failed is None else native.exit_status(failed.code))
 
 
 if __name__ == "__main__":

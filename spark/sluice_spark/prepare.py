@@ -14,7 +14,6 @@ import json
 import os
 import secrets
 import shutil
-import tempfile
 import threading
 import uuid
 from functools import partial
@@ -22,18 +21,12 @@ from functools import partial
 from sluice_spark import native
 from sluice_spark.errors import JobError, TaskError, from_spark
 from sluice_spark.files import Calls
+from sluice_spark.lake import SCRATCH, scratch_make
 
 PARTITIONS_MAX = 1000  # of what is exchanged
-SCRATCH = "sluice-task-"
 
 
 # ── in executors ──
-
-
-def _scratch(job_scratch):
-    """The job's folder for spilling where this machine has it, else where this machine keeps such things."""
-    there = job_scratch if job_scratch and os.path.isdir(job_scratch) else None
-    return tempfile.mkdtemp(prefix=SCRATCH, dir=there)
 
 
 def run_task(job, settings, done, exact, task, losers=b""):
@@ -44,7 +37,7 @@ def run_task(job, settings, done, exact, task, losers=b""):
         keys.setdefault((window, bucket), bytearray()).extend(entries)
 
     calls = Calls(take if settings["exchange"] and not exact else None)
-    scratch = _scratch(settings["scratch"])
+    scratch = scratch_make(settings["scratch"])
     try:
         answer = native.prepare_task(job.value, {
             "task": task, "mark": f"t{task}-{uuid.uuid4().hex}", "secret": settings["secret"], "scratch": scratch,
@@ -178,7 +171,7 @@ def run(spark, job, text):
             raise
         except Exception as failure:
             raise from_spark(failure) from failure
-        calls, scratch = Calls(), _scratch(job["scratch"])
+        calls, scratch = Calls(), scratch_make(job["scratch"])
         try:
             answer = native.prepare_join(raw, {"mark": f"rest-{uuid.uuid4().hex}", "scratch": scratch,
                                                "engine": f"Spark {spark.version}"},

@@ -13,11 +13,12 @@ import json
 import math
 import os
 import time
+import traceback
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-from sluice_spark import lake, native
-from sluice_spark.errors import JobError, TaskError
+from sluice_spark import lake, native, settings
+from sluice_spark.errors import JobError, TaskError, from_spark
 
 GROUP_ROWS, GROUP_BYTES = 122880, 64 << 20  # of a row group
 
@@ -249,8 +250,8 @@ def read_input(spark, job, table, needed=None):
         groups.setdefault(schema, []).append(path)
     out = None
     for files in groups.values():
-        # On a cluster a path alone may be one of its own file system (HDFS).
-        rows = (spark.read.option("mergeSchema", "false").option("recursiveFileLookup", "true")
+        # On a cluster a path alone may be one of its own file system (HDFS). A path is no pattern: lake? would be lake1 as well.
+        rows = (spark.read.option("mergeSchema", "false").option("recursiveFileLookup", "true").option("__globPaths__", "false")
                 .parquet(*["file://" + os.path.abspath(f) for f in files]))
         there = {c.lower() for c in rows.columns}
         rows = rows.select([(f.col(_quoted(c["name"])) if c["name"].lower() in there else f.lit(None))
@@ -300,6 +301,11 @@ def _said(failure):
     return " ".join(line.strip() for line in text.split("\n== SQL")[0].split(";\n'")[0].splitlines() if line.strip())[:1500]
 
 
+def is_stopped(spark):
+    context = spark.sparkContext._jsc
+    return context is None or context.sc().isStopped()
+
+
 def select(spark, job, inputs):
     from pyspark.sql import DataFrame
     from pyspark.errors import AnalysisException, ParseException
@@ -317,12 +323,19 @@ def select(spark, job, inputs):
         if not callable(model):
             raise JobError("CONFIG", f"{file}: there is no function model(spark, inputs)")
         rows = model(spark, inputs)
-    except JobError:
+    except (JobError, MemoryError):
         raise
-    except Exception as e:  # whatever an author's code may raise
+    except (Exception, SystemExit) as e:  # whatever an author's code may raise
+        told = from_spark(e) if type(e).__module__.startswith(("py4j.", "pyspark.")) else None
+        if told and told.code != "ENGINE":  # of Spark's, while it asked for rows
+            raise told from e
         raise JobError("CONFIG", f"{file}: {type(e).__name__}: {_said(e)}", f"only Spark runs it: mend {file}") from e
     if not isinstance(rows, DataFrame):
         raise JobError("CONFIG", f"{file}: model() gave a {type(rows).__name__}, not a DataFrame")
+    if is_stopped(spark):
+        raise JobError("CONFIG", f"{file}: it stopped Spark, which others need after it", f"take spark.stop() out of {file}")
+    for session in (spark, rows.sparkSession):  # rows may come from one of its own
+        settings.hold(session, file)
     return rows
 
 
@@ -385,7 +398,11 @@ def keys_count(rows, shape, name):
     """Equal keys are neighbours only if the sort order is made of key columns. Otherwise they are counted."""
     if all(s["column"] in shape["key"] for s in shape["sort"]):
         return
-    doubles = rows.groupBy(*[_quoted(k) for k in shape["key"]]).count().where("`count` > 1").count()
+    from pyspark.sql import functions as f
+    n = "_n"
+    while n in shape["key"]:  # whatever key columns are called
+        n += "_"
+    doubles = rows.groupBy(*[_quoted(k) for k in shape["key"]]).agg(f.count(f.lit(1)).alias(n)).where(f.col(n) > 1).count()
     if doubles:
         raise JobError("CONTRACT", f"{doubles} keys occur more than once (rule primary_key.unique)",
                        f"nothing was published; mend models/{name}.sql, or the key in contracts/{name}.yaml")
@@ -479,8 +496,15 @@ def run(spark, job, text):
             if lake.NOT_READ not in str(e):
                 raise
             return refine(spark, job, shape, all_columns=True)
-    except JobError as e:
+    except (MemoryError, ImportError):
+        raise
+    except Exception as failure:
+        e = failure
+        if not isinstance(e, JobError):  # of Spark, or a mistake here: told, never lost
+            traceback.print_exc()
+            e = from_spark(failure)
         front = f"model {name}: "
-        raise JobError(e.code, e.message if e.message.startswith(front.rstrip()) else front + e.message, e.hint) from e
+        raise JobError(e.code, e.message if e.message.startswith(front.rstrip()) else front + e.message, e.hint) from failure
     finally:
-        spark.catalog.clearCache()
+        if not is_stopped(spark):
+            spark.catalog.clearCache()

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 import types
 
 import pytest
@@ -146,7 +147,7 @@ def hashes(result):
 def test_how_it_is_called(jobs):
     argv, env = jobs["argv"], jobs["env"]
     assert argv[:2] == ["--master", "local[2]"] and argv[-3].endswith("/sluice_spark/main.py") and argv[-2] == "--jobs"
-    assert "spark.x=y z" in argv and "spark.driver.extraJavaOptions=-Duser.timezone=UTC" in argv
+    assert "spark.x=y z" in argv and "spark.executor.extraJavaOptions=-Duser.timezone=UTC -Duser.language=en" in argv
     assert "SPARK_LOCAL_IP=127.0.0.1" in env and "SLUICE_LIBRARY=" + LIBRARY in [
         e.split("=")[0] + "=" + os.path.realpath(e.split("=", 1)[1]) if e.startswith("SLUICE_LIB") else e for e in env]
 
@@ -203,10 +204,48 @@ def test_python_model(tmp_path, jobs, refine):
     duck, spark = refine(tmp_path / "same", job)
     assert hashes(spark) == hashes(duck)
     for text, said in (("def other(): pass", "no function model"), ("def model(s, i): return 1", "gave a int"),
-                       ("def model(s, i): return i['prepare.none']", "KeyError"), ("def model(", "SyntaxError")):
+                       ("def model(s, i): return i['prepare.none']", "KeyError"), ("def model(", "SyntaxError"),
+                       ("def model(s, i): raise SystemExit(0)", "SystemExit")):
         job["spark"]["text"] = text
         error = refine(tmp_path / said.split()[-1], job)[1]["error"]
         assert error["code"] == "CONFIG" and said in error["message"] and "models/x.py" in error["message"]
+
+
+def test_settings_that_a_model_changes(spark, refine):
+    """The record would say UTC of rows that are Tokyo's. So do rows of a session that is not the job's."""
+    from sluice_spark import refine as kind
+    from sluice_spark.errors import JobError
+    for text in ("s.conf.set('spark.sql.session.timeZone', 'Asia/Tokyo'); return s.range(3)",
+                 "t = s.newSession(); t.conf.set('spark.sql.ansi.enabled', 'false'); return t.range(3)"):
+        with pytest.raises(JobError) as e:
+            kind.select(spark.newSession(), {"spark": {"language": "python", "file": "models/x.py", "text": "def model(s, i):\n    " + text}},
+                        {})
+        assert e.value.code == "CONFIG" and "models/x.py: it set spark.sql." in e.value.message
+    fine = "def model(s, i): return s.range(3)"
+    assert kind.select(spark.newSession(), {"spark": {"language": "python", "file": "x", "text": fine}}, {}).count() == 3
+
+
+def test_a_path_is_no_pattern(tmp_path, spark, refine):
+    """lake? is one folder, though there is lake1 with the same files; and {a} is one that is called so."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from sluice_spark import refine as kind
+    for folder in ("in ?{a}%41#*'", "in 1{a}%41#*'", "in ?a%41#*'"):
+        os.makedirs(tmp_path / folder)
+        pq.write_table(pa.table({"k": pa.array([1, 2], pa.int64())}), tmp_path / folder / "0[1].parquet")
+    files = [str(tmp_path / "in ?{a}%41#*'" / "0[1].parquet")]
+    rows = kind.read_input(spark, {"lake": str(tmp_path)}, {"files": files, "columns": [{"name": "k", "type": "integer"}]})
+    assert sorted(r.k for r in rows.collect()) == [1, 2]
+
+
+def test_key_columns_may_have_any_name(spark, refine):
+    from sluice_spark import refine as kind
+    from sluice_spark.errors import JobError
+    shape = {"key": ["count", "_n"], "sort": [{"column": "x", "descending": False}]}
+    rows = spark.createDataFrame([(1, 1, 1), (1, 2, 1), (2, 1, 1)], "count int, _n int, x int")
+    kind.keys_count(rows, shape, "m")
+    with pytest.raises(JobError, match="1 keys occur more than once"):
+        kind.keys_count(rows.union(rows.limit(1)), shape, "m")
 
 
 WRONG = [  # what is put around the model's text, the code, words that both engines say
@@ -243,9 +282,9 @@ def test_settings_that_others_set(spark, refine):
     class Conf(dict):
         set = dict.__setitem__
 
-    def session(given, zone="UTC"):
-        fake = types.SimpleNamespace(getDefault=lambda: types.SimpleNamespace(getID=lambda: zone))
-        jvm = types.SimpleNamespace(java=types.SimpleNamespace(util=types.SimpleNamespace(TimeZone=fake)))
+    def session(given, zone="UTC", language="en"):
+        fake = types.SimpleNamespace(getDefault=lambda: types.SimpleNamespace(getID=lambda: zone, getLanguage=lambda: language))
+        jvm = types.SimpleNamespace(java=types.SimpleNamespace(util=types.SimpleNamespace(TimeZone=fake, Locale=fake)))
         return types.SimpleNamespace(sparkContext=types.SimpleNamespace(getConf=lambda: Conf(given)), conf=Conf(), _jvm=jvm)
 
     assert settings.pin(session({}))["spark.sql.ansi.enabled"] == "true"
@@ -254,6 +293,12 @@ def test_settings_that_others_set(spark, refine):
         with pytest.raises(JobError) as e:
             settings.pin(session(given, zone))
         assert e.value.code == "CONFIG" and "Europe/Berlin where UTC is wanted" in e.value.message
+    for name, value in (("spark.sql.files.ignoreMissingFiles", "true"), ("spark.sql.files.ignoreCorruptFiles", "true"),
+                        ("spark.sql.timestampType", "TIMESTAMP_NTZ"), ("spark.sql.parser.escapedStringLiterals", "true")):
+        with pytest.raises(JobError, match=f"{name} = {value} where"):
+            settings.pin(session({name: value}))
+    with pytest.raises(JobError, match="the language of its JVM. = tr"):
+        settings.pin(session({}, language="tr"))
 
 
 # ── spark-submit itself ──
@@ -357,6 +402,67 @@ def test_a_master_that_goes_away():
                             "spark://127.0.0.1:1")
     assert said.code == "ENGINE" and "the master spark://127.0.0.1:1 did not answer" in said.message and "engine.spark.master" in said.hint
     assert stopped_at_start(Exception("java.net.BindException"), "local[2]") is None
+
+
+TOLD = [  # what Spark says, the code, what is said of it, and what not
+    ("An error occurred.\n: org.apache.spark.SparkException: Job aborted due to stage failure: Task 0 in stage 1.0 failed 4 times, most "
+     "recent failure: Lost task 0.3 in stage 1.0 (TID 4) (localhost executor driver): org.apache.spark.SparkArithmeticException: "
+     "[ARITHMETIC_OVERFLOW] long overflow. Use 'try_multiply' to tolerate overflow and return NULL instead. If necessary set "
+     '"spark.sql.ansi.enabled" to "false" to bypass this error.\n\tat org.apache.spark',
+     "ENGINE", "Spark: [ARITHMETIC_OVERFLOW] long overflow. Use 'try_multiply'", "spark.sql.ansi.enabled"),
+    (": java.nio.file.FileSystemException: /a/libsluice.so -> /b/libsluice.so: No space left on device\n\tat java",
+     "STORAGE", "Spark: java.nio.file.FileSystemException: /a/libsluice.so", "Lost task"),
+    ("org.apache.spark.SparkException: Job aborted due to stage failure: Lost task 0.3 in stage 1.0: PythonException: Traceback:\n  File x\n"
+     "OSError: [Errno 28] No space left on device\n\n\tat org", "STORAGE", "Spark: OSError: [Errno 28] No space left", "Traceback"),
+    (": java.lang.OutOfMemoryError: Java heap space\n\tat java", "MEMORY", "Java heap space", "\tat"),
+    ("org.apache.spark.api.python.PythonException: Traceback:\n  File x\nMemoryError\n", "MEMORY", "Spark: MemoryError", "Traceback"),
+    ("[PATH_NOT_FOUND] Path does not exist: file:/a.", "ENGINE", "Spark: [PATH_NOT_FOUND] Path does not exist: file:/a.", "::"),
+    (": org.apache.spark.SparkException: Job aborted due to stage failure: Task 0 in stage 1.0 failed 4 times, most recent failure: Lost task "
+     "0.3 in stage 1.0 (TID 4) (10.0.0.1 executor 2): java.lang.IllegalStateException: odd\n", "ENGINE",
+     "Spark: java.lang.IllegalStateException: odd", "most recent"),
+]
+
+
+@pytest.mark.parametrize("case", range(len(TOLD)))
+def test_what_is_told(case):
+    sys.path.insert(0, PACKAGE)
+    from sluice_spark.errors import from_spark
+    text, code, said, unsaid = TOLD[case]
+    told = from_spark(Exception(text))
+    assert told.code == code and said in told.message and unsaid not in told.message, told
+
+
+def test_jobs_that_are_none(tmp_path):
+    """No trace of Python's, and the exit status says whose fault it is."""
+    whole = {"format": "sluice-engine-job/1", "kind": "refine", "pipeline": "p", "table": "t", "lake": "/l", "scratch": "", "output": "/o",
+             "result": str(tmp_path / "r")}
+    for text, said in (('{"format":"sluice-eng', "is no job of sluice"), ("[]", "the job's format is 'list'"),
+                       (json.dumps({**whole, "format": "sluice-engine-job/2"}), "is 'sluice-engine-job/2', not"),
+                       (json.dumps({**whole, "result": None}), "it has no result"), (None, "cannot be read")):
+        path = tmp_path / "job.json"
+        path.unlink(missing_ok=True)
+        if text is not None:
+            path.write_text(text)
+        done = subprocess.run([sys.executable, os.path.join(PACKAGE, "sluice_spark", "main.py"), str(path)], capture_output=True, text=True,
+                              env={**os.environ, "SLUICE_LIBRARY": LIBRARY}, timeout=60, check=False)
+        assert said in done.stderr and "Traceback" not in done.stderr and done.returncode == (2 if text else 7), done
+
+
+def test_nobody_asks(tmp_path):
+    """Whoever would have asked was killed; and so is what started this: it does not stay behind."""
+    fifo = str(tmp_path / "jobs")
+    os.mkfifo(fifo)
+    main = os.path.join(PACKAGE, "sluice_spark", "main.py")
+    subprocess.run([sys.executable, main, "--jobs", fifo], timeout=60, check=True)
+    writer = os.open(fifo, os.O_RDWR)
+    try:
+        shell = subprocess.Popen(["sh", "-c", f"{sys.executable} {main} --jobs {fifo} & echo $!; wait"], stdout=subprocess.PIPE, text=True)
+        assert int(shell.stdout.readline())
+        time.sleep(0.5)  # it has seen who its parent is
+        shell.kill()
+        shell.communicate(timeout=60)  # ends when nobody holds it any more
+    finally:
+        os.close(writer)
 
 
 def test_parity(tmp_path, week):

@@ -29,13 +29,15 @@ RAISES = """def model(spark, inputs):
     raise ValueError("out of sorts")
 """
 # A worker of Python's is killed in the middle of its rows, once.
-LOSES_A_WORKER = """import os, signal
+LOSES_A_WORKER = """import os, signal, time
 TEXT = '''@SQL@'''
 def model(spark, inputs):
     assert not [t for t in spark.catalog.listTables() if t.name == "left_behind"]
     assert spark.conf.get("spark.sql.ansi.enabled") == "true"
     rows = spark.sql(TEXT)
+    assert time.tzname[0] == "UTC"
     def once(some):
+        assert time.tzname[0] == "UTC"
         for row in some:
             yield row
             if not os.path.exists("@MARK@"):
@@ -62,7 +64,8 @@ class Counted(L.Project):
 
     def __init__(self, folder, of):
         super().__init__(os.path.join(folder, "flights"),
-                         secrets={**of.secrets, "PYSPARK_PYTHON": sys.executable, "TMPDIR": os.path.join(folder, "tmp")})
+                         secrets={**of.secrets, "PYSPARK_PYTHON": sys.executable, "TMPDIR": os.path.join(folder, "tmp"),
+                                  "TZ": "America/New_York", "LC_ALL": "C"})
         os.makedirs(os.path.join(folder, "tmp"))
         shutil.copytree(of.folder, self.folder)
         self.submit = os.path.join(folder, "spark-submit")
