@@ -363,6 +363,14 @@ PLAIN = {"tinyint", "smallint", "int", "bigint", "float", "double", "string", "b
          "void"}
 
 
+def fraction_only(kind):
+    """decimal(4,4): DuckDB writes .5, Spark 0.5."""
+    if not kind.startswith("decimal("):
+        return False
+    precision, scale = kind[8:-1].split(",")
+    return precision == scale
+
+
 def losses_check(rows, columns, name):
     """A value is lost where it does not come back from the column's type."""
     types = {field.name.lower(): field.dataType.simpleString() for field in rows.schema.fields}
@@ -371,6 +379,9 @@ def losses_check(rows, columns, name):
         given = types[c["name"].lower()]
         if given not in PLAIN and not given.startswith("decimal("):
             raise JobError("CONFIG", f"column {c['name']} is a {given.upper()}: models give plain columns, so cast it")
+        if c["type"] in ("string", "json") and (given in ("double", "float") or given.startswith("timestamp") or fraction_only(given)):
+            raise JobError("CONFIG", f"column {c['name']} is a {given.upper()}, which each engine writes otherwise as a text",
+                           f"cast it in models/{name}.sql, or give the column its type in the contract")
         if given == "void" or (given, c["type"]) in EXACT or given == _spark_type(c):
             continue
         q = _quoted(c["name"])
@@ -454,6 +465,12 @@ def sweep(output, files):
             os.unlink(os.path.join(output, name))
 
 
+def _result(value, column):
+    """0.0 and -0.0 equal each other: which of them comes out of MAX, DISTINCT or a group is each engine's own choice."""
+    from pyspark.sql import functions as f
+    return f.when(value == 0, f.lit(0.0)).otherwise(value) if column["type"] == "double" else value
+
+
 def refine(spark, job, shape, all_columns=False):
     from pyspark import StorageLevel
     from pyspark.sql import functions as f
@@ -463,7 +480,7 @@ def refine(spark, job, shape, all_columns=False):
     columns_match(rows.columns, [c["name"] for c in shape["columns"]], name)
     rows = rows.persist(StorageLevel.MEMORY_AND_DISK)  # the SELECT runs once
     losses_check(rows, shape["columns"], name)
-    rows = rows.select([f.col(_quoted(c["name"])).cast(_spark_type(c)).alias(c["name"]) for c in shape["columns"]])
+    rows = rows.select([_result(f.col(_quoted(c["name"])).cast(_spark_type(c)), c).alias(c["name"]) for c in shape["columns"]])
     n = rows.count()
     keys_count(rows, shape, name)
     parsed = time.monotonic()

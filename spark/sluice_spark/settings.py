@@ -9,6 +9,7 @@ from sluice_spark.errors import JobError
 PINNED = {
     "spark.sql.ansi.enabled": "true",
     "spark.sql.ansi.doubleQuotedIdentifiers": "true",
+    "spark.sql.ansi.relationPrecedence": "true",  # JOIN binds before the comma of a FROM, as in DuckDB
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
@@ -31,7 +32,6 @@ PINNED = {
     "spark.sql.groupByOrdinal": "true",
     "spark.sql.groupByAliases": "true",
     "spark.sql.orderByOrdinal": "true",
-    "spark.sql.ansi.relationPrecedence": "false",
     "spark.sql.legacy.ctePrecedencePolicy": "CORRECTED",
     "spark.sql.legacy.exponentLiteralAsDecimal.enabled": "false",
     "spark.sql.legacy.literal.pickMinimumPrecision": "true",

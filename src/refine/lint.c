@@ -158,6 +158,8 @@ bool lint_model(struct engine_connection *c, struct str sql, const struct job_in
 	lint_syntax(&l);
 	lint_orders(&l, tables, n_tables);
 	lint_casts(&l);
+	lint_decimals(&l);
+	lint_forms(&l);
 	findings_keep(&l);
 	out->findings = l.found.v;
 	out->n_findings = l.found.n;
@@ -226,6 +228,7 @@ static void functions_put(struct buf *b)
 #define ANYWHERE 0
 #define WHOLE 1
 #define WINDOW 2
+#define FROM 3
 #define FUNCTION(name, types, where, rule) { name, types, where },
 #define PACK(name, parameters, text, kind, types, rule) { name, types, ANYWHERE },
 #include "refine/lint_function.def"
@@ -233,13 +236,13 @@ static void functions_put(struct buf *b)
 #undef PACK
 #undef FUNCTION
 	};
-	static const char *const where[] = { "", "inside a CAST to an integer", "with OVER (... ORDER BY ...)" };
+	static const char *const where[] = { "", "inside a CAST to an integer", "with OVER (... ORDER BY ...)", "as TRIM(BOTH ... FROM ...), LEADING or TRAILING" };
 	pack_page(b);
 	buf_add_z(b, "\n## Functions and operators\n\n"
 		     "Arguments: `i` integer, `m` decimal, `f` double, `n` any number, `e` integer or decimal; `s` text; `d` date,\n"
 		     "`t` timestamp, `y` either, `v` an interval such as INTERVAL '1' DAY; `b` boolean; `x` any plain value, `o` any but\n"
 		     "a double, `p` any that `||` makes a text of; `*` repeats. Written down in the model: `#0` a whole number from 0,\n"
-		     "`#1` from 1, `#i` of either sign, `#s` a text that is not empty, `#r` a pattern (rule S9), `#h` 0.5, 0.25 or 0.75,\n"
+		     "`#1` from 1, `#i` of either sign, `#s` a text that is not empty (`#p`: nor begins as it ends, like 'aa'), `#r` a pattern (rule S9), `#h` 0.5, 0.25 or 0.75,\n"
 		     "`#u` year, quarter, month, week, day, hour, minute or doy, `#v` these with second for doy, `#b` 256, `#f` a format of\n"
 		     "yyyy, MM, dd, HH, mm, ss and the marks - / : . _ and blank, `#w` a day of the week, `#` any constant.\n"
 		     "Names are those of the parser: `~~` is LIKE, `like_escape` LIKE with ESCAPE, `count_star` COUNT(*), `date_part`\n"

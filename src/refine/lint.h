@@ -19,7 +19,7 @@
 #include "format/engine_job.h"
 
 /* Raise it whenever findings may differ: what was found is kept under it. */
-enum { LINT_VERSION = 2 };
+enum { LINT_VERSION = 3 };
 
 enum lint_rule_id {
 #define RULE(id, title, why, example, duckdb, spark, rewrite) LINT_##id,

@@ -135,6 +135,21 @@ static bool items_are_told(const struct lint_relations *r, const struct lint_sco
 	return s->n_items > 0 && !s->open;
 }
 
+/* A name within the expression is a column and what another item is called. */
+static bool has_two_meanings(const struct lint_relations *r, const struct lint_scope *s, uint32_t node)
+{
+	const struct lint_tree *t = r->t;
+	for (uint32_t i = node; i < t->v[node].end; i++)
+		for (size_t k = 0; lint_is(t, i, "COLUMN_REF") && t->v[i].qualifier.n == 0 && k < s->n_items; k++) {
+			const struct lint_item *item = &s->items[k];
+			uint32_t column = lint_column_find(r, s, i);
+			if (item->node != LINT_NONE && t->v[item->node].alias.n > 0 && str_eq_nocase(item->name, t->v[i].column) &&
+			    (column != LINT_NONE || s->open) && item->column != column)
+				return true;
+		}
+	return false;
+}
+
 static bool select_limit_ok(struct lint *l, const struct lint_relations *r, uint32_t query, uint32_t order, struct buf *lack)
 {
 	const struct lint_tree *t = &l->syntax;
@@ -147,6 +162,8 @@ static bool select_limit_ok(struct lint *l, const struct lint_relations *r, uint
 		const struct lint_item *item = item_meant(t, s, by);
 		if (lint_is(t, by, "STAR"))
 			return true;
+		if (item == NULL && has_two_meanings(r, s, by))
+			lint_add(l, LINT_X18, t->v[by].at, "an order by what is made of a name that the SELECT gives, too");
 		if (item && item->column != LINT_NONE)
 			o.known[item->column] = true;
 		order_add(r, s, &o, item && item->node != LINT_NONE ? item->node : by);
@@ -212,6 +229,7 @@ void lint_orders(struct lint *l, const struct job_input *tables, size_t n_tables
 	struct lint_relations r = { .a = l->a, .t = t, .tables = tables, .n_tables = n_tables };
 	struct buf lack = BUF_INIT(64 << 10);
 	lint_relations_make(&r);
+	lint_subqueries(l, &r);
 	for (uint32_t i = 0; i < t->n; i++) {
 		if (lint_is(t, i, "WINDOW"))
 			window_judge(l, &r, i, &lack);

@@ -47,8 +47,10 @@ struct lint_type lint_type_of(const struct lint_tree *t, uint32_t type);
 void lint_casts(struct lint *l);
 /* Is it the place of a part of a macro's text (pack.h)? */
 bool lint_is_macro(uint64_t at);
-/* What Spark makes of + - * % on decimals, where digits would be lost. */
-bool lint_decimal_loses(struct str op, struct lint_type x, struct lint_type y);
+struct lint_type lint_expression_type(const struct lint_tree *t, uint32_t node);
+bool lint_cast_is_written(const struct lint *l, uint32_t cast);
+/* Arithmetic of decimals in which Spark loses digits. */
+void lint_decimals(struct lint *l);
 
 /* ── what is written ── */
 
@@ -58,5 +60,11 @@ void lint_tokens(struct lint *l);
 void lint_orders(struct lint *l, const struct job_input *tables, size_t n_tables);
 /* INTERVAL '1' DAY is a small tree of calls and casts of the parser's own. */
 bool lint_is_interval(struct str function);
+struct str lint_constant(const struct lint *l, uint32_t node, bool *is_text); /* STR_NONE */
+/* Forms that both read, and read otherwise. */
+void lint_forms(struct lint *l);
+/* Subqueries that Spark answers otherwise. */
+struct lint_relations;
+void lint_subqueries(struct lint *l, const struct lint_relations *r);
 
 #endif

@@ -8,7 +8,8 @@
 
 /* ── functions ── */
 
-enum where { ANYWHERE, WHOLE, WINDOW }; /* WHOLE: right inside of a cast to an integer; WINDOW: with OVER (... ORDER BY) */
+/* WHOLE: right inside of a cast to an integer; WINDOW: with OVER (... ORDER BY); FROM: as TRIM(BOTH ... FROM ...) */
+enum where { ANYWHERE, WHOLE, WINDOW, FROM };
 
 struct function_row {
 	const char *name, *types;
@@ -25,7 +26,7 @@ static const struct function_row functions[] = {
 };
 enum { N_FUNCTIONS = sizeof functions / sizeof *functions };
 
-static struct str constant_text(const struct lint *l, uint32_t n, bool *is_text)
+struct str lint_constant(const struct lint *l, uint32_t n, bool *is_text)
 {
 	uint32_t value = lint_is(&l->syntax, n, "CONSTANT") ? lint_part(&l->syntax, n, "value", 0) : LINT_NONE;
 	if (value == LINT_NONE)
@@ -41,9 +42,14 @@ static struct str constant_text(const struct lint *l, uint32_t n, bool *is_text)
  * differs; no dot and no dollar, which take line ends differently; nothing that begins with (? */
 static bool pattern_is_common(struct str p)
 {
+	size_t class = 0; /* behind its [, or 0 */
 	for (size_t i = 0; i < p.n; i++) {
 		char c = p.p[i];
-		bool class_mark = c == '[' && (str_sub(p, i + 1, 1).n == 0 || p.p[i + 1] == '[' || p.p[i + 1] == ':');
+		bool class_mark = c == '[' && (class > 0 || i + 1 == p.n || p.p[i + 1] == '[' || p.p[i + 1] == ':');
+		if (class == 0 && c == '[')
+			class = i + 1 + (i + 1 < p.n && p.p[i + 1] == '^');
+		else if (class > 0 && c == ']' && i > class)
+			class = 0;
 		if (c == '\\' || c == '.' || c == '$' || c == '&' || (unsigned char)c >= 0x80 || class_mark)
 			return false;
 		if ((c == '(' || c == '*' || c == '+' || c == '?' || c == '}') && i + 1 < p.n && (p.p[i + 1] == '?' || p.p[i + 1] == '+'))
@@ -91,11 +97,20 @@ static bool is_weekday(struct str text)
 	return false;
 }
 
+/* 'aa' and 'abxab' do. */
+static bool text_overlaps_itself(struct str s)
+{
+	for (size_t n = 1; n < s.n; n++)
+		if (memcmp(s.p, s.p + s.n - n, n) == 0)
+			return true;
+	return false;
+}
+
 /* See lint_function.def. */
 static bool constant_fits(const struct lint *l, uint32_t n, struct str want)
 {
 	bool is_text = false;
-	struct str text = constant_text(l, n, &is_text);
+	struct str text = lint_constant(l, n, &is_text);
 	uint64_t number = 0;
 	if (want.n < 2)
 		return lint_is(&l->syntax, n, "CONSTANT") || lint_is(&l->syntax, n, "CAST");
@@ -106,8 +121,8 @@ static bool constant_fits(const struct lint *l, uint32_t n, struct str want)
 		return is_text && (kind == 'f' ? format_is_common(text) : is_weekday(text));
 	if (kind == 'b')
 		return !is_text && str_eq_z(text, "256");
-	if (kind == 's' || kind == 'r')
-		return is_text && text.n > 0 && (kind == 's' || pattern_is_common(text));
+	if (kind == 's' || kind == 'r' || kind == 'p')
+		return is_text && text.n > 0 && (kind != 'r' || pattern_is_common(text)) && (kind != 'p' || !text_overlaps_itself(text));
 	if (kind == 'h') {
 		uint32_t value = lint_is(&l->syntax, n, "CONSTANT") ? lint_part(&l->syntax, n, "value", 0) : LINT_NONE;
 		struct lint_type t = lint_type_of(&l->syntax, lint_part(&l->syntax, value, "type", 0));
@@ -115,7 +130,7 @@ static bool constant_fits(const struct lint *l, uint32_t n, struct str want)
 		       ((t.scale == 1 && str_eq_z(text, "5")) || (t.scale == 2 && (str_eq_z(text, "25") || str_eq_z(text, "75"))));
 	}
 	if (kind == 'i' && lint_is(&l->syntax, n, "FUNCTION") && str_eq_z(l->syntax.v[n].name, "-"))
-		n = lint_part(&l->syntax, n, "children", 0), text = constant_text(l, n, &is_text);
+		n = lint_part(&l->syntax, n, "children", 0), text = lint_constant(l, n, &is_text);
 	if (kind == 'i' && text.n > 1 && text.p[0] == '-')
 		text = str_sub(text, 1, text.n);
 	return !is_text && str_to_u64(text, &number) && number < 1000000 && (kind != '1' || number >= 1);
@@ -164,14 +179,14 @@ static bool divisor_is_safe(const struct lint *l, uint32_t n)
 			continue;
 		}
 		if (lint_is(t, n, "CONSTANT")) {
-			struct str text = constant_text(l, n, &is_text);
+			struct str text = lint_constant(l, n, &is_text);
 			return !is_text && !(str_to_u64(text, &zero) && zero == 0);
 		}
 		if (!lint_is(t, n, "FUNCTION"))
 			return false;
 		uint32_t x = lint_part(t, n, "children", 0), y = lint_part(t, n, "children", 1);
 		if (str_eq_nocase(t->v[n].name, STR("nullif")))
-			return lint_is(t, y, "CONSTANT") && str_to_u64(constant_text(l, y, &is_text), &zero) && zero == 0;
+			return lint_is(t, y, "CONSTANT") && str_to_u64(lint_constant(l, y, &is_text), &zero) && zero == 0;
 		if (str_eq_z(t->v[n].name, "*")) { /* one of them by itself, the other in the next step */
 			bool first = lint_is(t, x, "CONSTANT");
 			if (!divisor_is_safe(l, first ? x : y) && (first || lint_is(t, y, "CONSTANT")))
@@ -188,6 +203,14 @@ static bool divisor_is_safe(const struct lint *l, uint32_t n)
 	return false;
 }
 
+static uint64_t near(const struct lint_tree *t, uint32_t n)
+{
+	for (uint32_t i = n; i < t->v[n].end; i++)
+		if (t->v[i].at != LINT_NOWHERE)
+			return t->v[i].at;
+	return LINT_NOWHERE;
+}
+
 static bool in_whole_cast(const struct lint *l, uint32_t n)
 {
 	uint32_t up = l->syntax.v[n].parent;
@@ -202,7 +225,37 @@ static bool row_fits(const struct lint *l, const struct function_row *r, uint32_
 		return false;
 	if (r->where == WINDOW)
 		return over && lint_part(&l->syntax, n, "orders", 0) != LINT_NONE;
+	if (r->where == FROM) { /* the letters stand in front of the text */
+		uint64_t text = near(&l->syntax, lint_part(&l->syntax, n, "children", 0));
+		return text != LINT_NOWHERE && near(&l->syntax, lint_part(&l->syntax, n, "children", 1)) < text;
+	}
 	return r->where == ANYWHERE || in_whole_cast(l, n);
+}
+
+/* Rounded at a place beyond its digits everything is 0 in DuckDB, NULL as well. */
+static bool round_is_within(const struct lint *l, uint32_t n, struct lint_type given)
+{
+	bool is_text = false;
+	uint64_t digits = 0;
+	uint32_t place = lint_part(&l->syntax, n, "children", 1);
+	struct str text = place == LINT_NONE ? STR_NONE : lint_constant(l, place, &is_text);
+	if (text.n < 2 || text.p[0] != '-')
+		return true;
+	return str_to_u64(str_sub(text, 1, text.n), &digits) && digits < (given.letter == 'm' ? given.width - given.scale : 10);
+}
+
+/* One of them is BIGINT on both sides, whatever the other is. */
+static bool has_bigint(const struct lint *l, uint32_t n, const struct lint_type *given)
+{
+	bool big = false;
+	for (uint32_t i = 0; i < 2; i++) {
+		uint32_t child = lint_part(&l->syntax, n, "children", i);
+		big = big || (lint_is(&l->syntax, child, "CAST") &&
+			      str_eq_z(l->syntax.v[lint_part(&l->syntax, child, "cast_type", 0)].id, "BIGINT"));
+		if (str_eq_z(given[i].id, "HUGEINT"))
+			return false;
+	}
+	return big;
 }
 
 static void letters_put(struct buf *b, const struct lint_type *given, uint32_t n)
@@ -225,7 +278,7 @@ static void function_refuse(struct lint *l, uint32_t n, const struct function_ro
 static void function_judge(struct lint *l, uint32_t n)
 {
 	const struct lint_node *f = &l->syntax.v[n];
-	struct lint_type given[LINT_ARGUMENTS];
+	struct lint_type given[LINT_ARGUMENTS], first[2] = { { .letter = '?' }, { .letter = '?' } };
 	for (size_t turn = 0; turn < 16 && lint_arguments(l, n, turn, given); turn++) {
 		const struct function_row *last = NULL;
 		bool fits = false;
@@ -238,16 +291,18 @@ static void function_judge(struct lint *l, uint32_t n)
 			function_refuse(l, n, last, given);
 			return;
 		}
-		if (lint_decimal_loses(f->name, given[0], given[1])) {
-			lint_add(l, LINT_N17, f->at, "DECIMAL(%u,%u) %.*s DECIMAL(%u,%u)", given[0].width, given[0].scale,
-				 STR_ARG(f->name), given[1].width, given[1].scale);
-			return;
-		}
+		if (turn == 0)
+			memcpy(first, given, sizeof first);
 	}
 	if ((str_eq_z(f->name, "/") || str_eq_z(f->name, "%") || str_eq_nocase(f->name, STR("mod")) ||
 	     str_eq_nocase(f->name, STR("pmod"))) &&
 	    !divisor_is_safe(l, lint_part(&l->syntax, n, "children", 1)))
 		lint_add(l, f->name.p[0] == '/' ? LINT_N3 : LINT_N4, f->at, "what is divided by may be 0");
+	if (str_eq_nocase(f->name, STR("round")) && !round_is_within(l, n, first[0]))
+		lint_add(l, LINT_P1, f->at, "round beyond the digits");
+	if ((str_eq_nocase(f->name, STR("try_add")) || str_eq_nocase(f->name, STR("try_subtract")) ||
+	     str_eq_nocase(f->name, STR("try_multiply"))) && !has_bigint(l, n, first))
+		lint_add(l, LINT_N5, f->at, "%.*s without a BIGINT", STR_ARG(f->name));
 	if (str_eq_z(f->name, "quantile_cont") && lint_arguments(l, n, 0, given) && given[0].letter != 'i' && given[0].letter != '?')
 		function_refuse(l, n, &(struct function_row){ .rule = LINT_A6 }, given);
 	if (f->distinct && lint_count(&l->syntax, n, "children") > 1)
@@ -277,7 +332,7 @@ static bool interval_is_plain(const struct lint *l, uint32_t n)
 static void like_judge(struct lint *l, uint32_t n)
 {
 	bool is_text = false;
-	struct str text = constant_text(l, lint_part(&l->syntax, n, "children", 1), &is_text);
+	struct str text = lint_constant(l, lint_part(&l->syntax, n, "children", 1), &is_text);
 	if (!is_text || str_find_char(text, '\\') < text.n)
 		lint_add(l, LINT_S6, l->syntax.v[n].at, "LIKE without ESCAPE");
 }
@@ -298,14 +353,6 @@ static void window_judge(struct lint *l, uint32_t n)
 
 /* ── forms ── */
 
-static uint64_t near(const struct lint_tree *t, uint32_t n)
-{
-	for (uint32_t i = n; i < t->v[n].end; i++)
-		if (t->v[i].at != LINT_NOWHERE)
-			return t->v[i].at;
-	return LINT_NOWHERE;
-}
-
 static void cast_judge(struct lint *l, uint32_t n)
 {
 	static const char *const good[] = { "BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "DECIMAL", "DOUBLE",
@@ -325,9 +372,13 @@ static void cast_judge(struct lint *l, uint32_t n)
 static void constant_judge(struct lint *l, uint32_t n)
 {
 	bool is_text = false;
-	struct str text = constant_text(l, n, &is_text);
+	struct str text = lint_constant(l, n, &is_text);
 	if (is_text && str_find_char(text, '\\') < text.n)
 		lint_add(l, LINT_S11, l->syntax.v[n].at, "a backslash in a literal");
+	/* Beyond BIGINT Spark compares with it before it looks for NULL. */
+	struct lint_type type = lint_type_of(&l->syntax, lint_part(&l->syntax, lint_part(&l->syntax, n, "value", 0), "type", 0));
+	if (str_eq_z(type.id, "HUGEINT") || (type.letter == 'm' && type.width - type.scale > 18))
+		lint_add(l, LINT_N28, l->syntax.v[n].at, "a constant beyond BIGINT");
 }
 
 static void operator_judge(struct lint *l, uint32_t n)

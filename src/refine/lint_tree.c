@@ -41,6 +41,7 @@ static void text_set(struct lint_node *n, struct str key, struct str value)
 		{ "schema_name", offsetof(struct lint_node, schema) }, { "table_name", offsetof(struct lint_node, table) },
 		{ "relation_name", offsetof(struct lint_node, qualifier) }, { "key", offsetof(struct lint_node, entry) },
 		{ "aggregate_handling", offsetof(struct lint_node, aggregates) },
+		{ "subquery_type", offsetof(struct lint_node, subquery) },
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		if (str_eq_z(key, texts[i].key))
@@ -139,7 +140,10 @@ bool lint_tree_read(struct str json, struct arena *a, struct lint_tree *t, struc
 			depth--;
 		} else if (ev == JSON_ARRAY_END) {
 			depth--;
+			if (n && str_eq_z(top->key, "group_sets") && !levels[depth].object && top->n_items == 0)
+				n->has_total = true;
 		} else if (n && !top->object) {
+			top->n_items++;
 			item_set(t, a, top->node, own, ev, s.value);
 		} else if (n && ev == JSON_STRING) {
 			text_set(n, own, s.value);

@@ -23,6 +23,7 @@ struct lint_node {
 	struct str qualifier; /* of a column: the part before it; of a star: whose */
 	struct str schema, table; /* of a table that is read */
 	struct str entry;     /* of a WITH: what it is called */
+	struct str subquery;  /* "EXISTS", "ANY" (IN), "SCALAR" */
 	struct str id;        /* of a type: "DECIMAL" */
 	struct str text;      /* of a constant: a string's inside or a number */
 	struct str null_order, start, end_bound, exclude, ref_type, join_type, setop, aggregates;
@@ -34,6 +35,7 @@ struct lint_node {
 	bool has_star_change; /* EXCLUDE, REPLACE, RENAME or a list of columns */
 	bool columns;         /* COLUMNS(...) */
 	bool setop_all;
+	bool has_total;       /* GROUPING SETS with (), ROLLUP, CUBE */
 };
 struct lint_word { /* of USING (k), t(a, b), WITH c(a, b) */
 	struct str key, text;

@@ -34,7 +34,7 @@ struct lint_type lint_type_of(const struct lint_tree *t, uint32_t type)
 	return out;
 }
 
-static struct lint_type expression_type(const struct lint_tree *t, uint32_t n)
+struct lint_type lint_expression_type(const struct lint_tree *t, uint32_t n)
 {
 	uint32_t type = lint_part(t, n, "return_type", 0);
 	if (n == LINT_NONE)
@@ -201,33 +201,10 @@ bool lint_arguments(const struct lint *l, uint32_t function, size_t turn, struct
 		while (written < f->end && !str_eq_z(l->syntax.v[written].key, "children"))
 			written = l->syntax.v[written].end;
 		bool there = written < f->end;
-		out[n++] = expression_type(&l->plan, without_casts(l, i, there ? written : LINT_NONE));
+		out[n++] = lint_expression_type(&l->plan, without_casts(l, i, there ? written : LINT_NONE));
 		written = there ? l->syntax.v[written].end : written;
 	}
 	return true;
-}
-
-bool lint_decimal_loses(struct str op, struct lint_type x, struct lint_type y)
-{
-	struct lint_type *both[] = { &x, &y };
-	if ((!str_eq_z(op, "+") && !str_eq_z(op, "-") && !str_eq_z(op, "*")) || (x.letter != 'm' && y.letter != 'm') || x.letter == 'f' || y.letter == 'f')
-		return false;
-	for (size_t i = 0; i < 2; i++)
-		if (both[i]->letter == 'i') {
-			both[i]->width = str_eq_z(both[i]->id, "INTEGER") ? 10 : 20;
-			both[i]->scale = 0;
-		} else if (both[i]->letter != 'm') {
-			return false;
-		}
-	uint32_t whole_x = x.width - x.scale, whole_y = y.width - y.scale;
-	uint32_t scale = x.scale > y.scale ? x.scale : y.scale, whole = (whole_x > whole_y ? whole_x : whole_y) + 1;
-	if (str_eq_z(op, "*")) {
-		scale = x.scale + y.scale;
-		whole = whole_x + whole_y + 1;
-	}
-	/* Of more than 38 digits those behind the point go, down to six. */
-	uint32_t least = scale < 6 ? scale : 6, left = whole >= 38 ? 0 : 38 - whole;
-	return (left > least ? left : least) < scale;
 }
 
 /* ── casts ── */
@@ -240,6 +217,11 @@ static bool is_explicit(const struct lint *l, uint32_t cast, struct lint_type to
 		if (str_eq(l->syntax.v[lint_part(&l->syntax, l->written[i], "cast_type", 0)].id, to.id))
 			return true;
 	return false;
+}
+
+bool lint_cast_is_written(const struct lint *l, uint32_t cast)
+{
+	return l->plan.v[cast].at < l->sql.n && is_explicit(l, cast, lint_expression_type(&l->plan, cast));
 }
 
 static bool in_interval(const struct lint_tree *t, uint32_t n)
@@ -316,6 +298,8 @@ static enum lint_rule_id cast_rule(const struct lint_tree *t, uint32_t child, st
 		       to.letter == 'v' ? LINT_P2 : LINT_N7;
 	if (to.letter == 's') {
 		bool plain = from.letter == 'i' || from.letter == 'm' || from.letter == 'd' || from.letter == 'b';
+		if (from.letter == 'm' && from.width == from.scale)
+			return LINT_S20;
 		return from.letter == 'f' ? LINT_S15 : from.letter == 't' || !plain ? LINT_D16 : !written ? LINT_X15 : LINT_RULES;
 	}
 	if (to.letter == 'i' && (from.letter == 'f' || (from.letter == 'm' && from.scale > 0)))
@@ -355,8 +339,8 @@ void lint_casts(struct lint *l)
 		if (!lint_is(t, i, "BOUND_CAST") || in_interval(t, i) || lint_is_macro(t->v[i].at))
 			continue;
 		uint32_t child = lint_part(t, i, "child", 0);
-		struct lint_type from = expression_type(t, child), to = expression_type(t, i);
-		bool written = t->v[i].at < l->sql.n && is_explicit(l, i, to);
+		struct lint_type from = lint_expression_type(t, child), to = lint_expression_type(t, i);
+		bool written = lint_cast_is_written(l, i);
 		enum lint_rule_id rule = cast_rule(t, child, from, to, written || under_join(t, i));
 		if (rule != LINT_RULES)
 			lint_add(l, rule, place_of(t, i), "%.*s becomes %.*s%s", STR_ARG(from.id), STR_ARG(to.id),

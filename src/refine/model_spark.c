@@ -87,11 +87,57 @@ struct str sql_for_spark(struct str sql, const struct job_input *in, size_t n_in
 	return buf_take(&b, a);
 }
 
+/* What stands between tokens: Spark goes on with a comment behind a backslash at the end of its line. */
+static void comments_put(struct buf *b, struct str between)
+{
+	for (size_t i = 0; i < between.n; i++) {
+		size_t end = i;
+		while (end < between.n && between.p[end] == '\\')
+			end++;
+		if (end > i && end < between.n && between.p[end] == '\n')
+			i = end;
+		buf_add_char(b, between.p[i]);
+	}
+}
+
+/* Spark 3.5 takes 'it''s' for two texts side by side: its. */
+static void text_put(struct buf *b, struct str text)
+{
+	for (size_t i = 0; i < text.n; i++) {
+		bool doubled = i > 0 && i + 2 < text.n && text.p[i] == '\'' && text.p[i + 1] == '\'';
+		if (doubled)
+			buf_add_char(b, '\\');
+		i += doubled;
+		buf_add_char(b, text.p[i]);
+	}
+}
+
+struct str sql_texts_for_spark(struct str sql, struct arena *a)
+{
+	struct buf b = BUF_INIT(TEXT_MAX_BYTES);
+	struct tokens t = { .sql = sql };
+	struct token one;
+	size_t from = 0;
+
+	while (token_next(&t, &one)) {
+		comments_put(&b, str_sub(sql, from, one.at - from));
+		if (one.kind == TOKEN_STRING && one.text.p[0] == '\'')
+			text_put(&b, one.text);
+		else
+			buf_add(&b, one.text);
+		from = one.at + one.text.n;
+	}
+	comments_put(&b, str_sub(sql, from, sql.n));
+	return buf_take(&b, a);
+}
+
 void model_for_spark(const struct model *m, struct engine_job *job, struct arena *a)
 {
 	struct str sql = m->spark_file ? m->spark_text : m->sql;
 
 	job->spark_file = str_from(m->spark_file ? m->spark_file : m->file);
 	job->spark_python = m->spark_python;
-	job->spark_text = m->spark_python ? sql : sql_for_spark(sql_body(sql), job->inputs, job->n_inputs, a);
+	if (!m->spark_python)
+		sql = sql_for_spark(sql_body(sql), job->inputs, job->n_inputs, a);
+	job->spark_text = m->spark_file ? sql : sql_texts_for_spark(sql, a);
 }

@@ -316,6 +316,20 @@ static void order_put(struct buf *b, const struct contract *c)
 	}
 }
 
+/* 0.0 and -0.0 equal each other: which of them comes out of MAX, DISTINCT or a group is each engine's own choice, and no
+ * function of models tells them apart. So there is one zero. */
+static void result_put(struct buf *b, const struct column *c)
+{
+	if (c->type == TYPE_DOUBLE) {
+		buf_add_z(b, "CASE WHEN ");
+		cast_put(b, "CAST", c);
+		buf_add_z(b, " = 0 THEN 0e0 ELSE ");
+	}
+	cast_put(b, "CAST", c);
+	if (c->type == TYPE_DOUBLE)
+		buf_add_z(b, " END");
+}
+
 static bool result_create(struct refine *r, struct err *e)
 {
 	const struct contract *c = r->contract;
@@ -324,7 +338,7 @@ static bool result_create(struct refine *r, struct err *e)
 	buf_add_z(&r->text, "CREATE TABLE work.result AS SELECT ");
 	for (size_t i = 0; i < c->n_columns; i++) {
 		buf_add_z(&r->text, i > 0 ? ", " : "");
-		cast_put(&r->text, "CAST", &c->columns[i]);
+		result_put(&r->text, &c->columns[i]);
 		buf_add_z(&r->text, " AS ");
 		sql_identifier(&r->text, c->columns[i].name);
 	}

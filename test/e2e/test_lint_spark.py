@@ -65,9 +65,10 @@ def both(spark, tmp_path_factory):  # noqa: F811
 
 
 def plain(v):
-    """So that equal means equal: -0.0 is not 0.0, NaN is NaN, a number is a number whatever its width."""
+    """So that equal means equal: NaN is NaN, a number is a number whatever its width, and there is one zero, as in what models
+    publish."""
     if isinstance(v, float):
-        return "nan" if v != v else repr(v)
+        return "nan" if v != v else repr(v + 0.0)
     if isinstance(v, int) and not isinstance(v, bool):
         return decimal.Decimal(v)
     return v
@@ -82,8 +83,13 @@ def of_duckdb(db, sql):
     return [tuple(map(plain, r)) for r in db.execute(f"SELECT {out} FROM ({sql}) AS q").fetchall()]
 
 
+def spark_text(sql):
+    """Texts as src/refine/model_spark.c writes them for Spark."""
+    return re.sub("'(?:[^']|'')*'", lambda m: "'" + m[0][1:-1].replace("''", "\\'") + "'", sql)
+
+
 def of_spark(session, sql):
-    f = session.sql(sql.replace("prepare.edges", "prepare__edges"))
+    f = session.sql(spark_text(sql.replace("prepare.edges", "prepare__edges")))
     out = []
     for c in f.schema:
         kind = c.dataType.simpleString()

@@ -39,8 +39,26 @@ static void test_texts(void **state)
 	arena_free(&a);
 }
 
+/* What DuckDB means by texts and comments. */
+static void test_literals(void **state)
+{
+	static const struct {
+		const char *sql, *want;
+	} cases[] = {
+		{ "SELECT 'it''s', '''', '', '''a''''b''', s = 'x''' || ''", "SELECT 'it\\'s', '\\'', '', '\\'a\\'\\'b\\'', s = 'x\\'' || ''" },
+		{ "SELECT \"a\"\"b\" -- it''s\n/* it''s */ FROM t", "SELECT \"a\"\"b\" -- it''s\n/* it''s */ FROM t" },
+		{ "SELECT 1 -- C:\\\nWHERE x -- \\ a\\b\\\\\n, 'a\\b'", "SELECT 1 -- C:\nWHERE x -- \\ a\\b\n, 'a\\b'" },
+		{ "SELECT 'a\nb' -- end \\", "SELECT 'a\nb' -- end \\" },
+	};
+	struct arena a = ARENA_INIT;
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		assert_string_equal(arena_zero_terminated(&a, sql_texts_for_spark(str_from(cases[i].sql), &a)), cases[i].want);
+	arena_free(&a);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_texts) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_texts), cmocka_unit_test(test_literals) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
