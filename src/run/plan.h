@@ -12,8 +12,13 @@
 
 /* One of them goes up when the same input gives other rows; _WALL holds where a contract reads wall clocks of a zone, _OTHER where a
  * model has doubles (a -0.0) or an apostrophe in a text (on Spark). */
-enum { OUTPUT_VERSION_PREPARE = 1, OUTPUT_VERSION_PREPARE_WALL = 2, OUTPUT_VERSION_REFINE = 1, OUTPUT_VERSION_REFINE_OTHER = 2,
-       PLAN_WINDOWS_MAX = 100000 };
+enum {
+	OUTPUT_VERSION_PREPARE = 1,
+	OUTPUT_VERSION_PREPARE_WALL = 2,
+	OUTPUT_VERSION_REFINE = 1,
+	OUTPUT_VERSION_REFINE_OTHER = 2,
+	PLAN_WINDOWS_MAX = 100000,
+};
 
 struct plan_request {
 	bool has_from, has_to;
