@@ -9,8 +9,9 @@
 #include "run/publish.h"
 
 #include <inttypes.h>
+#include <string.h>
 
-enum { PARITY_SQL_MAX = 16 << 20, EXAMPLES = 3 };
+enum { PARITY_SQL_MAX = 16 << 20, EXAMPLES = 3, SHOWN_LETTERS = 80 };
 
 struct parity {
 	struct project *j;
@@ -109,6 +110,24 @@ static bool cells_ask(struct parity *p, struct cells *out, struct err *e)
 	return engine_query(p->q.connection, buf_str(&p->sql), p->a, &shape, &n, cells_take, out, e);
 }
 
+/* A value for people: texts in apostrophes, so that 'NULL' is none, and of a long one both ends. */
+static void value_put(struct parity *p, const char *before, const struct column *c, const char *after)
+{
+	struct buf b = BUF_INIT(4096);
+	bool text = c->type == TYPE_STRING || c->type == TYPE_JSON;
+	buf_add_z(&b, before);
+	sql_identifier(&b, c->name);
+	buf_add_z(&b, after);
+	struct str x = buf_str(&b);
+	buf_addf(&p->sql, "coalesce(CASE WHEN length(CAST(%.*s AS VARCHAR)) > %d THEN ", STR_ARG(x), SHOWN_LETTERS);
+	buf_addf(&p->sql, "%s || left(CAST(%.*s AS VARCHAR), %d) || '...' || right(CAST(%.*s AS VARCHAR), %d) || %s || ' (' || length(CAST(%.*s AS VARCHAR)) || ' letters)'",
+		 text ? "''''" : "''", STR_ARG(x), SHOWN_LETTERS / 2, STR_ARG(x), SHOWN_LETTERS / 4, text ? "''''" : "''", STR_ARG(x));
+	buf_addf(&p->sql, " ELSE %s || CAST(%.*s AS VARCHAR) || %s END, 'NULL')", text ? "''''" : "''", STR_ARG(x), text ? "''''" : "''");
+	if (b.overflow)
+		p->sql.overflow = true;
+	buf_free(&b);
+}
+
 static bool sides_ask(struct parity *p, struct err *e)
 {
 	const struct contract *c = p->m->contract;
@@ -118,12 +137,12 @@ static bool sides_ask(struct parity *p, struct err *e)
 		buf_clear(&p->sql);
 		buf_add_z(&p->sql, "SELECT '' ");
 		for (size_t i = 0; i < c->n_columns; i++) {
-			static const char *const asked[] = { ", CAST(count(*) - count(", ", CAST(min(", ", CAST(max(" };
-			for (size_t k = 0; k < 3; k++) {
-				buf_add_z(&p->sql, asked[k]);
-				sql_identifier(&p->sql, c->columns[i].name);
-				buf_add_z(&p->sql, ") AS VARCHAR)");
-			}
+			buf_add_z(&p->sql, ", CAST(count(*) - count(");
+			sql_identifier(&p->sql, c->columns[i].name);
+			buf_add_z(&p->sql, ") AS VARCHAR), ");
+			value_put(p, "min(", &c->columns[i], ")");
+			buf_add_z(&p->sql, ", ");
+			value_put(p, "max(", &c->columns[i], ")");
 		}
 		buf_add_z(&p->sql, " FROM ");
 		rows_put(p, side);
@@ -165,18 +184,33 @@ static bool rows_ask(struct parity *p, struct err *e)
 	return ok || err_set(e, ERR_BUG, "a count that is none");
 }
 
-static void value_put(struct parity *p, char side, struct str column)
+static void key_put(struct parity *p, const char *side)
 {
-	buf_addf(&p->sql, "coalesce(CAST(%c.", side);
-	sql_identifier(&p->sql, column);
-	buf_add_z(&p->sql, " AS VARCHAR), 'NULL')");
+	const struct contract *c = p->m->contract;
+	for (size_t k = 0; k < c->n_key; k++) {
+		const struct column *column = &c->columns[c->key[k]];
+		sql_literal(&p->sql, arena_format(p->a, "%s%.*s=", k > 0 ? ", " : "", STR_ARG(column->name)));
+		buf_add_z(&p->sql, ", ");
+		value_put(p, side, column, "");
+		buf_add_z(&p->sql, ", ");
+	}
+}
+
+static bool examples_take(struct parity *p, struct err *e)
+{
+	struct cells cells;
+	buf_addf(&p->sql, " ORDER BY x LIMIT %d", EXAMPLES);
+	if (!cells_ask(p, &cells, e))
+		return false;
+	memcpy(p->out->examples + p->out->n_examples, cells.v, cells.n * sizeof *cells.v);
+	p->out->n_examples += cells.n;
+	return true;
 }
 
 /* Rows of the first column that differs. */
-static bool examples_ask(struct parity *p, struct err *e)
+static bool values_ask(struct parity *p, struct err *e)
 {
 	const struct contract *c = p->m->contract;
-	struct cells cells;
 	size_t i = 0;
 
 	while (i < c->n_columns && p->out->columns[i].differ == 0)
@@ -186,29 +220,39 @@ static bool examples_ask(struct parity *p, struct err *e)
 	struct str name = c->columns[i].name;
 	buf_clear(&p->sql);
 	buf_add_z(&p->sql, "SELECT concat(");
-	for (size_t k = 0; k < c->n_key; k++) {
-		sql_literal(&p->sql, arena_format(p->a, "%s%.*s=", k > 0 ? ", " : "", STR_ARG(c->columns[c->key[k]].name)));
-		buf_add_z(&p->sql, ", ");
-		value_put(p, 'd', c->columns[c->key[k]].name);
-		buf_add_z(&p->sql, ", ");
-	}
+	key_put(p, "d.");
 	sql_literal(&p->sql, arena_format(p->a, ": %.*s DuckDB ", STR_ARG(name)));
 	buf_add_z(&p->sql, ", ");
-	value_put(p, 'd', name);
+	value_put(p, "d.", &c->columns[i], "");
 	buf_add_z(&p->sql, ", ', Spark ', ");
-	value_put(p, 's', name);
+	value_put(p, "s.", &c->columns[i], "");
 	buf_add_z(&p->sql, ") AS x");
 	joined_put(p);
 	buf_add_z(&p->sql, " WHERE d.\"_here\" AND s.\"_here\" AND d.");
 	sql_identifier(&p->sql, name);
 	buf_add_z(&p->sql, " IS DISTINCT FROM s.");
 	sql_identifier(&p->sql, name);
-	buf_addf(&p->sql, " ORDER BY x LIMIT %d", EXAMPLES);
-	if (!cells_ask(p, &cells, e))
-		return false;
-	p->out->examples = cells.v;
-	p->out->n_examples = cells.n;
-	return true;
+	return examples_take(p, e);
+}
+
+/* Keys that one side alone has. */
+static bool keys_ask(struct parity *p, size_t side, struct err *e)
+{
+	if ((side == 0 ? p->out->only_duckdb : p->out->only_spark) == 0)
+		return true;
+	buf_clear(&p->sql);
+	buf_add_z(&p->sql, "SELECT concat(");
+	key_put(p, side == 0 ? "d." : "s.");
+	buf_addf(&p->sql, "': only %s') AS x", side == 0 ? "DuckDB" : "Spark");
+	joined_put(p);
+	buf_addf(&p->sql, " WHERE %s.\"_here\" IS NULL", side == 0 ? "s" : "d");
+	return examples_take(p, e);
+}
+
+static bool examples_ask(struct parity *p, struct err *e)
+{
+	p->out->examples = arena_array(p->a, struct str, 3 * EXAMPLES);
+	return values_ask(p, e) && keys_ask(p, 0, e) && keys_ask(p, 1, e);
 }
 
 static bool difference_find(struct parity *p, struct err *e)

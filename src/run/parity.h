@@ -27,7 +27,7 @@ struct parity_report {
 	uint64_t only_duckdb, only_spark; /* keys */
 	struct parity_column *columns;
 	size_t n_columns;
-	struct str *examples;      /* "carrier=9E: delay DuckDB 1.25, Spark 1.2", at most three */
+	struct str *examples;      /* "carrier='9E': delay DuckDB 1.25, Spark 1.2", "carrier='UA': only Spark", at most three of each */
 	size_t n_examples;
 	const struct graph_reads *lint; /* what `check` says of the model: the suspects; NULL: nothing */
 };

@@ -67,10 +67,15 @@ static void report_json(struct json_out *o, const struct parity_report *r)
 	json_end_object(o);
 }
 
+/* Line ends of values are escaped here, everything else where it is printed. */
 static void pair_say(struct buf *b, const char *what, const struct str *v)
 {
-	if (!str_eq(v[0], v[1]))
-		buf_addf(b, "; %s %.*s, %.*s", what, STR_ARG(v[0]), STR_ARG(v[1]));
+	if (str_eq(v[0], v[1]))
+		return;
+	buf_addf(b, "; %s ", what);
+	text_escape(v[0], false, b);
+	buf_add_z(b, ", ");
+	text_escape(v[1], false, b);
 }
 
 /* An engine's message may hold a row, or what the engine makes of the SQL. */
@@ -120,8 +125,11 @@ static void report_say(struct ui *u, struct buf *b, const struct parity_report *
 	}
 	if (!any && r->only_duckdb + r->only_spark == 0)
 		buf_add_z(b, "  all values equal each other: doubles with other bits (-0.0, NaN)\n");
-	for (size_t i = 0; i < r->n_examples; i++)
-		buf_addf(b, "    %.*s\n", STR_ARG(r->examples[i]));
+	for (size_t i = 0; i < r->n_examples; i++) {
+		buf_add_z(b, "    ");
+		text_escape(r->examples[i], false, b);
+		buf_add_char(b, '\n');
+	}
 	for (size_t i = 0; r->lint && i < r->lint->n_findings; i++)
 		buf_addf(b, "  suspected: rule %.*s (%.*s); `sluice explain %.*s`\n", STR_ARG(r->lint->findings[i].rule),
 			 STR_ARG(r->lint->findings[i].what), STR_ARG(r->lint->findings[i].rule));

@@ -481,6 +481,7 @@ def test_parity(tmp_path, week):
     assert not other["equal"] and other["only_duckdb"] == 1 and other["only_spark"] == 0
     carrier = [c for c in other["columns"] if c["column"] == "carrier"][0]
     assert carrier["differ"] == 0 and carrier["nulls"] == ["0", "0"]
+    assert carrier["min"][0].startswith("'") and other["examples"] == ["carrier='UA': only DuckDB"]
     assert L.snapshot(p.lake) == before
     assert "there is no model nothing" in p.sluice("parity", "nothing", status=2).err
 
