@@ -21,6 +21,9 @@ struct lint {
 	size_t n_groups;
 	uint32_t *written;       /* casts that stand in the text, by their places */
 	size_t n_written;
+	uint32_t *names;         /* names and the numbers behind GROUP BY, by their places */
+	size_t n_names;
+	uint64_t *moved;         /* of each node of the text: the place that GROUP BY gives it by name or number; LINT_NOWHERE */
 	struct {
 		struct lint_finding *v;
 		size_t n, cap;

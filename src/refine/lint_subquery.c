@@ -34,12 +34,23 @@ static bool resolves(const struct lint_relations *r, const struct lint_scope *s,
 	return false;
 }
 
+/* Of a table that is only looked into. */
+static bool in_half_join(const struct lint_tree *t, uint32_t column, uint32_t select)
+{
+	for (uint32_t n = column; n != LINT_NONE && n > select; n = t->v[n].parent) {
+		const struct lint_node *join = &t->v[t->v[n].parent];
+		if (str_eq_z(t->v[n].key, "condition") && (str_eq_z(join->join_type, "SEMI") || str_eq_z(join->join_type, "ANTI")))
+			return true;
+	}
+	return false;
+}
+
 /* Does it name a column of a query around it, other than of `beside`? */
 static bool is_correlated(const struct lint_relations *r, uint32_t select, const struct lint_scope *beside)
 {
 	const struct lint_tree *t = r->t;
 	for (uint32_t i = select; i < t->v[select].end; i++) {
-		bool found = !lint_is(t, i, "COLUMN_REF");
+		bool found = !lint_is(t, i, "COLUMN_REF") || in_half_join(t, i, select);
 		for (uint32_t up = i; !found && up != LINT_NONE && up >= select; up = t->v[up].parent)
 			found = r->scopes[up] && resolves(r, r->scopes[up], i);
 		if (!found && !(beside && resolves(r, beside, i)))
@@ -60,7 +71,9 @@ static const struct lint_scope *scope_around(const struct lint_relations *r, uin
 static void row_judge(struct lint *l, const struct lint_relations *r, uint32_t select)
 {
 	const struct lint_tree *t = r->t;
-	uint32_t query = t->v[select].parent, up = query == LINT_NONE ? LINT_NONE : t->v[query].parent;
+	uint32_t up = t->v[select].parent;
+	while (up != LINT_NONE && !str_eq_z(t->v[up].type, "SUBQUERY"))
+		up = r->scopes[up] ? LINT_NONE : t->v[up].parent;
 	if (up == LINT_NONE)
 		return;
 	bool expression = lint_is(t, up, "SUBQUERY"), scalar = expression && str_eq_z(t->v[up].subquery, "SCALAR");

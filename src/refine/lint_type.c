@@ -57,6 +57,30 @@ static int place_cmp(const void *x, const void *y, void *tree)
 	return a != b ? (a > b) - (a < b) : (i > k) - (i < k);
 }
 
+/* What a name or a number behind GROUP BY stands for has its place in the plan, and none of its own. */
+static void groups_move(struct lint *l, uint32_t select)
+{
+	struct lint_tree *t = &l->syntax;
+	for (uint32_t g = select + 1; g < t->v[select].end; g = t->v[g].end) {
+		uint64_t number = 0;
+		uint32_t value = lint_is(t, g, "CONSTANT") ? lint_part(t, g, "value", 0) : LINT_NONE, item = LINT_NONE;
+		if (!str_eq_z(t->v[g].key, "group_expressions"))
+			continue;
+		if (value != LINT_NONE && str_to_u64(t->v[value].text, &number) && number >= 1 && number < t->n)
+			item = lint_part(t, select, "select_list", (uint32_t)number - 1);
+		for (uint32_t i = select + 1; lint_is(t, g, "COLUMN_REF") && i < t->v[select].end && item == LINT_NONE; i = t->v[i].end)
+			if (str_eq_z(t->v[i].key, "select_list") && t->v[i].alias.n > 0 && str_eq_nocase(t->v[i].alias, t->v[g].column))
+				item = i;
+		if (item != LINT_NONE)
+			l->moved[item] = t->v[g].at;
+	}
+}
+
+static bool is_name(const struct lint_tree *t, uint32_t n)
+{
+	return lint_is(t, n, "COLUMN_REF") || (lint_is(t, n, "CONSTANT") && str_eq_z(t->v[n].key, "group_expressions"));
+}
+
 void lint_index(struct lint *l)
 {
 	struct lint_tree *t = &l->plan;
@@ -71,11 +95,22 @@ void lint_index(struct lint *l)
 	if (l->n_by_place > 1)
 		qsort_r(l->by_place, l->n_by_place, sizeof *l->by_place, place_cmp, t);
 	l->written = arena_array(l->a, uint32_t, l->syntax.n + 1);
-	for (uint32_t i = 0; i < l->syntax.n; i++)
+	l->names = arena_array(l->a, uint32_t, l->syntax.n + 1);
+	l->moved = arena_array(l->a, uint64_t, l->syntax.n + 1);
+	for (uint32_t i = 0; i <= l->syntax.n; i++)
+		l->moved[i] = LINT_NOWHERE;
+	for (uint32_t i = 0; i < l->syntax.n; i++) {
 		if (lint_is(&l->syntax, i, "CAST"))
 			l->written[l->n_written++] = i;
+		if (is_name(&l->syntax, i))
+			l->names[l->n_names++] = i;
+		if (str_eq_z(l->syntax.v[i].type, "SELECT_NODE"))
+			groups_move(l, i);
+	}
 	if (l->n_written > 1)
 		qsort_r(l->written, l->n_written, sizeof *l->written, place_cmp, &l->syntax);
+	if (l->n_names > 1)
+		qsort_r(l->names, l->n_names, sizeof *l->names, place_cmp, &l->syntax);
 }
 
 /* The first of the list, which is in order, that stands there or behind it. */
@@ -176,15 +211,18 @@ bool lint_arguments(const struct lint *l, uint32_t function, size_t turn, struct
 	uint32_t bound = LINT_NONE;
 	for (size_t i = 0; i < LINT_ARGUMENTS; i++)
 		out[i] = (struct lint_type){ .letter = '?' };
-	bool macro = pack_has(f->name);
-	if (macro)
-		bound = macro_at(l, f->at, turn);
-	else if (str_eq_z(f->kind, "FUNCTION"))
-		bound = function_at(l, f->at, turn);
-	if (bound == LINT_NONE && lint_is(&l->syntax, f->parent, "CAST")) { /* a cast to the type that it has gives it its place */
-		uint64_t at = l->syntax.v[f->parent].at;
-		bound = macro ? macro_at(l, at, turn) : function_at(l, at, turn);
-		if (!macro && bound != LINT_NONE && !str_eq_nocase(l->plan.v[bound].name, f->name))
+	bool macro = pack_has(f->name), cast = lint_is(&l->syntax, f->parent, "CAST");
+	/* A cast to the type that it has gives it its place; so does GROUP BY. */
+	const uint64_t places[] = { f->at, l->typed ? l->moved[function] : LINT_NOWHERE, cast ? l->syntax.v[f->parent].at : LINT_NOWHERE,
+				    l->typed && cast ? l->moved[f->parent] : LINT_NOWHERE };
+	for (size_t i = 0; l->typed && i < 4 && bound == LINT_NONE; i++) {
+		if (places[i] == LINT_NOWHERE)
+			continue;
+		if (macro)
+			bound = macro_at(l, places[i], turn);
+		else if (str_eq_z(f->kind, "FUNCTION"))
+			bound = function_at(l, places[i], turn);
+		if (i > 0 && !macro && bound != LINT_NONE && !str_eq_nocase(l->plan.v[bound].name, f->name))
 			bound = LINT_NONE;
 	}
 	if (bound == LINT_NONE && !macro) {
@@ -209,6 +247,23 @@ bool lint_arguments(const struct lint *l, uint32_t function, size_t turn, struct
 
 /* ── casts ── */
 
+/* A name that stands for a cast has its place. */
+static bool is_explicit_by_name(const struct lint *l, uint64_t at, struct lint_type to)
+{
+	const struct lint_tree *t = &l->syntax;
+	size_t i = place_find(t, l->names, l->n_names, at);
+	if (i == l->n_names || t->v[l->names[i]].at != at)
+		return false;
+	const struct lint_node *name = &t->v[l->names[i]];
+	for (size_t w = 0; w < l->n_written; w++) {
+		uint32_t cast = l->written[w];
+		bool named = name->column.n > 0 && str_eq_nocase(t->v[cast].alias, name->column);
+		if ((named || l->moved[cast] == at) && str_eq(t->v[lint_part(t, cast, "cast_type", 0)].id, to.id))
+			return true;
+	}
+	return false;
+}
+
 static bool is_explicit(const struct lint *l, uint32_t cast, struct lint_type to)
 {
 	uint64_t at = l->plan.v[cast].at;
@@ -216,7 +271,7 @@ static bool is_explicit(const struct lint *l, uint32_t cast, struct lint_type to
 	for (; i < l->n_written && l->syntax.v[l->written[i]].at == at; i++)
 		if (str_eq(l->syntax.v[lint_part(&l->syntax, l->written[i], "cast_type", 0)].id, to.id))
 			return true;
-	return false;
+	return is_explicit_by_name(l, at, to);
 }
 
 bool lint_cast_is_written(const struct lint *l, uint32_t cast)
