@@ -54,10 +54,11 @@ def test_the_same_bytes_twice(wheel, tmp_path):
 def test_what_is_in_it(wheel):
     with zipfile.ZipFile(wheel) as z:
         names, record = z.namelist(), z.read(next(n for n in z.namelist() if n.endswith("/RECORD"))).decode()
-        library = z.read("sluice_spark/libsluice.so")
+        library, metadata = z.read("sluice_spark/libsluice.so"), z.read(next(n for n in names if n.endswith("/METADATA"))).decode()
     assert sorted(n for n in names if n.endswith(".py")) == sorted(
         "sluice_spark/" + os.path.basename(f) for f in glob.glob(os.path.join(L.ROOT, "spark", "sluice_spark", "*.py")))
     assert {line.split(",")[0] for line in record.splitlines()} == set(names)
+    assert "Requires-Dist: pyspark>=3.5,<4.1\n" in metadata  # those that the tests try
     assert L.ROOT.encode() not in library and os.path.dirname(wheel).encode() not in library
 
 
