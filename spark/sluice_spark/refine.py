@@ -306,6 +306,28 @@ def is_stopped(spark):
     return context is None or context.sc().isStopped()
 
 
+def _line(failure, file):
+    """Of the author's text, the last that was being done; nothing where the failure says it itself, as a SyntaxError does."""
+    lines = [at.lineno for at in traceback.extract_tb(failure.__traceback__) if at.filename == file]
+    return f", line {lines[-1]}" if lines else ""
+
+
+class Inputs(dict):
+    def __missing__(self, name):
+        raise KeyError(f"{name} is none of the tables that the SELECT beside it reads: {', '.join(sorted(self)) or 'none'}")
+
+
+def mended_in(job):
+    """The file in which an author mends what was wrong with the rows."""
+    file = os.path.basename(job["spark"]["file"])
+    return f"models/{file}" if file.endswith((".py", ".spark.sql")) else f"models/{job['table']}.sql"
+
+
+def _of_rows(error, job):
+    """libsluice knows of no text for Spark alone."""
+    return JobError(error.code, error.message, error.hint.replace(f"models/{job['table']}.sql", mended_in(job)))
+
+
 def select(spark, job, inputs):
     from pyspark.sql import DataFrame
     from pyspark.errors import AnalysisException, ParseException
@@ -321,17 +343,17 @@ def select(spark, job, inputs):
         exec(compile(text, file, "exec"), space)
         model = space.get("model")
         if not callable(model):
-            raise JobError("CONFIG", f"{file}: there is no function model(spark, inputs)")
-        rows = model(spark, inputs)
+            raise JobError("CONFIG", f"{file}: there is no function model(spark, inputs)", f"only Spark runs it: mend {file}")
+        rows = model(spark, Inputs(inputs))
     except (JobError, MemoryError):
         raise
     except (Exception, SystemExit) as e:  # whatever an author's code may raise
         told = from_spark(e) if type(e).__module__.startswith(("py4j.", "pyspark.")) else None
         if told and told.code != "ENGINE":  # of Spark's, while it asked for rows
             raise told from e
-        raise JobError("CONFIG", f"{file}: {type(e).__name__}: {_said(e)}", f"only Spark runs it: mend {file}") from e
+        raise JobError("CONFIG", f"{file}{_line(e, file)}: {type(e).__name__}: {_said(e)}", f"only Spark runs it: mend {file}") from e
     if not isinstance(rows, DataFrame):
-        raise JobError("CONFIG", f"{file}: model() gave a {type(rows).__name__}, not a DataFrame")
+        raise JobError("CONFIG", f"{file}: model() gave a {type(rows).__name__}, not a DataFrame", f"only Spark runs it: mend {file}")
     if is_stopped(spark):
         raise JobError("CONFIG", f"{file}: it stopped Spark, which others need after it", f"take spark.stop() out of {file}")
     for session in (spark, rows.sparkSession):  # rows may come from one of its own
@@ -339,7 +361,7 @@ def select(spark, job, inputs):
     return rows
 
 
-def columns_match(given, wanted, name):
+def columns_match(given, wanted, name, file):
     lacking = [c for c in wanted if c.lower() not in {g.lower() for g in given}]
     extra = [g for g in given if g.lower() not in {c.lower() for c in wanted}]
     said = []
@@ -349,7 +371,7 @@ def columns_match(given, wanted, name):
         said.append("the contract does not have columns of the SELECT: " + ", ".join(extra))
     if said:
         raise JobError("CONFIG", "; ".join(said)[:1500],
-                       f"the columns of models/{name}.sql and contracts/{name}.yaml must be the same")
+                       f"the columns of {file} and contracts/{name}.yaml must be the same")
     for i, g in enumerate(given):
         if g.lower() in {x.lower() for x in given[:i]}:
             raise JobError("CONFIG", f"the SELECT gives two columns {g}")
@@ -371,7 +393,7 @@ def fraction_only(kind):
     return precision == scale
 
 
-def losses_check(rows, columns, name):
+def losses_check(rows, columns, file):
     """A value is lost where it does not come back from the column's type."""
     types = {field.name.lower(): field.dataType.simpleString() for field in rows.schema.fields}
     asked, sums = [], []
@@ -395,7 +417,7 @@ def losses_check(rows, columns, name):
         if found[2 * i]:
             raise JobError("CONTRACT", f"column {c['name']}: {found[2 * i]} values cannot be {c['sql']} without loss, for "
                            f"instance {str(found[2 * i + 1])[:100]}",
-                           f"round or cast in models/{name}.sql, or give the column another type in its contract")
+                           f"round or cast in {file}, or give the column another type in its contract")
 
 
 def _order(shape):
@@ -405,7 +427,7 @@ def _order(shape):
     return order + [f.col(_quoted(k)).asc_nulls_first() for k in shape["key"]]
 
 
-def keys_count(rows, shape, name):
+def keys_count(rows, shape, name, file):
     """Equal keys are neighbours only if the sort order is made of key columns. Otherwise they are counted."""
     if all(s["column"] in shape["key"] for s in shape["sort"]):
         return
@@ -416,7 +438,7 @@ def keys_count(rows, shape, name):
     doubles = rows.groupBy(*[_quoted(k) for k in shape["key"]]).agg(f.count(f.lit(1)).alias(n)).where(f.col(n) > 1).count()
     if doubles:
         raise JobError("CONTRACT", f"{doubles} keys occur more than once (rule primary_key.unique)",
-                       f"nothing was published; mend models/{name}.sql, or the key in contracts/{name}.yaml")
+                       f"nothing was published; mend {file}, or the key in contracts/{name}.yaml")
 
 
 # ── all of it ──
@@ -475,14 +497,14 @@ def refine(spark, job, shape, all_columns=False):
     from pyspark import StorageLevel
     from pyspark.sql import functions as f
 
-    started, name = time.monotonic(), job["table"]
+    started, name, file = time.monotonic(), job["table"], mended_in(job)
     rows = select(spark, job, inputs_open(spark, job, all_columns))
-    columns_match(rows.columns, [c["name"] for c in shape["columns"]], name)
+    columns_match(rows.columns, [c["name"] for c in shape["columns"]], name, file)
     rows = rows.persist(StorageLevel.MEMORY_AND_DISK)  # the SELECT runs once
-    losses_check(rows, shape["columns"], name)
+    losses_check(rows, shape["columns"], file)
     rows = rows.select([_result(f.col(_quoted(c["name"])).cast(_spark_type(c)), c).alias(c["name"]) for c in shape["columns"]])
     n = rows.count()
-    keys_count(rows, shape, name)
+    keys_count(rows, shape, name, file)
     parsed = time.monotonic()
     answers = write(rows, n, shape, job)
     files = [file for a in answers for file in a["files"]]
@@ -492,7 +514,7 @@ def refine(spark, job, shape, all_columns=False):
     sweep(job["output"], files)
     parts = json.dumps([a["part"] for a in answers])
     result = _answer(_functions().sluice_refine_finish(shape["contract"].encode(), name.encode(), parts.encode()),
-                     JobError.from_dict)
+                     lambda answer: _of_rows(JobError.from_dict(answer), job))
     folder = os.path.basename(job["output"].rstrip("/"))
     for file in files:
         file["path"] = f"data/{folder}/{file['path']}"

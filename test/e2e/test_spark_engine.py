@@ -203,12 +203,23 @@ def test_python_model(tmp_path, jobs, refine):
                         text="def model(spark, inputs):\n    return spark.sql('''" + jobs[name]["spark"]["text"] + "''')\n")
     duck, spark = refine(tmp_path / "same", job)
     assert hashes(spark) == hashes(duck)
-    for text, said in (("def other(): pass", "no function model"), ("def model(s, i): return 1", "gave a int"),
-                       ("def model(s, i): return i['prepare.none']", "KeyError"), ("def model(", "SyntaxError"),
-                       ("def model(s, i): raise SystemExit(0)", "SystemExit")):
+    for i, (text, said) in enumerate((
+            ("def other(): pass", "x.py: there is no function model"), ("def model(s, i): return 1", "x.py: model() gave a int"),
+            ("def model(s, i):\n\n  return i['prepare.none']", "x.py, line 3: KeyError: "),
+            ("def part(i): return i.nothing\ndef model(s, i):\n  return part(i)", "x.py, line 1: AttributeError: "),
+            ("def model(s, i): return i['prepare.none']", "that the SELECT beside it reads: prepare.airports, prepare.flights"),
+            ("def model(", "x.py: SyntaxError: "), ("def model(s, i): raise SystemExit(0)", "x.py, line 1: SystemExit: "))):
         job["spark"]["text"] = text
-        error = refine(tmp_path / said.split()[-1], job)[1]["error"]
-        assert error["code"] == "CONFIG" and said in error["message"] and "models/x.py" in error["message"]
+        error = refine(tmp_path / str(i), job)[1]["error"]
+        assert error["code"] == "CONFIG" and said in error["message"] and error["hint"] == "only Spark runs it: mend models/x.py"
+    # What is wrong with its rows is mended there, too.
+    text = jobs[name]["spark"]["text"]
+    for i, (more, part) in enumerate(((".limit(0).drop('hour')", "the columns of models/x.py and contracts/"),
+                                      (".transform(lambda r: r.union(r))", "mend models/x.py, or the rule in contracts/"),
+                                      (".withColumn('days', __import__('pyspark.sql').sql.functions.expr('days + 0.5'))",
+                                       "round or cast in models/x.py, or "))):
+        job["spark"]["text"] = f"def model(spark, inputs):\n    return spark.sql('''{text}'''){more}\n"
+        assert part in refine(tmp_path / f"rows{i}", job)[1]["error"]["hint"]
 
 
 def test_settings_that_a_model_changes(spark, refine):
@@ -243,9 +254,9 @@ def test_key_columns_may_have_any_name(spark, refine):
     from sluice_spark.errors import JobError
     shape = {"key": ["count", "_n"], "sort": [{"column": "x", "descending": False}]}
     rows = spark.createDataFrame([(1, 1, 1), (1, 2, 1), (2, 1, 1)], "count int, _n int, x int")
-    kind.keys_count(rows, shape, "m")
+    kind.keys_count(rows, shape, "m", "models/m.sql")
     with pytest.raises(JobError, match="1 keys occur more than once"):
-        kind.keys_count(rows.union(rows.limit(1)), shape, "m")
+        kind.keys_count(rows.union(rows.limit(1)), shape, "m", "models/m.sql")
 
 
 WRONG = [  # what is put around the model's text, the code, words that both engines say
