@@ -4,6 +4,9 @@
 #include "base/scratch.h"
 #include "driver/child_service.h"
 
+#include <stdlib.h>
+#include <unistd.h>
+
 struct spark_session {
 	const struct spark_settings *settings;
 	struct arena a; /* of the Spark at hand */
@@ -38,10 +41,42 @@ void spark_session_free(struct spark_session *s)
 	mem_free(s);
 }
 
+/* spark-submit says so too, but in a stack trace, and with the advice to try again. */
+static bool yarn_check(struct str master, struct err *e)
+{
+	const char *hadoop = getenv("HADOOP_CONF_DIR"), *yarn = getenv("YARN_CONF_DIR");
+	if (!str_eq_z(master, "yarn") || (hadoop && *hadoop) || (yarn && *yarn))
+		return true;
+	err_set(e, ERR_CONFIG, "engine.spark.master is yarn, and HADOOP_CONF_DIR is not set: where YARN is stands in that folder");
+	return err_hint(e, "export HADOOP_CONF_DIR=/etc/hadoop/conf, or where the cluster's configuration is");
+}
+
+/* Java asks what the user is called, and Spark does not start without an answer (docker run --user N). Users may be known to other
+ * services than this file, so it is looked at only where Spark failed. */
+static void nameless_hint(struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct str rest, line, field;
+	struct err ignored = ERR_INIT;
+	unsigned id = (unsigned)geteuid();
+	bool named = e->code != ERR_ENGINE_FAULT || !file_read("/etc/passwd", 1 << 20, &a, &rest, &ignored);
+
+	while (!named && str_cut(&rest, '\n', &line)) {
+		str_cut(&line, ':', &field); /* its name, its password, its number */
+		str_cut(&line, ':', &field);
+		str_cut(&line, ':', &field);
+		named = str_eq_z(field, arena_format(&a, "%u", id).p);
+	}
+	if (!named)
+		err_hint(e, "user %u has no name in /etc/passwd, and Spark's Java wants one; of a container: leave --user away, or give it "
+			 "a file with that user, -v /etc/passwd:/etc/passwd:ro", id);
+	arena_free(&a);
+}
+
 static bool start(struct spark_session *s, const struct engine_job *job, const struct child_options *o, struct err *e)
 {
 	struct spark_command command;
-	if (!scratch_open(&s->a, &s->scratch, e))
+	if (!yarn_check(s->settings->master, e) || !scratch_open(&s->a, &s->scratch, e))
 		return false;
 	const char *fifo = arena_format(&s->a, "%s/jobs", s->scratch.path).p, *words[] = { "--jobs", fifo };
 	struct spark_machine machine = { job->memory_bytes, job->threads, arena_format(&s->a, "%s/spark", s->scratch.path) };
@@ -70,6 +105,8 @@ bool spark_session_run(struct spark_session *s, const struct engine_job *job, co
 		return false;
 	}
 	bool ok = child_service_ask(s->child, o, job_path, a, result, peak_rss_bytes, e);
+	if (!ok)
+		nameless_hint(e);
 	if (!ok && !is_the_jobs_own(e->code))
 		end(s);
 	return ok;

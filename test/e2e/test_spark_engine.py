@@ -366,6 +366,43 @@ def test_spark_that_is_not_there(tmp_path, week):
     assert "duckdb, spark or auto" in p.sluice("plan", "--engine", "spork", status=2).err
 
 
+def stood_in_for(folder):
+    """A spark-submit that ends at once."""
+    folder.mkdir()
+    path = folder / "spark-submit"
+    path.write_text("#!/bin/sh\necho 'no such luck' >&2\nexit 1\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_yarn_that_is_nowhere(tmp_path, week):
+    """It would be told in a stack trace, with the advice to try again."""
+    p = copied(tmp_path, week)
+    by_spark(p, master="yarn", submit=stood_in_for(tmp_path / "bin"))
+    shutil.rmtree(p.table("refine", "airport_hour_load"))
+    p.secrets = {**p.secrets, "HADOOP_CONF_DIR": "", "YARN_CONF_DIR": ""}
+    refine = ("refine", "--engine", "spark", "--only", "airport_hour_load", *WEEK)
+    assert "HADOOP_CONF_DIR is not set" in p.sluice(*refine, status=2).err
+    p.secrets = {**p.secrets, "YARN_CONF_DIR": "/etc/hadoop/conf"}
+    assert "no such luck" in p.sluice(*refine, status=9).err
+
+
+AS_NOBODY = ["unshare", "--user", "--map-user=54321"]
+
+
+@pytest.mark.skipif(subprocess.run([*AS_NOBODY, "true"], capture_output=True, check=False).returncode != 0, reason="no user namespaces")
+def test_a_user_without_a_name(tmp_path, week):
+    """docker run --user N: Spark's Java asks for the name, and ends in a stack trace."""
+    p = copied(tmp_path, week)
+    by_spark(p, submit=stood_in_for(tmp_path / "bin"))
+    shutil.rmtree(p.table("refine", "airport_hour_load"))
+    line = p.command("refine", "--engine", "spark", "--only", "airport_hour_load", *WEEK)
+    for user in ([], AS_NOBODY):
+        done = subprocess.run([*user, *line], cwd=p.folder, env=p.environment(), capture_output=True, text=True, check=False)
+        assert done.returncode == 9 and "no such luck" in done.stderr
+        assert ("user 54321 has no name in /etc/passwd" in done.stderr) == bool(user)
+
+
 def test_lint_stops_spark(tmp_path, week):
     p = copied(tmp_path, week)
     by_spark(p)
