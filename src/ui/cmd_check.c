@@ -5,6 +5,7 @@
 #include "driver/store_open.h"
 #include "run/grid_check.h"
 #include "run/model_check.h"
+#include "run/spark_session.h"
 #include "ui/amount.h"
 #include "ui/command.h"
 
@@ -222,27 +223,36 @@ static void load_models(struct ui *u)
 	models_load(j->pipeline->folder, names, n, &u->arena, &j->models, &known);
 }
 
-/* On this machine. Nothing else asks before a Spark is wanted, and then it is late. */
-static void check_submit(struct ui *u, struct problems *p)
+static bool spark_is_used(const struct pipeline *l)
 {
-	const struct pipeline *l = u->project.pipeline;
-	struct stat st;
 	bool used = l->engine != ENGINE_USE_DUCKDB;
-	if (l->spark.submit.n == 0)
-		return;
-	const char *file = arena_zero_terminated(&u->arena, l->spark.submit);
-	if (sys_access(file, X_OK) == 0 && sys_stat(file, &st) == 0 && S_ISREG(st.st_mode))
-		return;
 	for (size_t i = 0; i < l->n_resources; i++)
 		used = used || (l->resources[i].engine != ENGINE_USE_UNSAID && l->resources[i].engine != ENGINE_USE_DUCKDB);
 	for (size_t i = 0; i < l->n_models; i++)
 		used = used || (l->models[i].engine != ENGINE_USE_UNSAID && l->models[i].engine != ENGINE_USE_DUCKDB);
-	if (used)
-		problem_file(p, l->file, 0, 0, "submit: /opt/spark/bin/spark-submit",
-			     "`engine.spark.submit`: %s is no program that can be started", file);
-	else
-		warn(p, l->file, "submit: /opt/spark/bin/spark-submit",
-		     "`engine.spark.submit`: %s is no program that can be started; --engine spark would need it", file);
+	return used;
+}
+
+/* On this machine. Nothing else asks before a Spark is wanted, and then it is late. */
+static void check_spark(struct ui *u, struct problems *p)
+{
+	const struct pipeline *l = u->project.pipeline;
+	struct spark_machine m = { .threads = 1, .scratch = STR("/tmp") };
+	struct spark_command command;
+	struct err e = ERR_INIT;
+	struct stat st;
+	bool used = spark_is_used(l);
+	const char *file = arena_zero_terminated(&u->arena, l->spark.submit);
+	if (*file && (sys_access(file, X_OK) != 0 || sys_stat(file, &st) != 0 || !S_ISREG(st.st_mode))) {
+		if (used)
+			problem_file(p, l->file, 0, 0, "submit: /opt/spark/bin/spark-submit",
+				     "`engine.spark.submit`: %s is no program that can be started", file);
+		else
+			warn(p, l->file, "submit: /opt/spark/bin/spark-submit",
+			     "`engine.spark.submit`: %s is no program that can be started; --engine spark would need it", file);
+	} else if (used && !spark_command(&l->spark, &m, NULL, 0, &u->arena, &command, &e)) {
+		warn(p, l->file, err_hint_text(&e), "%s", e.message); /* cron has another PATH, and so may this machine */
+	}
 }
 
 int cmd_check(struct ui *u)
@@ -263,7 +273,7 @@ int cmd_check(struct ui *u)
 	check_folder(u, u->project.pipeline != NULL, &all);
 	if (ok) {
 		check_secrets(u, &all);
-		check_submit(u, &all);
+		check_spark(u, &all);
 		n_contracts = check_contracts(u, &all);
 		check_grids(u, &o, &all);
 	}

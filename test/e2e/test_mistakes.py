@@ -63,6 +63,22 @@ def test_submit_that_is_no_program(tmp_path, use, status):
     assert "nothing is no program" in found["message"] and found["level"] == ("error" if status else "warning")
 
 
+@pytest.mark.parametrize("more", ["engine: {use: spark}\n", "engine: {use: auto}\n", "models: {m: {engine: spark}}\n", ""])
+def test_a_spark_that_is_not_here(tmp_path, more):
+    """A warning before the night in which it is wanted."""
+    p = make(tmp_path, PIPELINE + more, models={"m.sql": "SELECT id FROM prepare.things\n"})
+    (tmp_path / "contracts" / "m.yaml").write_text(CONTRACT.replace("things", "m").split("      - name: name")[0])
+    there = tmp_path / "bin"
+    there.mkdir()
+    p.secrets = {**p.secrets, "PATH": str(there), "SPARK_HOME": "", "JAVA_HOME": ""}
+    said = [x["message"] for x in problems(p, 0) if "Spark" in x["message"]]
+    assert said == ["Spark is wanted, and spark-submit is neither in $SPARK_HOME/bin nor in PATH"] * bool(more)
+    (there / "spark-submit").write_text("")
+    (there / "spark-submit").chmod(0o755)
+    said = [x["message"] for x in problems(p, 0) if "Spark" in x["message"]]
+    assert said == ["Spark needs a Java, and there is none in PATH"] * bool(more)
+
+
 @pytest.mark.parametrize("master", ["local", "local[2]", "local[2,4]", "local[*]", "local[*,4]", "spark://a:7077,b:7077", "yarn",
                                     "k8s://https://h:443", "mesos://h:5050", "local-cluster[2,1,1024]"])
 def test_masters(tmp_path, master):
