@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -127,7 +128,22 @@ enum err_retry err_retry(enum err_code code)
 	return kind_of(code)->retry;
 }
 
+/* Of a disk that says no, where the same command again would change nothing. */
+static const char *refused_hint(int sys_errno)
+{
+	switch (sys_errno) {
+	case EACCES:
+	case EPERM:
+		return "whoever runs sluice may not do that there (in its image user 1000, or whom --user names); once that is mended, the same command again";
+	case EROFS:
+		return "nothing can be written there: a container wants its lake mounted without :ro, and a --tmpfs /tmp; TMPDIR names another /tmp";
+	default:
+		return NULL;
+	}
+}
+
 const char *err_hint_text(const struct err *e)
 {
-	return e->hint[0] ? e->hint : kind_of(e->code)->hint;
+	const char *refused = e->code == ERR_STORAGE ? refused_hint(e->sys_errno) : NULL;
+	return e->hint[0] ? e->hint : refused ? refused : kind_of(e->code)->hint;
 }

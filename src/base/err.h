@@ -46,6 +46,6 @@ bool err_hint(struct err *e, const char *format, ...) __attribute__((format(prin
 const char *err_name(enum err_code code); /* "HTTP_STATUS" */
 int err_exit_status(enum err_code code);
 enum err_retry err_retry(enum err_code code);
-const char *err_hint_text(const struct err *e); /* the hint to print, "" for none */
+const char *err_hint_text(const struct err *e); /* the hint to print, by what the disk said too; "" for none */
 
 #endif

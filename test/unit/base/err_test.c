@@ -140,6 +140,30 @@ static void kinds(void **state)
 	assert_string_equal(err_hint_text(&e), "run `sluice check` to see every mistake at once");
 }
 
+/* Where a disk says no, "the same command again" alone would be bad advice. */
+static void refused(void **state)
+{
+	(void)state;
+	static const struct {
+		enum err_code code;
+		int sys_errno;
+		const char *part;
+	} cases[] = {
+		{ ERR_STORAGE, EACCES, "may not do that there" }, { ERR_STORAGE, EPERM, "may not do that there" },
+		{ ERR_STORAGE, EROFS, "nothing can be written there" }, { ERR_STORAGE, ENOSPC, "the same command again" },
+		{ ERR_CONFIG, EACCES, "sluice check" },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct err e = ERR_INIT;
+		err_set_errno(&e, cases[i].code, cases[i].sys_errno, "/lake");
+		err_wrap(&e, "lake %s", "x");
+		assert_non_null(strstr(err_hint_text(&e), cases[i].part));
+		assert_true(strlen(err_hint_text(&e)) < sizeof e.hint);
+		err_hint(&e, "buy a disk");
+		assert_string_equal(err_hint_text(&e), "buy a disk");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -149,6 +173,7 @@ int main(void)
 		cmocka_unit_test(cuts),
 		cmocka_unit_test(cuts_between_characters),
 		cmocka_unit_test(kinds),
+		cmocka_unit_test(refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
