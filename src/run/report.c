@@ -42,6 +42,15 @@ static const char *time_text(int64_t us, char out[32])
 	return out;
 }
 
+/* In a column beside numbers: `1 min 02 s` would look like one more of them. */
+static const char *time_cell(int64_t us, char out[32])
+{
+	if (us < 60 * INT64_C(1000000))
+		return time_text(us, out);
+	snprintf(out, 32, "%d:%02d min", (int)(us / 60000000), (int)(us / 1000000 % 60));
+	return out;
+}
+
 static void print_ingest(const struct run_result *r, struct buf *out)
 {
 	char a[32], b[32], c[32], d[32], t[32];
@@ -146,7 +155,7 @@ static void print_tables(const struct run_result *r, enum lake_zone zone, const 
 			continue;
 		}
 		buf_addf(out, "  %-26.*s %12s %10s %6s %8s", STR_ARG(x->name), count_text(x->rows, a),
-			 size_text(x->size_bytes, b), count_text(x->files, c), x->parent.n > 0 ? "" : time_text(x->took_us, d));
+			 size_text(x->size_bytes, b), count_text(x->files, c), x->parent.n > 0 ? "" : time_cell(x->took_us, d));
 		if (prepare) {
 			buf_addf(out, " %12s", count_text(x->loss.read, a));
 			buf_addf(out, " %12s", count_text(x->loss.quarantined, a));

@@ -16,7 +16,7 @@ static const struct {
 	{ 1, "a mistake in sluice itself" },
 	{ 2, "wrong usage or configuration" },
 	{ 3, "the source API failed" },
-	{ 4, "a contract is broken beyond its budget, or a window shrank and waits for `accept`" },
+	{ 4, "a contract is broken beyond its budget, a window shrank and waits for `accept`, or `parity` found other rows" },
 	{ 5, "lost to another run; nothing is damaged" },
 	{ 6, "something that is needed is missing" },
 	{ 7, "a budget, a deadline or room was used up; the rest can be resumed" },
