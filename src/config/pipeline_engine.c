@@ -78,34 +78,48 @@ static struct str pinned_value(struct str name)
 	return STR_NONE;
 }
 
-/* The driver's zone is what its JVM was told last. */
-static bool is_other_zone(struct str name, struct str value)
+/* A JVM goes by what it was told last. */
+static struct str option_last(struct str options, struct str option)
 {
-	static const struct str option = { "-Duser.timezone=", 16 };
-	static const char *const utc[] = { "UTC", "Etc/UTC", "GMT", "Z" };
-	struct str rest = value, word;
-	bool other = false;
-	while (str_ends(name, STR(".extraJavaOptions")) && str_cut(&rest, ' ', &word)) {
-		if (!str_starts(word, option))
-			continue;
-		other = true;
-		for (size_t i = 0; i < sizeof utc / sizeof *utc; i++)
-			other = other && !str_eq_z(str_sub(word, option.n, SIZE_MAX), utc[i]);
-	}
-	return other;
+	struct str rest = options, word, out = STR_NONE;
+	while (str_cut(&rest, ' ', &word))
+		if (str_starts(word, option))
+			out = str_sub(word, option.n, SIZE_MAX);
+	return out;
+}
+
+static bool is_one_of(struct str s, const char *const *words)
+{
+	for (size_t i = 0; words[i]; i++)
+		if (str_eq_z(s, words[i]))
+			return true;
+	return false;
+}
+
+/* The option of a JVM by which it would answer otherwise; NULL: none. Languages: in which upper and lower are other letters. */
+static const char *option_wrong(struct str name, struct str value)
+{
+	static const char *const zones[] = { "UTC", "Etc/UTC", "GMT", "Z", NULL }, *const cased[] = { "tr", "az", "lt", NULL };
+	if (!str_ends(name, STR(".extraJavaOptions")))
+		return NULL;
+	struct str zone = option_last(value, STR("-Duser.timezone="));
+	if (zone.n > 0 && !is_one_of(zone, zones))
+		return "-Duser.timezone";
+	return is_one_of(option_last(value, STR("-Duser.language=")), cased) ? "-Duser.language" : NULL;
 }
 
 static void conf_check(struct reader *r, const struct yaml_node *c, struct str value)
 {
 	struct str pinned = pinned_value(c->key);
+	const char *wrong = option_wrong(c->key, value);
 	if (!is_printable(value))
 		problem_at(r->p, c, NULL, "`%.*s` is empty, or has control characters", STR_ARG(c->key));
 	else if (pinned.n > 0 && !str_eq_nocase(value, pinned))
 		problem_at(r->p, c, "take it out: sluice sets it itself", "`%.*s: %.*s` would give other rows than DuckDB: it has to be %.*s",
 			   STR_ARG(c->key), STR_ARG(str_sub(value, 0, 80)), STR_ARG(pinned));
-	else if (is_other_zone(c->key, value))
-		problem_at(r->p, c, "take -Duser.timezone out: sluice sets it itself",
-			   "`%.*s`: a JVM in another zone would give other rows than DuckDB", STR_ARG(c->key));
+	else if (wrong)
+		problem_at(r->p, c, "take it out: sluice sets it itself", "`%.*s`: with that %s it would give other rows than DuckDB",
+			   STR_ARG(c->key), wrong);
 }
 
 static void conf_read(struct reader *r, const struct yaml_node *map)

@@ -106,6 +106,7 @@ def test_pinned_settings_are_known_here_too(tmp_path):
     assert [x for x in problems(make(tmp_path, with_conf(same)), status=0) if x["level"] == "error"] == []
     other = {name: "LEGACY" for name in same}
     other["spark.driver.extraJavaOptions"] = "-Duser.timezone=UTC -Duser.timezone=Europe/Berlin"
+    other["spark.executor.extraJavaOptions"] = "-Duser.language=tr"
     found = [x for x in problems(make(tmp_path, with_conf(other))) if x["level"] == "error"]
     assert {re.match(r"`([^:`]+)", x["message"]).group(1) for x in found} == set(other)
     assert all("other rows than DuckDB" in x["message"] and "sluice sets it itself" in x["advice"] for x in found)
