@@ -26,6 +26,7 @@ enum {
 	SHOWN_BYTES = 1200,    /* of standard error in a message */
 	READ_BYTES = 64 << 10,
 	TICK_MS = 50,          /* how soon a stop request is seen at the latest */
+	TAKES_MAX = 64,        /* reads without waiting, so that one who goes on talking holds nobody up */
 	GRACE_US = 5 * 1000000,
 };
 
@@ -261,6 +262,14 @@ void child_tick(struct child *c)
 			drain(c, &c->err);
 	}
 	child_reap(c, WNOHANG);
+}
+
+void child_take(struct child *c)
+{
+	for (int i = 0; i < TAKES_MAX && drain(c, &c->out); i++)
+		;
+	for (int i = 0; i < TAKES_MAX && drain(c, &c->err); i++)
+		;
 }
 
 /* What it wrote before its end. Somebody may still hold the pipes, so this does not wait for their end. */

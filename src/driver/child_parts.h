@@ -33,6 +33,7 @@ void child_free(struct child *c);                        /* it has ended, or nev
 bool child_begin(struct child *c, struct err *e);
 void child_tick(struct child *c);                        /* waits a moment for whatever comes: lines, words, its end, a stop request */
 void child_reap(struct child *c, int options);           /* of waitid */
+void child_take(struct child *c);                        /* what it has said so far, without waiting */
 void child_drain(struct child *c);                       /* after its end */
 /* After its end: its result, or why there is none. */
 bool child_judge(struct child *c, struct arena *a, struct str *result, struct err *e);

@@ -111,8 +111,11 @@ bool child_service_ask(struct child_service *s, const struct child_options *job,
 		child_tick(c);
 	if (peak_rss_bytes)
 		*peak_rss_bytes = peak_rss(c);
+	/* It says what it has to say of a job before it gives the result: that is not to be told of the next one. */
 	if (ok && c->ended)
 		child_drain(c);
+	else if (ok)
+		child_take(c);
 	/* It may have done its job, and ended then. */
 	if (ok)
 		ok = c->ended && (c->stopped_by || !is_there(o.result_path)) ? child_judge(c, a, result, e) :

@@ -102,6 +102,20 @@ static void one_after_the_other(void **state)
 	world_close(&w);
 }
 
+/* What it says of a job comes before that job's result, and is told while it is that job. */
+static void all_that_it_says(void **state)
+{
+	(void)state;
+	struct world w;
+	struct str result;
+	world_open(&w);
+	for (size_t i = 1; i <= 20; i++) {
+		assert_true(ask(&w, "good", 0, &result));
+		assert_int_equal(w.lines, i);
+	}
+	world_close(&w);
+}
+
 static void ends_with_its_jobs(void **state)
 {
 	(void)state;
@@ -164,7 +178,7 @@ static void nothing_to_start(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(one_after_the_other),
+		cmocka_unit_test(one_after_the_other), cmocka_unit_test(all_that_it_says),
 		cmocka_unit_test(ends_with_its_jobs),
 		cmocka_unit_test(its_end),
 		cmocka_unit_test(nothing_to_start),
