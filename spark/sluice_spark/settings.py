@@ -27,6 +27,7 @@ PINNED = {
     "spark.sql.files.ignoreMissingFiles": "false",
     # What a text means.
     "spark.sql.timestampType": "TIMESTAMP_LTZ",
+    "spark.sql.variable.substitute": "false",  # '${env:HOME}'
     "spark.sql.parser.escapedStringLiterals": "false",
     "spark.sql.parser.quotedRegexColumnNames": "false",
     "spark.sql.groupByOrdinal": "true",

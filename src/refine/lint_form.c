@@ -1,6 +1,7 @@
 /* Forms that both engines read, and read otherwise: what binds first, totals of no rows, names that nobody gave. */
 #include "refine/lint_parts.h"
 
+#include "refine/lint_relation.h"
 #include "refine/model_token.h"
 
 #include <string.h>
@@ -122,6 +123,22 @@ static bool has_rows(struct lint *l, uint32_t having)
 	return false;
 }
 
+/* GROUP BY ALL over what is no column: each row by itself here, one group on Spark. */
+static void constants_judge(struct lint *l, uint32_t select)
+{
+	const struct lint_tree *t = &l->syntax;
+	for (uint32_t i = select + 1; i < t->v[select].end; i = t->v[i].end) {
+		bool column = !str_eq_z(t->v[i].key, "select_list") || lint_has_aggregate(t, i);
+		for (uint32_t k = i; k < t->v[i].end && !column; k++) {
+			while (k < t->v[i].end && lint_is(t, k, "SUBQUERY"))
+				k = t->v[k].end;
+			column = k < t->v[i].end && (lint_is(t, k, "COLUMN_REF") || lint_is(t, k, "STAR"));
+		}
+		if (!column)
+			lint_add(l, LINT_P2, t->v[i].at, "GROUP BY ALL beside what is no column");
+	}
+}
+
 /* ── VALUES ── */
 
 static bool is_default_name(struct str name)
@@ -163,6 +180,8 @@ void lint_forms(struct lint *l)
 			binding_judge(l, i, &b);
 			continue;
 		}
+		if (str_eq_z(t->v[i].aggregates, "FORCE_AGGREGATES"))
+			constants_judge(l, i);
 		if (!t->v[i].has_total || has_rows(l, lint_part(t, i, "having", 0)))
 			continue;
 		uint32_t group = lint_part(t, i, "group_expressions", 0);

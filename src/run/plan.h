@@ -11,7 +11,7 @@
 #include "run/project.h"
 
 /* One of them goes up when the same input gives other rows; _WALL holds where a contract reads wall clocks of a zone, _OTHER where a
- * model has doubles (a -0.0) or an apostrophe in a text (on Spark). */
+ * model has doubles (a -0.0), an apostrophe in a text (on Spark) or btrim. */
 enum {
 	OUTPUT_VERSION_PREPARE = 1,
 	OUTPUT_VERSION_PREPARE_WALL = 2,
