@@ -156,6 +156,7 @@ bool lint_model(struct engine_connection *c, struct str sql, const struct job_in
 	}
 	lint_tokens(&l);
 	lint_syntax(&l);
+	lint_unseen(&l);
 	lint_orders(&l, tables, n_tables);
 	lint_casts(&l);
 	lint_decimals(&l);

@@ -23,6 +23,7 @@ struct lint {
 	size_t n_written;
 	uint32_t *names;         /* names and the numbers behind GROUP BY, by their places */
 	size_t n_names;
+	bool *seen;              /* of each node of the plan: a function of the text was found to be it */
 	uint64_t *moved;         /* of each node of the text: the place that GROUP BY gives it by name or number; LINT_NOWHERE */
 	struct {
 		struct lint_finding *v;
@@ -58,6 +59,8 @@ void lint_decimals(struct lint *l);
 /* ── what is written ── */
 
 void lint_syntax(struct lint *l);
+/* Functions of the plan that were found for none of the text, after lint_syntax. */
+void lint_unseen(struct lint *l);
 void lint_tokens(struct lint *l);
 /* Ties. The tables that may be read, with their columns and keys. */
 void lint_orders(struct lint *l, const struct job_input *tables, size_t n_tables);

@@ -482,6 +482,51 @@ void lint_syntax(struct lint *l)
 	}
 }
 
+/* ── functions of the plan whose place in the text is not known ── */
+
+static bool letters_fit(const struct lint_tree *t, uint32_t n, const char *types)
+{
+	struct str rest = str_from(types), want = STR_NONE;
+	bool repeats = false;
+	for (uint32_t i = n + 1; i < t->v[n].end; i = t->v[i].end) {
+		if (!str_eq_z(t->v[i].key, "children"))
+			continue;
+		if (!repeats && !str_cut(&rest, ' ', &want))
+			return false;
+		repeats = repeats || str_ends(want, STR("*"));
+		uint32_t inner = i;
+		while (lint_is(t, inner, "BOUND_CAST") && lint_part(t, inner, "child", 0) != LINT_NONE)
+			inner = lint_part(t, inner, "child", 0);
+		if (want.p[0] != '#' && !letter_fits(want.p[0], lint_expression_type(t, i).letter) &&
+		    !letter_fits(want.p[0], lint_expression_type(t, inner).letter))
+			return false;
+	}
+	return true;
+}
+
+void lint_unseen(struct lint *l)
+{
+	const struct lint_tree *t = &l->plan;
+	for (uint32_t i = 0; l->typed && i < t->n; i++) {
+		const struct lint_node *f = &t->v[i];
+		bool function = lint_is(t, i, "BOUND_FUNCTION") || lint_is(t, i, "BOUND_AGGREGATE") || lint_is(t, i, "BOUND_WINDOW");
+		const struct function_row *last = NULL;
+		bool fits = false;
+		if (!function || l->seen[i] || lint_is_macro(f->at) || lint_is_interval(f->name))
+			continue;
+		for (size_t k = 0; k < N_FUNCTIONS && !fits; k++)
+			if (functions[k].types && str_eq_nocase(f->name, str_from(functions[k].name))) {
+				last = &functions[k];
+				fits = letters_fit(t, i, last->types);
+			}
+		for (size_t k = 0; last && k < l->found.n; k++) /* most likely a copy of what was said */
+			fits = fits || str_eq_z(l->found.v[k].rule, lint_rules[last->rule].number);
+		if (last && !fits)
+			lint_add(l, last->rule, f->at, "%.*s of %.*s, somewhere", STR_ARG(f->name),
+				 STR_ARG(lint_expression_type(t, lint_part(t, i, "children", 0)).id));
+	}
+}
+
 /* ── what the tree does not tell ── */
 
 void lint_tokens(struct lint *l)

@@ -96,6 +96,7 @@ void lint_index(struct lint *l)
 		qsort_r(l->by_place, l->n_by_place, sizeof *l->by_place, place_cmp, t);
 	l->written = arena_array(l->a, uint32_t, l->syntax.n + 1);
 	l->names = arena_array(l->a, uint32_t, l->syntax.n + 1);
+	l->seen = arena_array(l->a, bool, t->n + 1);
 	l->moved = arena_array(l->a, uint64_t, l->syntax.n + 1);
 	for (uint32_t i = 0; i <= l->syntax.n; i++)
 		l->moved[i] = LINT_NOWHERE;
@@ -232,6 +233,7 @@ bool lint_arguments(const struct lint *l, uint32_t function, size_t turn, struct
 	}
 	if (bound == LINT_NONE)
 		return turn == 0;
+	l->seen[bound] = true;
 	uint32_t written = function + 1;
 	for (uint32_t i = bound + 1, n = 0; i < l->plan.v[bound].end && n < LINT_ARGUMENTS; i = l->plan.v[i].end) {
 		if (!str_eq_z(l->plan.v[i].key, "children"))
