@@ -195,8 +195,8 @@ def rules():
     return json.loads(out)
 
 
-# What Spark 4 reads that 3.5 does not (docs/spark.md); models may not write it as long as both are meant.
-SPARK_4 = {"A14": "a", "X11": "1"}
+# What Spark 4 reads that 3.5 does not, or answers right (docs/spark.md); models may not write it as long as both are meant.
+SPARK_4 = {"A14": "a", "A20": "1", "X11": "1"}
 
 
 def test_examples_say_what_engines_answer(both):
