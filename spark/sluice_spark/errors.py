@@ -51,6 +51,8 @@ def stopped_at_start(failure, master):
 
 # Of Python's OSError, and of Java's words for the same.
 NO_ROOM = re.compile(r"\[Errno (5|23|24|28|30|122)\]|No space left on device|Disk quota exceeded|Read-only file system|Too many open files")
+# Java unpacks its compressors' libraries into a folder, and may not load them from there: with docker's --tmpfs, for one.
+NO_EXEC = re.compile(r"UnsatisfiedLinkError|failed to map segment|Could not initialize class (com\.github\.luben\.zstd|org\.xerial\.snappy)")
 # Hints of Spark's that sluice refuses.
 NOT_HERE = re.compile(r'\s*If necessary set "?spark\.sql\.[\w.]+"? to [^.]*\.')
 
@@ -82,6 +84,9 @@ def from_spark(failure):
     if "OutOfMemoryError" in text or re.match(r"(pyarrow\.lib\.Arrow)?MemoryError", said) or "Container killed" in text and "memory" in text:
         return JobError("MEMORY", f"Spark: {said}", "give it more memory (engine.memory where it runs on this machine; else "
                         "spark.executor.memory, spark.executor.memoryOverhead), or make files smaller")
+    if NO_EXEC.search(text):
+        return JobError("ENGINE", f"Spark: {said}", "its JVM may not load what it unpacks: let TMPDIR (on a cluster -Djava.io.tmpdir= in "
+                        "spark.executor.extraJavaOptions) name a folder that is not mounted noexec (docker run --tmpfs /tmp:exec)")
     if NO_ROOM.search(text):
         return JobError("STORAGE", f"Spark: {said}", "make room where it works ($TMPDIR, or spark.local.dir) and where the lake is; "
                         "then the same command again")

@@ -12,6 +12,7 @@ import functools
 import json
 import math
 import os
+import re
 import time
 import traceback
 import uuid
@@ -312,6 +313,12 @@ def _line(failure, file):
     return f", line {lines[-1]}" if lines else ""
 
 
+def _comes_of(job, text):
+    """An author's text was being carried out; Python's stack traces tell its line."""
+    lines = re.findall(rf'File "{re.escape(job["spark"]["file"])}", line (\d+)', text)
+    return f"this comes of {mended_in(job)}{', line ' + lines[-1] if lines else ''}, or of a row that it reads"
+
+
 class Inputs(dict):
     def __missing__(self, name):
         raise KeyError(f"{name} is none of the tables that the SELECT beside it reads: {', '.join(sorted(self)) or 'none'}")
@@ -542,6 +549,8 @@ def run(spark, job, text):
         if not isinstance(e, JobError):  # of Spark, or a mistake here: told, never lost
             traceback.print_exc()
             e = from_spark(failure)
+            if e.code == "ENGINE" and not e.hint:
+                e = JobError(e.code, e.message, _comes_of(job, str(failure)))
         front = f"model {name}: "
         raise JobError(e.code, e.message if e.message.startswith(front.rstrip()) else front + e.message, e.hint) from failure
     finally:

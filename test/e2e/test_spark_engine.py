@@ -220,6 +220,27 @@ def test_python_model(tmp_path, jobs, refine):
                                        "round or cast in models/x.py, or "))):
         job["spark"]["text"] = f"def model(spark, inputs):\n    return spark.sql('''{text}'''){more}\n"
         assert part in refine(tmp_path / f"rows{i}", job)[1]["error"]["hint"]
+    # Spark does it later; and other texts have no lines that it knows.
+    job["spark"]["text"] = ("from pyspark.sql import functions as f\ndef half(x):\n    return x // (x - x)\ndef model(spark, inputs):\n"
+                            f"    rows = spark.sql('''{text}''')\n    return rows.withColumn('days', f.udf(half, 'long')('days'))\n")
+    error = refine(tmp_path / "later", job)[1]["error"]
+    assert error["code"] == "ENGINE" and error["message"].startswith(f"model {name}: Spark: ZeroDivisionError")
+    assert error["hint"] == "this comes of models/x.py, line 3, or of a row that it reads"
+    job["spark"].update(language="sql", file="models/x.spark.sql", text=f"SELECT * FROM ({text}) AS q WHERE CAST('x' || origin AS INT) = 1")
+    error = refine(tmp_path / "sql", job)[1]["error"]
+    assert error["code"] == "ENGINE" and "[CAST_INVALID_INPUT]" in error["message"]
+    assert error["hint"] == "this comes of models/x.spark.sql, or of a row that it reads"
+
+
+def test_a_folder_that_may_not_execute():
+    """docker run --tmpfs /tmp: what Java unpacks there cannot be loaded, and all that it says of it in the end is this."""
+    from sluice_spark.errors import from_spark
+    for cause in ("java.lang.NoClassDefFoundError: Could not initialize class com.github.luben.zstd.RecyclingBufferPool",
+                  "java.lang.ExceptionInInitializerError: Cannot unpack libzstd-jni-1.5.5-4: /tmp/l.so: failed to map segment from shared object"):
+        told = from_spark(Exception("org.apache.spark.SparkException: Job aborted due to stage failure: Task 1 in stage 1.0 failed 4 times, "
+                                    f"most recent failure: Lost task 1.3 in stage 1.0 (TID 8) (localhost executor driver): {cause}\n\tat x"))
+        assert told.code == "ENGINE" and cause in told.message and "noexec (docker run --tmpfs /tmp:exec)" in told.hint
+    assert "noexec" not in from_spark(Exception("java.lang.NoClassDefFoundError: com/mine/Udf")).hint
 
 
 def test_settings_that_a_model_changes(spark, refine):
