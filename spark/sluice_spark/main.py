@@ -195,15 +195,25 @@ def write_answer(job, answer):
         write_result(job["result"], text)
 
 
-def carry_out(spark, name):
+USAGE = "usage: spark-submit sluice_spark/main.py JOB.json, a file or s3://…; or --jobs FIFO"
+
+
+def tell(error):
+    """Where nobody but a log listens, as on EMR."""
+    print(error, *([f"  hint: {error.hint}"] if error.hint else []), sep="\n", file=sys.stderr, flush=True)
+
+
+def carry_out(spark, name, alone=False):
     """None, or the error that was told in place of a result."""
     text = read_job(name)
     job = job_of(name, text)
     answer = answer_of(spark, job, text)
     write_answer(job, answer)
     if not isinstance(answer, JobError):
+        if alone:
+            print(f"sluice: {job['kind']} {job['table']}: done, the result is {job['result']}", flush=True)
         return None
-    print(answer, file=sys.stderr, flush=True)
+    tell(answer)
     return answer
 
 
@@ -250,11 +260,13 @@ def main(arguments=None):
         if len(arguments) == 2 and arguments[0] == "--jobs":
             serve(spark, arguments[1])
         elif len(arguments) == 1 and not arguments[0].startswith("-"):
-            failed = carry_out(spark, arguments[0])
+            failed = carry_out(spark, arguments[0], alone=True)
+        elif arguments in (["--help"], ["-h"]):
+            print(USAGE)
         else:
-            sys.exit("usage: spark-submit sluice_spark/main.py JOB.json, or --jobs FIFO")
+            raise JobError("USAGE", USAGE)
     except JobError as e:  # of a lake that a job or result could not be read from, or written to
-        print(e, file=sys.stderr)
+        tell(e)
         failed = e
     finally:
         spark.close()

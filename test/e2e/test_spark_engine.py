@@ -232,6 +232,17 @@ def test_python_model(tmp_path, jobs, refine):
     assert error["hint"] == "this comes of models/x.spark.sql, or of a row that it reads"
 
 
+def test_what_is_said_to_somebody_else(tmp_path):
+    """Not to `sluice run`: on EMR there is a log, and an exit status."""
+    (tmp_path / "old.json").write_text('{"format": "sluice-engine-job/0"}')
+    for arguments, status, said in (([], 2, "usage: spark-submit"), (["--nothing"], 2, "usage: spark-submit"),
+                                    (["a", "b"], 2, "usage: spark-submit"), (["--help"], 0, "usage: spark-submit"),
+                                    ([str(tmp_path / "old.json")], 2, "  hint: take sluice and this package from one release")):
+        got = subprocess.run([sys.executable, "-m", "sluice_spark", *arguments], capture_output=True, text=True, check=False,
+                             env={**os.environ, "PYTHONPATH": PACKAGE, "SLUICE_LIBRARY": LIBRARY})
+        assert (got.returncode, said in (got.stderr if status else got.stdout)) == (status, True), got
+
+
 def test_a_folder_that_may_not_execute():
     """docker run --tmpfs /tmp: what Java unpacks there cannot be loaded, and all that it says of it in the end is this."""
     from sluice_spark.errors import from_spark
