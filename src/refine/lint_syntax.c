@@ -540,7 +540,7 @@ void lint_tokens(struct lint *l)
 	while (token_next(&tokens, &t)) {
 		bool close = t.kind == TOKEN_MARK && t.text.p[0] == ')';
 		if (t.kind == TOKEN_OPERATOR && str_starts(t.text, STR("::")))
-			lint_add(l, LINT_X11, t.at, "::");
+			lint_add(l, LINT_X11, t.at, "value::type");
 		for (size_t i = 0; open && i < sizeof bare / sizeof bare[0]; i++)
 			if (close && str_eq_nocase(before.text, str_from(bare[i])))
 				lint_add(l, LINT_N18, before.at, "%.*s without its digits", STR_ARG(before.text));
