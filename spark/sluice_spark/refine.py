@@ -7,7 +7,9 @@ most a file that nobody names. Nothing is renamed, so a store without renames (S
 
 Where the lake is no folder, tasks bring the inputs' objects and send their files, as whole objects that were read back (lake.py)."""
 
+import contextlib
 import ctypes
+import decimal
 import functools
 import json
 import math
@@ -335,6 +337,21 @@ def _of_rows(error, job):
     return JobError(error.code, error.message, error.hint.replace(f"models/{job['table']}.sql", mended_in(job)))
 
 
+@contextlib.contextmanager
+def nothing_left():
+    """What an author's code sets for this whole process is not there for the next model."""
+    variables, folder, digits = dict(os.environ), os.getcwd(), decimal.getcontext().copy()
+    try:
+        yield
+    finally:
+        for name in set(os.environ) - set(variables):
+            del os.environ[name]
+        os.environ.update({name: value for name, value in variables.items() if os.environ.get(name) != value})
+        time.tzset()
+        os.chdir(folder)
+        decimal.setcontext(digits)
+
+
 def select(spark, job, inputs):
     from pyspark.sql import DataFrame
     from pyspark.errors import AnalysisException, ParseException
@@ -347,11 +364,12 @@ def select(spark, job, inputs):
             raise JobError("CONFIG", f"{file}: Spark: {_said(e)}", f"this text runs on Spark: mend {file}") from e
     space = {"__name__": "sluice_model", "__file__": file}
     try:
-        exec(compile(text, file, "exec"), space)
-        model = space.get("model")
-        if not callable(model):
-            raise JobError("CONFIG", f"{file}: there is no function model(spark, inputs)", f"only Spark runs it: mend {file}")
-        rows = model(spark, Inputs(inputs))
+        with nothing_left():
+            exec(compile(text, file, "exec"), space)
+            model = space.get("model")
+            if not callable(model):
+                raise JobError("CONFIG", f"{file}: there is no function model(spark, inputs)", f"only Spark runs it: mend {file}")
+            rows = model(spark, Inputs(inputs))
     except (JobError, MemoryError):
         raise
     except (Exception, SystemExit) as e:  # whatever an author's code may raise

@@ -1,5 +1,6 @@
 """Models by Spark as a run calls it: the same rows as DuckDB, the same words for what is wrong, nothing but settings that are
 pinned. Most cases are jobs that `run` wrote, carried out in the one Spark of all files; few start spark-submit."""
+import decimal
 import glob
 import json
 import os
@@ -264,8 +265,11 @@ def test_settings_that_a_model_changes(spark, refine):
             kind.select(spark.newSession(), {"spark": {"language": "python", "file": "models/x.py", "text": "def model(s, i):\n    " + text}},
                         {})
         assert e.value.code == "CONFIG" and "models/x.py: it set spark.sql." in e.value.message
-    fine = "def model(s, i): return s.range(3)"
+    before = (dict(os.environ), os.getcwd(), decimal.getcontext().prec, time.tzname)
+    fine = ("import decimal, os, time\ndef model(s, i):\n    os.environ['TZ'] = 'Asia/Tokyo'; time.tzset(); os.chdir('/'); "
+            "decimal.getcontext().prec = 3; return s.range(3)")
     assert kind.select(spark.newSession(), {"spark": {"language": "python", "file": "x", "text": fine}}, {}).count() == 3
+    assert (dict(os.environ), os.getcwd(), decimal.getcontext().prec, time.tzname) == before  # the next model finds none of it
 
 
 def test_a_path_is_no_pattern(tmp_path, spark, refine):
