@@ -58,10 +58,10 @@ static bool has_alias(const struct token_list *l, size_t i)
 	return l->v[i].kind == TOKEN_QUOTED || (l->v[i].kind == TOKEN_WORD && !ends_table(l->v[i].text));
 }
 
-struct str sql_for_spark(struct str sql, const struct job_input *in, size_t n_in, struct arena *a)
+struct str sql_for_spark(struct str sql, bool own, const struct job_input *in, size_t n_in, struct arena *a)
 {
 	struct buf b = BUF_INIT(TEXT_MAX_BYTES);
-	struct tokens t = { .sql = sql };
+	struct tokens t = { .sql = sql, .backslash = own };
 	struct token_list l = { 0 };
 	struct token one;
 	size_t from = 0;
@@ -138,6 +138,6 @@ void model_for_spark(const struct model *m, struct engine_job *job, struct arena
 	job->spark_file = str_from(m->spark_file ? m->spark_file : m->file);
 	job->spark_python = m->spark_python;
 	if (!m->spark_python)
-		sql = sql_for_spark(sql_body(sql), job->inputs, job->n_inputs, a);
+		sql = sql_for_spark(sql_body(sql), m->spark_file != NULL, job->inputs, job->n_inputs, a);
 	job->spark_text = m->spark_file ? sql : sql_texts_for_spark(sql, a);
 }

@@ -120,7 +120,7 @@ bool token_next(struct tokens *t, struct token *out)
 		}
 	} else if (c == '\'') {
 		out->kind = TOKEN_STRING;
-		end = quoted_end(t, i, false);
+		end = quoted_end(t, i, t->backslash);
 	} else if (c == '"') {
 		out->kind = TOKEN_QUOTED;
 		end = quoted_end(t, i, false);

@@ -24,6 +24,7 @@ struct token {
 struct tokens {
 	struct str sql;
 	size_t p;
+	bool backslash; /* 'it\'s' is one text, as Spark reads it */
 };
 bool token_next(struct tokens *t, struct token *out); /* false: the end */
 

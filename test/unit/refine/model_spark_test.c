@@ -33,9 +33,11 @@ static void test_texts(void **state)
 					{ .schema = STR("refine"), .table = STR("flights") } };
 	(void)state;
 	for (size_t i = 0; i < sizeof TEXTS / sizeof *TEXTS; i++) {
-		struct str got = sql_for_spark(str_from(TEXTS[i].sql), in, 2, &a);
+		struct str got = sql_for_spark(str_from(TEXTS[i].sql), false, in, 2, &a);
 		assert_string_equal(arena_zero_terminated(&a, got), TEXTS[i].want);
 	}
+	struct str own = sql_for_spark(STR("SELECT 'it\\'s prepare.flights', 'a' FROM prepare.flights"), true, in, 2, &a);
+	assert_string_equal(arena_zero_terminated(&a, own), "SELECT 'it\\'s prepare.flights', 'a' FROM sluice_prepare_flights AS flights");
 	arena_free(&a);
 }
 
