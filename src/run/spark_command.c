@@ -228,6 +228,19 @@ static void environment_put(struct words *w, const char *submit, bool local, str
 	word(w, "PYTHONDONTWRITEBYTECODE=1");
 }
 
+/* The driver's Python where only the variable names it, which spark-submit's own script uses as well. */
+static bool python_check(const struct spark_settings *s, struct arena *a, struct err *e)
+{
+	const char *given = set("PYSPARK_PYTHON"), *driver = set("PYSPARK_DRIVER_PYTHON");
+	if (!given || (driver && is_python(driver)) || conf_given(s, "spark.pyspark.driver.python").n > 0 ||
+	    conf_given(s, "spark.pyspark.python").n > 0)
+		return true;
+	if (strchr(given, '/') ? there(given, X_OK) : from_path(given, a) != NULL)
+		return true;
+	err_set(e, ERR_CONFIG, "PYSPARK_PYTHON is %s, and that is no program that can be started", given);
+	return err_hint(e, "unset it, or set it to a Python that has pyspark and pyarrow");
+}
+
 /* A task that fails is tried again, as on a cluster: `local[N]` would give it one attempt. */
 enum { LOCAL_ATTEMPTS = 4 };
 
@@ -241,7 +254,7 @@ bool spark_command(const struct spark_settings *s, const struct spark_machine *m
 		master = arena_format(a, "local[%u,%d]", m->threads > 0 ? m->threads : 1, LOCAL_ATTEMPTS);
 	bool local = str_starts(master, STR("local"));
 
-	if (!submit || !java_check(a, e) || !(package = package_find(submit, a, e)))
+	if (!submit || !java_check(a, e) || !python_check(s, a, e) || !(package = package_find(submit, a, e)))
 		return false;
 	if (local && conf_given(s, "spark.local.dir").n == 0 && str_find_char(m->scratch, ',') < m->scratch.n) {
 		err_set(e, ERR_CONFIG, "%.*s: Spark takes a comma in the name of a folder for the end of it", STR_ARG(m->scratch));

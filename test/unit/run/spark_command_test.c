@@ -178,6 +178,12 @@ static void test_missing(void **state)
 	assert_non_null(strstr(e.message, "SLUICE_SPARK=/nowhere"));
 	setenv("SLUICE_SPARK", w->folder, 1);
 	e = ERR_INIT;
+	setenv("PYSPARK_PYTHON", "/nowhere/python3", 1);
+	assert_false(spark_command(&s, &m, NULL, 0, &w->a, &c, &e));
+	assert_int_equal(e.code, ERR_CONFIG);
+	assert_non_null(strstr(e.message, "/nowhere/python3"));
+	unsetenv("PYSPARK_PYTHON");
+	e = ERR_INIT;
 	m.scratch = STR("/a,b/spark"); /* would be /a, and b/spark in whatever folder this is */
 	assert_false(spark_command(&s, &m, NULL, 0, &w->a, &c, &e));
 	assert_int_equal(e.code, ERR_CONFIG);
