@@ -82,6 +82,7 @@ bool engine_plan_select(struct engine_connection *c, struct str sql, struct aren
 /* SQL text pieces, the only places where text becomes SQL. */
 bool sql_identifier(struct buf *out, struct str name); /* "quoted"; empty or with a NUL is refused */
 bool sql_literal(struct buf *out, struct str text);    /* 'quoted'; a NUL is refused */
+bool sql_path(struct buf *out, struct str path);       /* of a file to read: *, ? and [ mean themselves, and no pattern */
 const char *engine_sql_type(enum column_type t, unsigned precision, unsigned scale, char out[32]);
 
 #endif

@@ -302,7 +302,10 @@ static bool set_paths(struct engine_connection *c, const char *name, const char 
 			buf_free(&sql);
 			return err_set(e, ERR_ENGINE, "an empty path cannot be allowed");
 		}
-		ok = (i == 0 || buf_add_char(&sql, ',')) && sql_literal(&sql, str_from(paths[i]));
+		struct str path = str_from(paths[i]);
+		ok = (i == 0 || buf_add_char(&sql, ',')) && sql_literal(&sql, path);
+		if (ok && strpbrk(paths[i], "*?[")) /* it is asked for as a pattern, and then opened */
+			ok = buf_add_char(&sql, ',') && sql_path(&sql, path);
 	}
 	ok = ok && buf_add_char(&sql, ']');
 	if (!ok)

@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+enum { PATH_PATTERN_MAX = 64 << 10 };
+
 static bool quote(struct buf *out, struct str text, char mark)
 {
 	if (str_find_char(text, '\0') < text.n)
@@ -31,6 +33,19 @@ bool sql_identifier(struct buf *out, struct str name)
 bool sql_literal(struct buf *out, struct str text)
 {
 	return quote(out, text, '\'');
+}
+
+bool sql_path(struct buf *out, struct str path)
+{
+	struct buf pattern = BUF_INIT(PATH_PATTERN_MAX);
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < path.n; i++)
+		ok = path.p[i] == '*' || path.p[i] == '?' || path.p[i] == '[' ? buf_addf(&pattern, "[%c]", path.p[i]) :
+										buf_add_char(&pattern, path.p[i]);
+	ok = ok && sql_literal(out, buf_str(&pattern));
+	buf_free(&pattern);
+	return ok;
 }
 
 const char *engine_sql_type(enum column_type t, unsigned precision, unsigned scale, char out[32])

@@ -205,7 +205,7 @@ static bool write_and_read(struct engine_connection *c, struct actions *l, const
 		  engine_write_parquet(c, str_from(nested), path, PARQUET_DICTIONARY, &f->rows, &f->size_bytes, e);
 	l->at = 0;
 	buf_add_z(&sql, flat);
-	if (ok && (!sql_literal(&sql, str_from(path)) || !buf_add_char(&sql, ')')))
+	if (ok && (!sql_path(&sql, str_from(path)) || !buf_add_z(&sql, ", hive_partitioning=false)")))
 		ok = err_set(e, ERR_ENGINE, "its path does not fit into SQL");
 	ok = ok && engine_query(c, buf_str(&sql), l->a, &found, &n, take, l, e) &&
 	     ((l->at == l->n && f->rows == l->n) || err_set(e, ERR_ENGINE, "%zu of %zu actions were read back", l->at, l->n));
@@ -255,7 +255,7 @@ bool checkpoint_check(struct engine_connection *c, struct store *s, struct str t
 		actions_of(&t, &l);
 	ok = ok && tombstones(s, table_key, &t, &l, e);
 	buf_add_z(&sql, flat);
-	if (ok && (!sql_literal(&sql, str_from(path)) || !buf_add_char(&sql, ')')))
+	if (ok && (!sql_path(&sql, str_from(path)) || !buf_add_z(&sql, ", hive_partitioning=false)")))
 		ok = err_set(e, ERR_ENGINE, "its path does not fit into SQL");
 	ok = ok && engine_query(c, buf_str(&sql), &a, &found, &n, take_stored, &l, e) &&
 	     (l.at == l.n || err_set(e, ERR_DAMAGE, "it has %zu actions, and the log comes to %zu", l.at, l.n));

@@ -84,7 +84,7 @@ static void put_files(struct buf *b, const struct job_merge *m)
 	buf_add_z(b, " FROM read_parquet([");
 	for (size_t i = 0; i < m->n_files; i++) {
 		buf_add_z(b, i > 0 ? ", " : "");
-		sql_literal(b, m->files[i]);
+		sql_path(b, m->files[i]);
 	}
 	buf_add_z(b, "], union_by_name=true, hive_partitioning=false, file_row_number=true)");
 }

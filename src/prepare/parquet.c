@@ -57,7 +57,7 @@ static bool duckdb_read(struct parquet *q, const char *path, const struct batch_
 		sql_identifier(&sql, shape[i].name);
 	}
 	buf_add(&sql, STR(" FROM read_parquet("));
-	ok = sql_literal(&sql, str_from(path)) && buf_add_char(&sql, ')') && !sql.overflow;
+	ok = sql_path(&sql, str_from(path)) && buf_add_z(&sql, ", hive_partitioning=false)") && !sql.overflow;
 	if (!ok)
 		err_set(e, ERR_ENGINE, "%s: its path or columns do not fit into SQL", path);
 	ok = ok && engine_query(of(q)->connection, buf_str(&sql), &a, &found, &n_found, take, user, e);

@@ -231,7 +231,7 @@ static bool read_sql(const struct check *k, const char *path, struct buf *sql)
 	bool ok = buf_add_z(sql, "SELECT ");
 	for (size_t i = 0; ok && i < k->c->n_columns; i++)
 		ok = (i == 0 || buf_add_z(sql, ", ")) && sql_identifier(sql, k->c->columns[i].name);
-	return ok && buf_add_z(sql, " FROM read_parquet(") && sql_literal(sql, str_from(path)) &&
+	return ok && buf_add_z(sql, " FROM read_parquet(") && sql_path(sql, str_from(path)) &&
 	       buf_add_z(sql, ", hive_partitioning=false)");
 }
 

@@ -24,7 +24,7 @@ static void put_files(struct buf *b, const struct job_input *in)
 	buf_add_z(b, "read_parquet([");
 	for (size_t i = 0; i < in->n_files; i++) {
 		buf_add_z(b, i > 0 ? ", " : "");
-		sql_literal(b, in->files[i]);
+		sql_path(b, in->files[i]);
 	}
 	buf_add_z(b, "], union_by_name=true, hive_partitioning=false)");
 }

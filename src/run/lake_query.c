@@ -238,7 +238,7 @@ static bool find_damage(struct lake_query *q, const struct lake_table *t, bool h
 		size_t n;
 		buf_clear(&sql);
 		buf_add_z(&sql, "SELECT * FROM read_parquet(");
-		sql_literal(&sql, t->input.files[i]);
+		sql_path(&sql, t->input.files[i]);
 		buf_add_z(&sql, head_only ? ") LIMIT 0" : ")");
 		ok = engine_query(q->connection, buf_str(&sql), &a, &shape, &n, take_nothing, NULL, &why) || !proves_damage(q, &why);
 		if (!ok)

@@ -59,7 +59,7 @@ static void rows_put(struct parity *p, size_t i)
 	buf_add_z(&p->sql, "read_parquet([");
 	for (size_t f = 0; f < p->result[i].n_files; f++) {
 		buf_add_z(&p->sql, f > 0 ? ", " : "");
-		sql_literal(&p->sql, str_from(file_of(p, i, f)));
+		sql_path(&p->sql, str_from(file_of(p, i, f)));
 	}
 	buf_add_z(&p->sql, "], hive_partitioning=false)");
 }

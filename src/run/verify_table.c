@@ -155,7 +155,7 @@ bool table_file_verify(struct lake_query *q, enum lake_zone zone, const struct t
 	for (size_t i = 0; i < f->n_windows; i++)
 		k.found[i] = ROW_HASH_INIT;
 	buf_add_z(&sql, "SELECT * FROM read_parquet(");
-	bool ok = sql_literal(&sql, str_from(path)) && buf_add_z(&sql, ", hive_partitioning=false)") && !sql.overflow;
+	bool ok = sql_path(&sql, str_from(path)) && buf_add_z(&sql, ", hive_partitioning=false)") && !sql.overflow;
 	if (!ok)
 		err_set(e, ERR_DAMAGE, "its path does not fit into SQL");
 	ok = ok && lake_query_run(q, buf_str(&sql), &a, &k.shape, &k.n_columns, take, &k, e) && compare(&k, e);

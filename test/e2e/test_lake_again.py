@@ -267,3 +267,22 @@ def test_a_segment_that_no_key_can_name(month_copy, name):
     assert "segment" in done.err
     month_copy.sluice("raw cat", "flights", os.path.basename(window), "1", "--head", status=8)
     month_copy.sluice("contract draft", "flights", "-", status=8)
+
+
+def test_a_lake_may_have_any_name(month, tmp_path):
+    """A path that reads like a pattern, or like a column of Hive's, means itself: the lake beside it is nobody's input."""
+    ways = tmp_path / "l?[1]*", tmp_path / "lx1y"
+    for way in ways:
+        shutil.copytree(month.lake, way / "year=1999" / "lake", symlinks=True)
+    shutil.rmtree(ways[1] / "year=1999" / "lake" / "raw")
+    p = month.on(ways[0] / "year=1999" / "lake")
+    assert p.digest() == month.digest()
+    for zone in ("prepare", "quarantine", "refine", "runs"):
+        shutil.rmtree(os.path.join(p.lake, zone), ignore_errors=True)
+    p.sluice("run", *MONTH)
+    assert p.digest() == month.digest()
+    count = "SELECT count(*) AS n, min(year) AS y FROM prepare.flights"
+    assert p.sluice("query", count).out == month.sluice("query", count).out
+    p.sluice("compact")
+    p.sluice("verify")
+    assert p.digest() == month.digest()
