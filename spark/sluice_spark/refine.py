@@ -428,7 +428,7 @@ def losses_check(rows, columns, file):
             raise JobError("CONFIG", f"column {c['name']} is a {given.upper()}: models give plain columns, so cast it")
         if c["type"] in ("string", "json") and (given in ("double", "float") or given.startswith("timestamp") or fraction_only(given)):
             raise JobError("CONFIG", f"column {c['name']} is a {given.upper()}, which each engine writes otherwise as a text",
-                           f"cast it in models/{name}.sql, or give the column its type in the contract")
+                           f"cast it in {file}, or give the column its type in the contract")
         if given == "void" or (given, c["type"]) in EXACT or given == _spark_type(c):
             continue
         q = _quoted(c["name"])

@@ -295,6 +295,16 @@ def test_key_columns_may_have_any_name(spark, refine):
         kind.keys_count(rows.union(rows.limit(1)), shape, "m", "models/m.sql")
 
 
+@pytest.mark.parametrize("given", ["double", "timestamp", "decimal(3,3)"])
+def test_texts_that_each_engine_writes_otherwise(spark, refine, given):
+    from sluice_spark import refine as kind
+    from sluice_spark.errors import JobError
+    rows = spark.sql(f"SELECT CAST(NULL AS {given}) AS t")
+    with pytest.raises(JobError, match=f"column t is a {given.split('(')[0].upper()}") as e:
+        kind.losses_check(rows, [{"name": "t", "type": "string", "sql": "STRING"}], "models/m.py")
+    assert e.value.code == "CONFIG" and e.value.hint.startswith("cast it in models/m.py")
+
+
 WRONG = [  # what is put around the model's text, the code, words that both engines say
     ("SELECT * FROM ({}) AS m JOIN nowhere ON true", None, "nowhere"),
     ("SELEC * FROM ({}) AS m", None, ""),
