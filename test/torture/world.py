@@ -2,6 +2,7 @@
 import glob
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,9 @@ from s3_server import KEYS, SERVER, Server  # noqa: E402
 DEV = os.environ.get("SLUICE_DEV_BIN_DIR", os.path.join(ROOT, "build", "dev", "bin"))
 RELEASE = os.environ.get("SLUICE_BIN_DIR", os.path.join(ROOT, "build", "release", "bin"))
 TIMEOUT_S = 60
+
+# The search for leaks stops all threads, and one that ends just then has no registers: no finding, and the exit status is not 99.
+ENDED_THREAD = re.compile(r"(?m)^==\d+==Unable to get registers from thread \d+\.$")
 
 
 class Mock:
@@ -209,7 +213,9 @@ class Case:
         for name in sorted(os.listdir(work)):
             if name.startswith("asan"):
                 with open(os.path.join(work, name), encoding="utf-8", errors="replace") as f:
-                    j.complain("a report of the sanitizers:\n" + f.read()[:3000])
+                    found = ENDED_THREAD.sub("", f.read())
+                if found.strip():
+                    j.complain("a report of the sanitizers:\n" + found[:3000])
         os.makedirs(lake, exist_ok=True)  # the server takes folders away that have become empty
         j.judge()
         self.end(work)
